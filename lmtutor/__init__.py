@@ -1,0 +1,1 @@
+"""Recurrent language models, by hand and at scale."""
