@@ -1,0 +1,43 @@
+"""Where the files that travel with the package lie.
+
+In a checkout they are under `data/`, beside the package: the catalogue of corpora, the published figures, the
+recorded runs and the small pretrained weights. A wheel carries the first two inside the package, as `_data/`.
+"""
+
+from pathlib import Path
+
+from lmtutor.errors import LMTutorError
+
+PACKAGE = Path(__file__).resolve().parent
+CHECKOUT = PACKAGE.parent / "data"
+INSIDE = PACKAGE / "_data"
+
+
+def in_checkout() -> bool:
+    """Return whether the package runs from a checkout, where recorded runs and weights lie beside it."""
+    return (CHECKOUT / "catalogue.toml").is_file()
+
+
+def find(name: str) -> Path | None:
+    """Return the path of a file or folder such as `"runs/lstm-200"`, or None where it is not here."""
+    for root in (CHECKOUT, INSIDE):
+        if (root / name).exists():
+            return root / name
+    return None
+
+
+def path(name: str) -> Path:
+    """Return the path of a file or folder such as `"catalogue.toml"` or `"published"`.
+
+    Raises
+    ------
+    LMTutorError
+        If neither the checkout nor the installed package has it.
+    """
+    found = find(name)
+    if found is None:
+        raise LMTutorError(
+            f"data/{name} was not found beside the package nor inside it: "
+            "install lmtutor again, or run from a checkout of the project."
+        )
+    return found
