@@ -1,0 +1,74 @@
+# Two commands matter: `make book` and `make test`. Each sets up what it needs, in .venv and nowhere else.
+#   make book PYTHON=python3.12      another Python (3.11 or newer)
+#   LMTUTOR_DATA=~/corpora make book  the folder that holds the corpora; without it the book uses its own small one
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+LABCONF := $(VENV)/etc/jupyter/labconfig/default_setting_overrides.json
+BOOK   := _build/html/index.html
+SHELL  := /bin/bash
+
+export JUPYTER_PREFER_ENV_PATH := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PYDEVD_DISABLE_FILE_VALIDATION := 1
+
+# What the pages are made of. A change in any of these files rebuilds the book.
+SOURCES := $(shell find book lmtutor data _config.yml _toc.yml -type f \
+             -not -path '*/__pycache__/*' -not -path '*/.ipynb_checkpoints/*' 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup book test test-fast lint lab bench clean
+.DELETE_ON_ERROR:
+
+help:  ## this list
+	@echo "Recurrent Language Models, by Hand and at Scale"
+	@echo
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
+	  while IFS=$$'\t' read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
+	@echo
+	@echo "  PYTHON=python3.12 chooses the Python (3.11 or newer); LMTUTOR_DATA=DIR names a folder with corpora."
+
+setup: $(STAMP)  ## the virtual environment alone (.venv, about 1.5 GB)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "lmtutor needs Python 3.11 or newer, but $(PYTHON) is: $$($(PYTHON) --version 2>&1 || true)." >&2; \
+	  echo "Name a newer one: make $(or $(MAKECMDGOALS),book) PYTHON=python3.11" >&2; exit 2; }
+	@echo "Creating the virtual environment $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "The module venv is missing or broken. On Debian: apt install python3-venv" >&2; exit 2; }
+
+$(STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing the pinned packages into $(VENV) (one to three minutes the first time; torch alone is 200 MB or more)"
+	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[book,dev]'
+	@touch $@
+
+book: $(BOOK)  ## execute the chapters and build the pages
+	@echo "The book: $(BOOK)"
+
+$(BOOK): $(SOURCES) | $(STAMP)
+	@echo "Building the book: the chapters run once (minutes), then their outputs are kept until code or data change"
+	@$(BIN)/jupyter-book build --all -W -n --keep-going .
+	@touch $@
+
+test: $(STAMP) $(BOOK)  ## every test: the package and the pages (builds the book if it changed)
+	@$(BIN)/python -m pytest -q
+
+test-fast: $(STAMP)  ## the tests that need no built book
+	@$(BIN)/python -m pytest -q -m "not book"
+
+lint: $(STAMP)  ## ruff
+	@$(BIN)/ruff check .
+
+lab: $(STAMP)  ## open the chapters as notebooks in JupyterLab
+	@$(BIN)/jupytext-config --settings-file $(LABCONF) set-default-viewer markdown
+	@$(BIN)/jupyter lab --notebook-dir=book
+
+bench: $(STAMP)  ## the benchmarks (minutes; prints a table)
+	@$(BIN)/python -m pytest -q -s -o python_files='bench_*.py' tests/benchmarks
+
+clean:  ## remove what was built, not the virtual environment
+	rm -rf _build build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find book lmtutor tests -name __pycache__ -type d -prune -exec rm -rf {} +
