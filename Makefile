@@ -19,7 +19,7 @@ SOURCES := $(shell find book lmtutor data _config.yml _toc.yml -type f \
              -not -path '*/__pycache__/*' -not -path '*/.ipynb_checkpoints/*' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test test-fast lint lab bench clean
+.PHONY: help setup book test test-fast lint lab bench clean FORCE
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -48,7 +48,13 @@ $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
 book: $(BOOK)  ## execute the chapters and build the pages
 	@echo "The book: $(BOOK)"
 
-$(BOOK): $(SOURCES) | $(STAMP)
+# Which corpora the chapters ran on: another folder, or none, is another book.
+CORPORA := data=$(LMTUTOR_DATA) offline=$(LMTUTOR_OFFLINE)
+_build/.corpora: FORCE
+	@mkdir -p _build; echo '$(CORPORA)' | cmp -s - $@ || echo '$(CORPORA)' > $@
+FORCE:
+
+$(BOOK): $(SOURCES) $(STAMP) _build/.corpora
 	@echo "Building the book: the chapters run once (minutes), then their outputs are kept until code or data change"
 	@$(BIN)/jupyter-book build --all -W -n --keep-going .
 	@touch $@

@@ -3,28 +3,30 @@
 Every current browser draws MathML by itself, so that a page needs no script, and a formula that cannot be converted
 is a warning, which stops the strict build, instead of a red word in the reader's page. The conversion is
 `math-core`'s; the font, STIX Two Math, is the one that the package `ziamath` carries, cut down to the characters that
-mathematics uses and copied beside the pages: without a mathematical font, hats and brackets have the wrong size.
+the book uses and copied beside the pages: without a mathematical font, hats and brackets have the wrong size.
 """
 
+import html
 import re
+from collections.abc import Iterable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 from docutils import nodes
+from fontTools import subset
 from math_core import LatexError, LatexToMathML
 from sphinx.util import logging
 
 LOGGER = logging.getLogger(__name__)
 FONT_FILE = "STIXTwoMath.woff"
-# Latin, Greek and accents, punctuation, arrows, operators, technical signs, mathematical alphanumerics.
-FONT_RANGES = (
-    (0x20, 0x24F), (0x2B0, 0x3FF), (0x2000, 0x206F), (0x20D0, 0x23FF), (0x25A0, 0x25FF), (0x2660, 0x2667),
-    (0x27C0, 0x27FF), (0x2900, 0x2AFF), (0x1D400, 0x1D7FF),
-)  # fmt: skip
-# What stands for itself in LaTeX and would be numbered twice: Sphinx does the numbering.
-NUMBERED = re.compile(r"\\(begin|end)\{(align|equation|gather|alignat|multline)\}")
-ENVIRONMENT = re.compile(r"\\begin\{(align|gather|alignat|multline|equation|split)\*?\}")
+# ASCII, and the italics that a browser takes for a lone Latin or Greek letter; all else is read from the pages.
+FONT_ALWAYS = ((0x20, 0x7E), (0x210E, 0x210E), (0x1D434, 0x1D467), (0x1D6E2, 0x1D71B))
+# Environments that number their lines become those that do not: Sphinx does the numbering.
+UNNUMBERED = {"align": "aligned", "split": "aligned", "gather": "gathered", "equation": ""}
+NUMBERED = re.compile(r"\\(begin|end)\{(align|split|gather|equation)\*?\}")
+INNER = re.compile(r"\\begin\{(\w+\*?)\}.*\\end\{\1\}", flags=re.S)
+ENTITY = re.compile(r"&(?!lt;|gt;|amp;|quot;)\w+;")
 
 
 @cache
@@ -36,13 +38,16 @@ def converter() -> LatexToMathML:
 def prepare(latex: str) -> str:
     """Return LaTeX as the converter wants it.
 
-    The numbers of equations are Sphinx's: numbered environments become starred ones. Several lines without an
-    environment are aligned, as the MathJax renderer of Sphinx does it.
+    Several lines without an environment are aligned, as the MathJax renderer of Sphinx does it.
     """
-    latex = latex.strip().replace(r"\begin{split}", r"\begin{aligned}").replace(r"\end{split}", r"\end{aligned}")
-    latex = NUMBERED.sub(r"\\\1{\2*}", latex)
-    if not ENVIRONMENT.match(latex) and r"\\" in re.sub(r"\\begin\{(\w+\*?)\}.*?\\end\{\1\}", "", latex, flags=re.S):
-        latex = r"\begin{aligned}" + latex + r"\end{aligned}"
+
+    def unnumber(match: re.Match) -> str:
+        name = UNNUMBERED[match[2]]
+        return rf"\{match[1]}{{{name}}}" if name else ""
+
+    latex = NUMBERED.sub(unnumber, latex.strip())
+    if r"\\" in INNER.sub("", latex):
+        latex = rf"\begin{{aligned}}{latex}\end{{aligned}}"
     return latex
 
 
@@ -54,7 +59,8 @@ def to_mathml(latex: str, display: bool) -> str:
     math_core.LatexError
         If the formula uses a command that the converter does not know, or does not parse.
     """
-    return converter().convert_with_local_state(prepare(latex), displaystyle=display)
+    mathml = converter().convert_with_local_state(prepare(latex), displaystyle=display)
+    return ENTITY.sub(lambda entity: html.unescape(entity[0]), mathml)
 
 
 def render(node: nodes.math | nodes.math_block, display: bool) -> str:
@@ -64,7 +70,7 @@ def render(node: nodes.math | nodes.math_block, display: bool) -> str:
         return to_mathml(latex, display)
     except LatexError as error:
         LOGGER.warning("formula %r: %s", latex, error, location=node, type="mathml", subtype="latex")
-        return f"<code>{nodes.Text(latex).astext()}</code>"
+        return f"<code>{html.escape(latex)}</code>"
 
 
 def visit_inline(self, node: nodes.math) -> None:
@@ -84,30 +90,36 @@ def visit_display(self, node: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
-def write_font(folder: Path) -> Path:
-    """Write the mathematical font, cut down to what mathematics uses, into a folder; return its path."""
-    from fontTools import subset
+def characters(pages: Iterable[Path]) -> set[int]:
+    """Return the code points that the formulas of some HTML pages use."""
+    used = {code for first, last in FONT_ALWAYS for code in range(first, last + 1)}
+    for page in pages:
+        for formula in re.findall(r"<math.*?</math>", page.read_text(encoding="utf-8"), flags=re.S):
+            used.update(map(ord, html.unescape(re.sub(r"<[^>]*>", "", formula))))
+    return used
 
-    target = folder / FONT_FILE
-    if target.exists():
-        return target
+
+def write_font(target: Path, codes: set[int]) -> None:
+    """Write the mathematical font, cut down to some characters and their larger and smaller shapes."""
     source = Path(find_spec("ziamath").origin).parent / "fonts" / "STIXTwoMath-Regular.ttf"
-    options = subset.Options(flavor="woff", layout_features=["*"], notdef_outline=True, name_IDs=[0, 1, 2, 13, 14])
+    features = ["ssty", "dtls", "flac", "ccmp", "mark", "mkmk", "kern"]
+    options = subset.Options(flavor="woff", layout_features=features, hinting=False, name_IDs=[0, 1, 2, 13, 14])
     font = subset.load_font(str(source), options)
     cut = subset.Subsetter(options)
-    cut.populate(unicodes=[code for first, last in FONT_RANGES for code in range(first, last + 1)])
+    cut.populate(unicodes=codes)
     cut.subset(font)
-    folder.mkdir(parents=True, exist_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
     subset.save_font(font, str(target), options)
-    return target
 
 
-def copy_font(app, exception) -> None:
+def place_font(app, exception) -> None:
+    """Put the font beside the finished pages."""
     if exception is None and app.builder.format == "html":
-        write_font(Path(app.outdir) / "_static" / "fonts")
+        out = Path(app.outdir)
+        write_font(out / "_static" / "fonts" / FONT_FILE, characters(out.rglob("*.html")))
 
 
 def setup(app):
     app.add_html_math_renderer("mathml", inline_renderers=(visit_inline, None), block_renderers=(visit_display, None))
-    app.connect("build-finished", copy_font)
+    app.connect("build-finished", place_font)
     return {"version": "1.0", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,75 @@
+"""The built book, for the tests of its pages: `make test` builds it first, `LMTUTOR_BOOK` names another folder."""
+
+import os
+import re
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+
+ROOT = Path(__file__).resolve().parents[2]
+SITE = Path(os.environ.get("LMTUTOR_BOOK", ROOT / "_build" / "html"))
+sys.path.insert(0, str(ROOT / "book" / "_ext"))
+
+
+class Page:
+    """One page of the table of contents: its source and what was built of it."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.source = (ROOT / f"{name}.md").read_text(encoding="utf-8")
+        self.path = SITE / f"{name}.html"
+
+    def code_cells(self) -> list[set[str]]:
+        """Return the tags of each code cell of the source, in order."""
+        found = []
+        for cell in re.findall(r"^```\{code-cell\}[^\n]*\n(.*?)^```\s*$", self.source, flags=re.M | re.S):
+            options = (
+                cell.split("---")[1]
+                if cell.startswith("---")
+                else "\n".join(line[1:] for line in cell.splitlines() if line.startswith(":"))
+            )
+            found.append(set((yaml.safe_load(options) or {}).get("tags", [])))
+        return found
+
+    @property
+    def html(self) -> BeautifulSoup:
+        return parse(self.path)
+
+    @property
+    def article(self) -> BeautifulSoup:
+        return self.html.find("article")
+
+
+@cache
+def parse(path: Path) -> BeautifulSoup:
+    """Return an HTML file, parsed; fail with what to do when the book was not built."""
+    assert path.is_file(), f"{path} is missing: build the book first (make book)"
+    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+
+
+@cache
+def toc() -> list[Page]:
+    """Return the pages of `_toc.yml` in reading order."""
+    table = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    chapters = [entry["file"] for part in table["parts"] for entry in part["chapters"]]
+    return [Page(name) for name in [table["root"], *chapters]]
+
+
+def pytest_generate_tests(metafunc):
+    """A test that takes a `page` runs once for each page of the table of contents."""
+    if "page" in metafunc.fixturenames:
+        metafunc.parametrize("page", toc(), ids=[page.name for page in toc()])
+
+
+@pytest.fixture
+def pages() -> list[Page]:
+    return toc()
+
+
+@pytest.fixture
+def site() -> Path:
+    return SITE

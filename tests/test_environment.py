@@ -1,0 +1,152 @@
+"""pyproject.toml, constraints.txt and environment.yml name one environment; the wheel carries what it needs."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from importlib.metadata import distribution
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+EXTRAS = PROJECT["project"]["optional-dependencies"]
+
+
+def pins() -> dict[str, Version]:
+    """Return what constraints.txt pins, by canonical name."""
+    found = {}
+    for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines():
+        line = line.split("#")[0].strip()
+        if line:
+            name, version = re.fullmatch(r"([\w.-]+)==([\w.]+)", line).groups()
+            found[canonicalize_name(name)] = Version(version)
+    return found
+
+
+def asked() -> list[Requirement]:
+    """Return all direct requirements, of the core and of every extra."""
+    listed = [*PROJECT["project"]["dependencies"], *(line for extra in EXTRAS.values() for line in extra)]
+    return [Requirement(line) for line in listed]
+
+
+def test_every_requirement_is_pinned_within_its_range():
+    pinned = pins()
+    for requirement in asked():
+        version = pinned.get(canonicalize_name(requirement.name))
+        assert version is not None, f"constraints.txt does not pin {requirement.name}"
+        assert requirement.specifier.contains(version), f"{requirement} does not admit the pinned {version}"
+
+
+def test_pins_reach_every_indirect_requirement():
+    """Nothing that the project pulls in is left to the day of the installation."""
+    pinned, seen = pins(), set()
+    todo = [(requirement.name, requirement.extras) for requirement in asked()]
+    while todo:
+        name, extras = todo.pop()
+        if (canonicalize_name(name), *sorted(extras)) in seen:
+            continue
+        seen.add((canonicalize_name(name), *sorted(extras)))
+        try:
+            needs = distribution(name).requires or []
+        except ModuleNotFoundError:  # an extra that is not installed here
+            continue
+        for line in needs:
+            need = Requirement(line)
+            wanted = [{"extra": extra} for extra in extras] or [{"extra": ""}]
+            if need.marker is None or any(need.marker.evaluate(environment) for environment in wanted):
+                if not need.name.startswith(("nvidia-", "triton", "cuda-")):  # torch names their versions itself
+                    assert canonicalize_name(need.name) in pinned, f"{name} needs {need.name}: not pinned"
+                    todo.append((need.name, need.extras))
+
+
+def test_no_requirement_is_pinned_twice():
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").split()
+    assert len([line for line in lines if "==" in line]) == len(pins())
+
+
+def test_torch_is_pinned_and_the_package_admits_older_ones():
+    """A torch left free pulls the newest, with gigabytes of libraries; the package itself runs from 2.6 on."""
+    assert pins()["torch"] == Version("2.13.0")
+    (torch,) = [r for r in map(Requirement, PROJECT["project"]["dependencies"]) if r.name == "torch"]
+    assert torch.specifier.contains("2.6.0") and not torch.specifier.contains("2.5.1")
+
+
+def test_core_stays_lean():
+    core = {Requirement(line).name for line in PROJECT["project"]["dependencies"]}
+    assert core <= {
+        "torch", "numpy", "pandas", "matplotlib", "nltk", "pooch", "requests", "safetensors", "tqdm", "typer",
+    }  # fmt: skip
+
+
+def test_conda_environment_is_the_same_one():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    plain = [entry for entry in environment["dependencies"] if isinstance(entry, str)]
+    (pip,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
+    python = Requirement(next(entry for entry in plain if entry.startswith("python ")))
+    assert str(python.specifier) == PROJECT["project"]["requires-python"]
+    assert "pip" in plain
+    assert "--constraint constraints.txt" in pip
+    (editable,) = [line for line in pip if line.startswith("--editable")]
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    wanted = re.search(r"--constraint constraints\.txt --editable '\.(\[[\w,]+\])'", makefile).group(1)
+    assert editable == f"--editable .{wanted}"
+    assert set(wanted.strip("[]").split(",")) <= set(EXTRAS)
+
+
+def test_every_package_folder_is_listed():
+    listed = set(PROJECT["tool"]["setuptools"]["packages"])
+    present = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "lmtutor").rglob("__init__.py")}
+    assert listed == present | {"lmtutor._data"}
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory) -> Path:
+    """The wheel, built from a copy of the sources and unpacked into an empty folder."""
+    copy, target = tmp_path_factory.mktemp("sources"), tmp_path_factory.mktemp("installed")
+    hidden = shutil.ignore_patterns("__pycache__")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, copy)
+    for name in ("lmtutor", "data"):
+        shutil.copytree(ROOT / name, copy / name, ignore=hidden)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", "dist", "."]
+    done = subprocess.run(command, cwd=copy, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (wheel,) = (copy / "dist").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(target)
+    return target
+
+
+def test_wheel_carries_recipes_catalogue_and_published_figures(unpacked):
+    for folder, inside, pattern in (
+        ("lmtutor/recipes", "lmtutor/recipes", "**/*.toml"),
+        ("data", "lmtutor/_data", "catalogue.toml"),
+        ("data/published", "lmtutor/_data/published", "**/*.*"),
+    ):
+        sources = {path.relative_to(ROOT / folder) for path in (ROOT / folder).glob(pattern)}
+        carried = {path.relative_to(unpacked / inside) for path in (unpacked / inside).glob(pattern)}
+        assert sources and carried == sources, folder
+    carried = {path.name for path in (unpacked / "lmtutor/_data").iterdir()}
+    assert carried == {"catalogue.toml", "published"}, "runs and weights stay beside the checkout"
+
+
+def test_wheel_works_away_from_the_checkout(unpacked, tmp_path):
+    program = (
+        "import lmtutor, lmtutor.data_files as files; print(lmtutor.__file__); "
+        "print(files.path('catalogue.toml')); print(files.path('published'))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(unpacked)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert all(line.startswith(str(unpacked)) for line in done.stdout.split())
