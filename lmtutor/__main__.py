@@ -1,0 +1,5 @@
+"""``python -m lmtutor`` is the command ``lmtutor``; ``torchrun -m lmtutor`` starts it on several processes."""
+
+from lmtutor.cli import main
+
+main()

@@ -1,0 +1,192 @@
+"""Saved models and saved training states: safetensors and JSON, never a pickle.
+
+A checkpoint is a folder with ``model.safetensors`` (parameters; the config in its header) and
+``vocabulary.json``. Every file is written under a temporary name, flushed to the disk, then renamed: whoever
+reads finds the old file or the new one, whole.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lmtutor.errors import LMTutorError
+from lmtutor.models import build_model, config_from_dict, config_to_dict
+from lmtutor.text import Vocabulary
+
+FORMAT = 1  # raised when a reader of this version could no longer read what is written
+
+
+def write_atomically(path: str | Path, data: bytes) -> None:
+    """Replace a file by `data`, or leave it as it was: never a half-written one, also when the power fails."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the new name itself
+    finally:
+        os.close(folder)
+
+
+def write_tensors(path: str | Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
+    """Write named tensors and a JSON header as one safetensors file, atomically."""
+    from safetensors.torch import save
+
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_atomically(path, save(plain, {"lmtutor": json.dumps({"format": FORMAT, **header})}))
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `write_tensors` wrote.
+
+    Raises
+    ------
+    LMTutorError : the file is missing, damaged, not ours, or of a later format.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("lmtutor", "null"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
+    except FileNotFoundError:
+        raise LMTutorError(f"There is no {path}.") from None
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise LMTutorError(
+            f"{path} is damaged or not a safetensors file ({reason}): restore it or train again."
+        ) from None
+    if not isinstance(header, dict):
+        raise LMTutorError(f"{path} was not written by lmtutor: its header names no config.")
+    if header.get("format") != FORMAT:
+        raise LMTutorError(
+            f"{path} has format {header.get('format')!r}; this version reads {FORMAT}: install the version that wrote it."
+        )
+    return tensors, header
+
+
+def model_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by name; a tied weight stands once, under its first name."""
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+
+@torch.no_grad()
+def load_tensors(model: nn.Module, tensors: dict[str, Tensor], where: object = "checkpoint") -> None:
+    """Copy saved values into a model of the same shape.
+
+    Raises
+    ------
+    LMTutorError : a tensor is missing, superfluous, or of another shape.
+    """
+    own = model_tensors(model)
+    if own.keys() != tensors.keys():
+        odd = sorted(own.keys() ^ tensors.keys())
+        raise LMTutorError(f"{where}: the saved tensors are not this model's; they differ in {', '.join(odd[:4])}.")
+    for name, value in tensors.items():
+        if own[name].shape != value.shape:
+            raise LMTutorError(f"{where}: {name} has shape {tuple(value.shape)}, the model {tuple(own[name].shape)}.")
+    for name, value in tensors.items():
+        own[name].copy_(value)
+
+
+def save_checkpoint(path: str | Path, model: nn.Module, vocab: Vocabulary) -> None:
+    """Save a model and its vocabulary into the folder `path`."""
+    words = json.dumps(vocab.to_dict(), ensure_ascii=False).encode()
+    digest = hashlib.sha256(words).hexdigest()
+    vocabulary = Path(path) / "vocabulary.json"
+    if not vocabulary.exists() or vocabulary.read_bytes() != words:
+        write_atomically(vocabulary, words)
+    header = {"config": config_to_dict(model.config), "vocabulary_sha256": digest, "vocab_size": len(vocab)}
+    write_tensors(Path(path) / "model.safetensors", model_tensors(model), header)
+
+
+def load_checkpoint(path: str | Path) -> tuple[nn.Module, Vocabulary]:
+    """Load ``(model, vocabulary)`` from a folder that `save_checkpoint` wrote; the model is in evaluation mode.
+
+    Raises
+    ------
+    LMTutorError : missing, damaged, of a later format, or a vocabulary that is not the model's.
+    """
+    path = Path(path)
+    tensors, header = read_tensors(path / "model.safetensors")
+    vocabulary = path / "vocabulary.json"
+    try:
+        words = vocabulary.read_bytes()
+    except OSError as error:
+        raise LMTutorError(f"Cannot read {vocabulary}: {error.strerror}; a checkpoint needs its vocabulary.") from None
+    if hashlib.sha256(words).hexdigest() != header.get("vocabulary_sha256"):
+        raise LMTutorError(f"{vocabulary} is not the vocabulary that {path / 'model.safetensors'} was trained with.")
+    vocab = Vocabulary.from_dict(json.loads(words))
+    try:
+        config = config_from_dict(header["config"])
+    except (KeyError, TypeError, AttributeError):
+        raise LMTutorError(f"{path / 'model.safetensors'} has a header without a usable config.") from None
+    model = build_model(config, vocab)
+    load_tensors(model, tensors, path)
+    return model.eval(), vocab
+
+
+def pack(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """Turn nested Python data with tensors in it into JSON, moving the tensors into `tensors`."""
+    if isinstance(value, Tensor):
+        name = f"t{len(tensors)}"
+        tensors[name] = value
+        return {"tensor": name}
+    if isinstance(value, dict):
+        return {"dict": [[key, pack(item, tensors)] for key, item in value.items()]}
+    if isinstance(value, tuple):
+        return {"tuple": [pack(item, tensors) for item in value]}
+    if isinstance(value, list):
+        return [pack(item, tensors) for item in value]
+    return value
+
+
+def unpack(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """The inverse of `pack`."""
+    if isinstance(value, list):
+        return [unpack(item, tensors) for item in value]
+    if not isinstance(value, dict):
+        return value
+    ((kind, inner),) = value.items()
+    if kind == "tensor":
+        return tensors[inner]
+    if kind == "tuple":
+        return tuple(unpack(item, tensors) for item in inner)
+    return {key: unpack(item, tensors) for key, item in inner}
+
+
+def save_state(path: str | Path, state: dict[str, Any]) -> None:
+    """Save a training state: nested dictionaries, lists and tuples of numbers, strings and tensors."""
+    tensors: dict[str, Tensor] = {}
+    skeleton = pack(state, tensors)
+    write_tensors(path, tensors, {"state": skeleton})
+
+
+def load_state(path: str | Path) -> dict[str, Any]:
+    """Load what `save_state` wrote.
+
+    Raises
+    ------
+    LMTutorError : missing, damaged, or not a training state.
+    """
+    tensors, header = read_tensors(path)
+    try:
+        return unpack(header["state"], tensors)
+    except (KeyError, ValueError, TypeError):
+        raise LMTutorError(f"{path} is not a training state.") from None

@@ -1,0 +1,156 @@
+"""One way to score a text, for every model of the package."""
+
+import math
+from collections.abc import Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lmtutor.batches import Batch
+from lmtutor.errors import LMTutorError
+from lmtutor.losses import IGNORED
+
+STREAM_PROTOCOL = "batch 1, state carried over the whole text, every token scored except the very first"
+SAMPLES_PROTOCOL = "each sample from a fresh state, every token scored once"
+STRETCH = 1024  # tokens read at a time; the figure is the same for any, only the memory differs
+
+
+@dataclass(frozen=True)
+class Score:
+    """Total surprisal of a text and the counts that it covers; everything else is derived."""
+
+    nats: float  # sum of −ln p over the scored tokens
+    tokens: int  # scored tokens
+    characters: int | None = None  # of the raw text, where known
+    protocol: str = STREAM_PROTOCOL
+
+    @property
+    def nats_per_token(self) -> float:
+        """Cross-entropy, nats a token."""
+        return self.nats / self.tokens
+
+    @property
+    def bits_per_token(self) -> float:
+        """Cross-entropy, bits a token."""
+        return self.nats_per_token / math.log(2)
+
+    @property
+    def perplexity(self) -> float:
+        """exp of the cross-entropy; infinite where that overflows or a token had probability zero."""
+        return math.exp(self.nats_per_token) if self.nats_per_token < 700 else math.inf
+
+    @property
+    def nats_per_character(self) -> float | None:
+        """Nats a character of the raw text: comparable across tokenisations. None without the raw text."""
+        return self.nats / self.characters if self.characters else None
+
+    @property
+    def bits_per_character(self) -> float | None:
+        """Bits a character of the raw text. None without the raw text."""
+        return self.nats / self.characters / math.log(2) if self.characters else None
+
+    def __str__(self) -> str:
+        text = f"perplexity {self.perplexity:.2f} ({self.nats_per_token:.4f} nats a token, {self.tokens:,} tokens"
+        if self.characters:
+            text += f"; {self.nats_per_character:.4f} nats a character"
+        return text + ")"
+
+
+@contextmanager
+def eval_mode(model):
+    """Dropout off inside the block, and the former mode back after it. N-grams have no mode: nothing happens."""
+    training = getattr(model, "training", False)
+    if training:
+        model.eval()
+    try:
+        yield
+    finally:
+        if training:
+            model.train()
+
+
+def stretches(ids: Tensor, stretch: int = STRETCH) -> Iterable[Batch]:
+    """One column of consecutive pieces, the state carried: how a whole text is read at batch 1."""
+    inputs, targets = ids[:-1, None], ids[1:, None]
+    for start in range(0, len(inputs), stretch):
+        yield Batch(inputs[start : start + stretch], targets[start : start + stretch], start > 0)
+
+
+def device_of(model) -> torch.device:
+    """Where the model's parameters live; the CPU for models without any."""
+    parameters = getattr(model, "parameters", None)
+    first = next(iter(parameters()), None) if parameters else None
+    return torch.device("cpu") if first is None else first.device
+
+
+@torch.no_grad()
+def evaluate(model, text: Tensor | Iterable[Batch], *, characters: int | None = None) -> Score:
+    """Score a text.
+
+    Parameters
+    ----------
+    model : any model of the package (torch, n-gram, with a neural cache).
+    text : ids ``(N,)``, read as one stream at batch 1; or batches from `lmtutor.batches` (samples, windows).
+    characters : characters of the raw text, for `Score.nats_per_character`.
+
+    Raises
+    ------
+    LMTutorError : fewer than two tokens, or ids outside the model's vocabulary.
+    """
+    stream = isinstance(text, Tensor)
+    if stream:
+        check_ids(model, text)
+        text = stretches(text)
+    device = device_of(model)
+    nats, tokens, state = 0.0, 0, None
+    with eval_mode(model):
+        for batch in text:
+            if not batch.carry or state is None:
+                state = model.initial_state(batch.inputs.shape[1])
+            targets = batch.targets.to(device)
+            log_probs, state = model.target_log_probs(batch.inputs.to(device), targets, state)
+            nats -= float(log_probs.double().sum())
+            tokens += int((targets != IGNORED).sum())
+    if tokens == 0:
+        raise LMTutorError("The text has no token to score: the first token of a text is only read.")
+    return Score(nats, tokens, characters, STREAM_PROTOCOL if stream else SAMPLES_PROTOCOL)
+
+
+def check_ids(model, ids: Tensor) -> None:
+    """Raise `LMTutorError` unless `ids` is a text of at least two tokens within the model's vocabulary."""
+    if ids.dim() != 1 or len(ids) < 2:
+        raise LMTutorError(f"Scoring needs one row of at least 2 token ids; this one has shape {tuple(ids.shape)}.")
+    if int(ids.max()) >= model.vocab_size or int(ids.min()) < 0:
+        raise LMTutorError(
+            f"The text has ids up to {int(ids.max())}, the model a vocabulary of {model.vocab_size}: "
+            "load the corpus with the model's vocabulary, load_corpus(…, vocab=vocab)."
+        )
+
+
+def score_text(model, vocab, text: str):
+    """The log-probability of each token of a text, read on from an end of sentence.
+
+    Returns
+    -------
+    DataFrame with columns ``token`` (as written), ``type`` (what the model read, ``<unk>`` for an unknown
+    word) and ``log_probability`` (nats).
+    """
+    import pandas as pd
+
+    tokens = vocab.tokenizer.tokenize(text)
+    if not tokens:
+        raise LMTutorError("There is no text to score: give at least one token.")
+    ids = vocab.encode(tokens)
+    start = vocab.eos_id
+    if start is None and len(ids) < 2:
+        raise LMTutorError("Without an <eos> in the vocabulary the first token is only read: give at least two.")
+    read = ids if start is None else torch.cat([torch.tensor([start]), ids])
+    with eval_mode(model), torch.no_grad():
+        device = device_of(model)
+        inputs, targets = read[:-1, None].to(device), read[1:, None].to(device)
+        log_probs, _ = model.target_log_probs(inputs, targets, model.initial_state(1))
+    scored = tokens if start is not None else tokens[1:]
+    types = vocab.decode(read[1:].tolist())
+    return pd.DataFrame({"token": scored, "type": types, "log_probability": log_probs[:, 0].double().cpu().tolist()})

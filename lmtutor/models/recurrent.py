@@ -1,0 +1,95 @@
+"""The recurrent language model: embedding, recurrent layers, softmax. Chapters 03 and 04."""
+
+import itertools
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from lmtutor.errors import LMTutorError, nearest
+from lmtutor.losses import SoftmaxHead
+from lmtutor.models.base import LanguageModel, State
+
+CELLS = {
+    "rnn-tanh": lambda inputs, hidden: nn.RNN(inputs, hidden, nonlinearity="tanh"),
+    "rnn-relu": lambda inputs, hidden: nn.RNN(inputs, hidden, nonlinearity="relu"),
+    "gru": nn.GRU,
+    "lstm": nn.LSTM,
+}
+
+
+@dataclass(frozen=True)
+class RecurrentConfig:
+    """Shape of a `RecurrentLM`."""
+
+    cell: str = "lstm"  # rnn-tanh, rnn-relu, gru, lstm; or a historical cell of `models.cells`
+    embedding: int = 200  # units of a word vector
+    hidden: int = 200  # units of a layer; the last layer of a tied model has `embedding` units
+    layers: int = 2  # recurrent layers, one above the other
+    dropout: float = 0.2  # probability: on the embedding, between layers, before the head
+    tied: bool = True  # the head's weight is the embedding (Press & Wolf 2017)
+    init_range: float = 0.1  # embedding and head start uniform in ± this
+
+    def __post_init__(self):
+        if self.cell not in CELLS:
+            raise LMTutorError(f"Unknown cell {self.cell!r}.{nearest(self.cell, CELLS)}")
+        for name in ("embedding", "hidden", "layers"):
+            if getattr(self, name) < 1:
+                raise LMTutorError(f"{name}={getattr(self, name)}: it has to be at least 1.")
+        if not 0 <= self.dropout < 1:
+            raise LMTutorError(f"dropout={self.dropout}: it has to be at least 0 and below 1.")
+
+
+class RecurrentLM(LanguageModel):
+    r"""Word vectors into a stack of recurrent layers into a softmax over the vocabulary.
+
+    .. math:: e_t = E[x_t], \quad h^l_t = \mathrm{cell}^l(h^{l-1}_t, h^l_{t-1}), \quad z_t = W h^L_t + b
+
+    With ``tied=True``, :math:`W = E`: one matrix reads words and writes them. Dropout stands where Zaremba et al.
+    (2014) put it: on the way up, never on the way from one time step to the next.
+    """
+
+    def __init__(self, config: RecurrentConfig, vocab_size: int):
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Embedding(vocab_size, config.embedding)
+        top = config.embedding if config.tied else config.hidden
+        sizes = [config.embedding, *[config.hidden] * (config.layers - 1), top]
+        make = CELLS[config.cell]
+        self.layers = nn.ModuleList(make(below, above) for below, above in itertools.pairwise(sizes))
+        self.dropout = nn.Dropout(config.dropout)
+        self.head = SoftmaxHead(top, vocab_size, tied_weight=self.embedding.weight if config.tied else None)
+        for weight in (self.embedding.weight, self.head.weight):
+            nn.init.uniform_(weight, -config.init_range, config.init_range)
+
+    def initial_state(self, batch_size: int) -> State:
+        """Zeros: a tuple with one entry a layer, ``(1, B, H)`` or for an LSTM the pair ``(h, c)`` of such tensors."""
+        like = self.embedding.weight
+        states = []
+        for layer in self.layers:
+            if hasattr(layer, "initial_state"):  # the historical cells say what they carry
+                states.append(layer.initial_state(batch_size))
+                continue
+            zeros = like.new_zeros(1, batch_size, layer.hidden_size)
+            states.append((zeros, zeros) if isinstance(layer, nn.LSTM) else zeros)
+        return tuple(states)
+
+    def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Read `inputs` ``(T, B)`` on from `state`; return what the head reads ``(T, B, H)`` and the new state."""
+        hidden = self.dropout(self.embedding(inputs))
+        new_state = []
+        for layer, layer_state in zip(self.layers, state, strict=True):
+            hidden, layer_state = layer(hidden, layer_state)
+            hidden = self.dropout(hidden)
+            new_state.append(layer_state)
+        return hidden, tuple(new_state)
+
+
+PRESETS = {
+    # The original zoo's tied presets: embedding as wide as the hidden layers.
+    "lstm-200": RecurrentConfig(embedding=200, hidden=200, dropout=0.2),
+    "lstm-650": RecurrentConfig(embedding=650, hidden=650, dropout=0.5),
+    "lstm-1500": RecurrentConfig(embedding=1500, hidden=1500, dropout=0.65),
+    # Same shape, other cells: what chapter 03 compares.
+    "gru-200": RecurrentConfig(cell="gru"),
+    "rnn-200": RecurrentConfig(cell="rnn-tanh"),
+}

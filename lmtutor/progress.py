@@ -1,0 +1,63 @@
+"""A progress bar: on a terminal a line that rewrites itself, in a notebook an output that vanishes when done."""
+
+import sys
+import time
+
+
+class Progress:
+    """Tokens done, tokens a second, time left, and figures of the moment.
+
+    Elsewhere than on a terminal or in a notebook nothing is written, so that a log stays readable.
+
+    Parameters
+    ----------
+    total : tokens in all.
+    title : what stands before the bar.
+    shown : False writes nothing.
+    done : tokens that an earlier process has done already.
+    """
+
+    def __init__(self, total: int, title: str, shown: bool = True, done: int = 0):
+        self.total, self.title, self.first = total, title, done
+        self.terminal = shown and sys.stderr.isatty()
+        self.display = None
+        if shown and not self.terminal and "ipykernel" in sys.modules:
+            from IPython.display import display
+
+            self.display = display({"text/plain": ""}, raw=True, display_id=True)
+        self.began = self.written = time.monotonic()
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def update(self, done: int, **figures: float) -> None:
+        """Show that `done` tokens are done, at most twice a second."""
+        now = time.monotonic()
+        if not (self.terminal or self.display) or now - self.written < 0.5:
+            return
+        from tqdm import tqdm
+
+        self.written = now
+        line = tqdm.format_meter(
+            done,
+            self.total,
+            now - self.began,
+            ncols=110 if self.display else None,
+            prefix=self.title,
+            initial=self.first,
+            unit=" tokens",
+            unit_scale=True,
+            postfix=", ".join(f"{name} {value:.4g}" for name, value in figures.items()),
+        )
+        self.write(line)
+
+    def write(self, line: str) -> None:
+        """Replace the line that stands there."""
+        if self.terminal:
+            sys.stderr.write("\r\x1b[K" + line)
+            sys.stderr.flush()
+        elif self.display:
+            self.display.update({"text/plain": line}, raw=True)
+
+    def __exit__(self, *_) -> None:
+        self.write("")

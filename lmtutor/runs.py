@@ -1,0 +1,291 @@
+"""Recipes and runs: what to train, written down before; what came out, written down after.
+
+A *recipe* is a TOML file with the tables ``[corpus]``, ``[model]``, ``[training]`` and ``[published]`` (the
+figure that it aims at). Training it makes a *run*, a folder with ``recipe.toml``, ``history.csv``,
+``result.json`` and ``checkpoint/``. Recorded runs lie in ``data/runs/``, without their weights.
+"""
+
+import dataclasses
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import time
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from lmtutor import data_files
+from lmtutor.checkpoint import load_checkpoint, write_atomically
+from lmtutor.corpora import Corpus, load_corpus
+from lmtutor.errors import LMTutorError, nearest
+from lmtutor.evaluate import Score, evaluate
+from lmtutor.models import build_model, config_to_dict, model_config, replace_checked
+from lmtutor.train import TrainConfig, fit, pick_device
+
+RECIPES = Path(__file__).parent / "recipes"
+TABLES = ("corpus", "model", "training", "published")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A training, written down."""
+
+    name: str
+    corpus: dict[str, Any]  # name, and options of load_corpus
+    model: dict[str, Any]  # name of a preset, and fields of its config to change
+    training: TrainConfig = field(default_factory=TrainConfig)
+    published: dict[str, Any] = field(default_factory=dict)  # curve, valid, test: the figures aimed at, and source
+
+    def load_corpus(self) -> Corpus:
+        """The corpus of the recipe."""
+        return load_corpus(self.corpus["name"], **{k: v for k, v in self.corpus.items() if k != "name"})
+
+    def model_config(self) -> Any:
+        """The model's config; a wrong name or field is an `LMTutorError`."""
+        return model_config(self.model["name"], **{k: v for k, v in self.model.items() if k != "name"})
+
+    def with_changes(self, changes: list[str]) -> "Recipe":
+        """A recipe with ``key=value`` changes: ``lr=5`` is of the training, ``model.dropout=0.5`` of a table."""
+        recipe = self
+        for change in changes:
+            key, equals, text = change.partition("=")
+            table, _, name = key.strip().rpartition(".")
+            table = table or "training"
+            if not equals or not name or table not in TABLES:
+                raise LMTutorError(
+                    f"--set {change!r}: write key=value, as in lr=5, model.dropout=0.5 or corpus.name=ptb."
+                )
+            try:
+                value = tomllib.loads(f"value = {text}")["value"]
+            except tomllib.TOMLDecodeError:
+                value = text
+            old = getattr(recipe, table)
+            new = replace_checked(old, {name: value}) if table == "training" else {**old, name: value}
+            recipe = dataclasses.replace(recipe, published={}, **{table: new})  # another training aims at nothing
+        return recipe
+
+    def to_toml(self) -> str:
+        """The recipe as a file."""
+        tables = {**{t: getattr(self, t) for t in TABLES}, "training": dataclasses.asdict(self.training)}
+        lines = [f"# {self.name}"]
+        for table, values in tables.items():
+            if values:
+                lines += [
+                    "",
+                    f"[{table}]",
+                    *(f"{key} = {toml_value(value)}" for key, value in values.items()),
+                ]
+        return "\n".join(lines) + "\n"
+
+
+def toml_value(value: Any) -> str:
+    """A number, truth value, string or list as TOML; JSON writes all of these the same way."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def recipe_names() -> list[str]:
+    """The recipes that come with the package, such as ``wikitext-2/lstm-200``."""
+    return sorted(path.relative_to(RECIPES).with_suffix("").as_posix() for path in RECIPES.rglob("*.toml"))
+
+
+def read_recipe(name_or_path: str | Path) -> Recipe:
+    """Read a recipe by name, or a file.
+
+    Raises
+    ------
+    LMTutorError : no such recipe, not TOML, an unknown table, field, model or value.
+    """
+    path = RECIPES / f"{name_or_path}.toml"
+    if not path.is_file():
+        path = Path(name_or_path)
+    if not path.is_file():
+        raise LMTutorError(f"There is no recipe {str(name_or_path)!r}.{nearest(str(name_or_path), recipe_names())}")
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise LMTutorError(f"{path} is not a TOML file: {error}.") from None
+    unknown = set(tables) - set(TABLES)
+    if unknown or not all(isinstance(table, dict) for table in tables.values()):
+        raise LMTutorError(f"{path}: a recipe has the tables {', '.join(TABLES)}; mend {', '.join(unknown) or 'it'}.")
+    for table in ("corpus", "model"):
+        if not isinstance(tables.get(table, {}).get("name"), str):
+            raise LMTutorError(f'{path}: [{table}] needs a name, as in name = "wikitext-2".')
+    name = path.relative_to(RECIPES).with_suffix("").as_posix() if path.is_relative_to(RECIPES) else path.stem
+    training = replace_checked(TrainConfig(), tables.get("training", {}))
+    recipe = Recipe(name, tables["corpus"], tables["model"], training, tables.get("published", {}))
+    recipe.model_config()  # a wrong model name or field shows now, not after the corpus is read
+    return recipe
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished (or stopped) training in a folder."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Its path below ``data/runs/``, or the folder's name."""
+        recorded = data_files.find("runs")
+        return self.path.relative_to(recorded).as_posix() if self.recorded else self.path.name
+
+    @property
+    def recorded(self) -> bool:
+        """Whether it is one of ``data/runs/``."""
+        recorded = data_files.find("runs")
+        return recorded is not None and self.path.resolve().is_relative_to(recorded.resolve())
+
+    @property
+    def recipe(self) -> Recipe:
+        """What was trained."""
+        return read_recipe(self.path / "recipe.toml")
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """A row an epoch, as `fit` returned it."""
+        return pd.read_csv(self.path / "history.csv")
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """Scores and provenance; `LMTutorError` where the run has none yet or it is damaged."""
+        path = self.path / "result.json"
+        try:
+            result = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise LMTutorError(f"{self.path} has no result.json: the training has not ended; resume it.") from None
+        except (ValueError, RecursionError) as error:
+            raise LMTutorError(f"{path} is damaged ({error}): train again.") from None
+        if not isinstance(result, dict):
+            raise LMTutorError(f"{path} is damaged (not a table): train again.")
+        return result
+
+    def score(self, split: str = "test") -> Score:
+        """The recorded score of a split."""
+        values = self.result[split]
+        return Score(values["nats"], values["tokens"], values.get("characters"), self.result["protocol"])
+
+    def load(self):
+        """The trained model and its vocabulary."""
+        if not (self.path / "checkpoint").is_dir():
+            raise LMTutorError(f"The run {self.name} is here without its weights: train it with lmtutor train.")
+        return load_checkpoint(self.path / "checkpoint")
+
+
+def recorded_runs() -> list[Run]:
+    """The runs of ``data/runs/``, by name; none where the package is installed without them."""
+    folder = data_files.find("runs")
+    return sorted((Run(p.parent) for p in folder.rglob("recipe.toml")), key=lambda r: r.name) if folder else []
+
+
+def find_run(name_or_path: str | Path) -> Run:
+    """A run folder by path, or a recorded run by name.
+
+    Raises
+    ------
+    LMTutorError : neither; the message lists the recorded runs.
+    """
+    folder = data_files.find(f"runs/{name_or_path}")
+    for path in (Path(name_or_path), folder):
+        if path is not None and (path / "recipe.toml").is_file():
+            return Run(path)
+    raise LMTutorError(
+        f"There is no run {str(name_or_path)!r}.{nearest(str(name_or_path), [r.name for r in recorded_runs()])}"
+    )
+
+
+def train_recipe(recipe: Recipe, out: str | Path, *, resume: bool = False, **options: Any) -> Run:
+    """Train a recipe into the folder `out` and score the best epoch on the validation and test splits.
+
+    `options` go to `fit`: ``keep_every``, ``sample``, ``progress``.
+
+    Raises
+    ------
+    LMTutorError : `out` holds another run already, or what `fit` raises.
+    """
+    out, began = Path(out), time.time()
+    if resume:
+        if (out / "recipe.toml").is_file():
+            recipe = dataclasses.replace(read_recipe(out / "recipe.toml"), name=recipe.name)
+    elif out.exists() and any(out.iterdir()):
+        raise LMTutorError(f"{out} is not empty: name a new folder with --out, or go on with --resume.")
+    corpus = recipe.load_corpus()
+    torch.manual_seed(recipe.training.seed)
+    model = build_model(recipe.model_config(), corpus.vocab)
+    device = pick_device(recipe.training.device)
+    write_atomically(out / "recipe.toml", recipe.to_toml().encode())
+    resumable = resume and (out / "state.safetensors").is_file()
+    history = fit(model, corpus, recipe.training, out=out, resume=resumable, **options)
+    if history.attrs["interrupted"]:
+        return Run(out)
+    result = dict(
+        recipe=recipe.name,
+        parameters=sum(p.numel() for p in model.parameters()),
+        model=config_to_dict(model.config),
+        **{
+            split: score_dict(evaluate(model, corpus.split(split), characters=corpus.characters[split]))
+            for split in ("valid", "test")
+        },
+        protocol=Score(0.0, 1).protocol,
+        corpus=corpus.note,
+        published=recipe.published,
+        epochs=len(history),
+        training_seconds=float(history["seconds"].sum()),
+        seconds=time.time() - began,
+        **provenance(device, recipe.training.seed),
+    )
+    write_atomically(out / "result.json", (json.dumps(result, indent=2, ensure_ascii=False) + "\n").encode())
+    return Run(out)
+
+
+def score_dict(score: Score) -> dict[str, Any]:
+    """A score as it stands in ``result.json``."""
+    return dict(
+        nats=score.nats,
+        tokens=score.tokens,
+        characters=score.characters,
+        perplexity=score.perplexity,
+        nats_per_token=score.nats_per_token,
+        nats_per_character=score.nats_per_character,
+    )
+
+
+def provenance(device: torch.device, seed: int) -> dict[str, Any]:
+    """What made a result: command, seed, commit, versions, device, date."""
+    return dict(
+        command=shlex.join(["lmtutor", *sys.argv[1:]]) if "lmtutor" in sys.argv[0] else "lmtutor.train_recipe(…)",
+        seed=seed,
+        commit=git_commit(),
+        versions={"python": platform.python_version(), "torch": torch.__version__, "pandas": pd.__version__},
+        device=torch.cuda.get_device_name() if device.type == "cuda" else cpu_name(),
+        threads=torch.get_num_threads(),
+        date=time.strftime("%Y-%m-%d", time.gmtime()),
+    )
+
+
+def cpu_name() -> str:
+    """The processor's name and the number of cores."""
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        name = names[0] if names else name
+    return f"{name}, {os.cpu_count()} cores"
+
+
+def git_commit() -> str | None:
+    """The commit of the checkout that the package runs from, ``+changes`` where it differs; None elsewhere."""
+    git = ["git", "-C", str(Path(__file__).parent.parent)]
+    try:
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        state = [*git, "status", "--porcelain", "--untracked-files=no", "--", "lmtutor"]
+        changed = subprocess.run(state, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head + ("+changes" if changed else "")

@@ -1,0 +1,353 @@
+"""The training loop: truncated backpropagation through time, validation after every epoch, exact resume."""
+
+import contextlib
+import dataclasses
+import math
+import signal
+import threading
+import time
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import nn
+
+from lmtutor import checkpoint
+from lmtutor.batches import stream_batches
+from lmtutor.corpora import Corpus
+from lmtutor.errors import LMTutorError
+from lmtutor.evaluate import Score, evaluate
+from lmtutor.generate import generate
+from lmtutor.losses import IGNORED
+from lmtutor.models.base import detach
+from lmtutor.optim import Schedule, make_optimizer
+from lmtutor.progress import Progress
+
+COLUMNS = ["epoch", "train_loss", "valid_loss", "valid_perplexity", "seconds", "tokens_per_second", "lr"]
+LOOK_EVERY = 20  # steps between two looks at the loss; on a GPU each look waits for the device
+SAVE_EVERY = 300  # seconds between two saves within an epoch
+
+
+class Diverged(LMTutorError):
+    """The loss became NaN, infinite, or worse than guessing."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train. The defaults are the original tutorial's recipe."""
+
+    epochs: int = 3  # passes over the training split
+    optimizer: str = "sgd"  # sgd, adam, adamw
+    lr: float = 20.0  # highest learning rate
+    schedule: str = "plateau"  # constant, plateau, linear, one-cycle: see optim.Schedule
+    clip: float = 0.25  # largest Euclidean norm of the whole gradient; 0 does not clip
+    bptt: int = 35  # tokens through which the gradient flows
+    random_bptt: bool = False  # draw each batch's length around bptt, and scale its learning rate with it
+    batch_size: int = 20  # columns read side by side
+    weight_decay: float = 0.0  # share of a weight taken off a step, times lr
+    seed: int = 1  # of the dropout and of all else that is drawn
+    precision: str = "auto"  # of the softmax's products: auto, float32, bfloat16
+    device: str = "auto"  # auto, cpu, cuda
+
+    def __post_init__(self):
+        for name in ("bptt", "batch_size"):
+            if getattr(self, name) < 1:
+                raise LMTutorError(f"{name}={getattr(self, name)}: it has to be at least 1.")
+        for name in ("epochs", "clip", "weight_decay", "seed"):
+            if not getattr(self, name) >= 0:
+                raise LMTutorError(f"{name}={getattr(self, name)}: it has to be 0 or more.")
+        if not (self.lr > 0 and math.isfinite(self.lr)):
+            raise LMTutorError(f"lr={self.lr}: the learning rate has to be a positive number.")
+
+
+def fit(
+    model: nn.Module,
+    corpus: Corpus,
+    config: TrainConfig | None = None,
+    *,
+    out: str | Path | None = None,
+    resume: bool = False,
+    keep_every: int = 0,
+    sample: str | None = None,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Train a model on a corpus and leave it with the weights of its best epoch.
+
+    Parameters
+    ----------
+    model : a torch model of the package; trained in place.
+    corpus : its training split is read, its validation split chooses the best epoch.
+    config : see `TrainConfig`.
+    out : folder for ``history.csv``, ``checkpoint/`` (the best epoch) and ``state.safetensors`` (to resume from).
+    resume : go on from ``out/state.safetensors``, exactly as if there had been no interruption.
+    keep_every : also keep every n-th epoch, in ``out/epochs/``.
+    sample : print a continuation of this prompt after each epoch.
+    progress : show a progress bar and a line an epoch.
+
+    Returns
+    -------
+    DataFrame, a row an epoch: ``epoch train_loss valid_loss valid_perplexity seconds tokens_per_second lr``;
+    losses in nats a token, `lr` the epoch's last, `seconds` of training and validation.
+    ``history.attrs["interrupted"]`` says whether Ctrl-C or SIGTERM ended it early.
+
+    Raises
+    ------
+    Diverged : the loss is NaN, infinite, or stays worse than guessing; the message says where and what to try.
+    LMTutorError : the text is too small for the batch, or `resume` finds nothing that fits.
+    """
+    trainer = Trainer(model, corpus, config or TrainConfig(), Path(out) if out else None, progress)
+    trainer.keep_every, trainer.sample = keep_every, sample
+    if resume:
+        trainer.restore()
+    with stop_signals(trainer):
+        trainer.run()
+    return trainer.frame()
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` is CUDA where there is one, else the CPU."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise LMTutorError("device='cuda': this machine has no CUDA device that torch can use; say device='cpu'.")
+    if name not in ("cpu", "cuda"):
+        raise LMTutorError(f"device={name!r}: it has to be auto, cpu or cuda.")
+    return torch.device(name)
+
+
+class Trainer:
+    """All that a training run holds. Whatever changes from step to step is in `state` and nowhere else."""
+
+    def __init__(self, model: nn.Module, corpus: Corpus, config: TrainConfig, out: Path | None, progress: bool):
+        if model.vocab_size != len(corpus.vocab):
+            raise LMTutorError(
+                f"The model has {model.vocab_size} types, the corpus {len(corpus.vocab)}: "
+                "build the model with corpus.vocab, or load the corpus with vocab=…"
+            )
+        self.device = pick_device(config.device)
+        self.model, self.corpus, self.config, self.out = model.to(self.device), corpus, config, out
+        self.model.head.precision = config.precision
+        self.train_ids = corpus.train.to(self.device)
+        self.optimizer = make_optimizer(config.optimizer, model.parameters(), config.lr, config.weight_decay)
+        self.schedule = Schedule(config.schedule, config.lr)
+        self.keep_every, self.sample = 0, None
+        self.show = progress
+        self.best: dict[str, torch.Tensor] | None = None
+        self.stop = False
+        self.history: list[dict] = []
+        self.epoch, self.step = 0, 0  # finished epochs; finished steps of the one under way
+        self.nats, self.tokens, self.seconds = 0.0, 0, 0.0  # of the epoch under way
+        self.hidden = None  # the recurrent state, carried from batch to batch
+        torch.manual_seed(config.seed)
+
+    def run(self) -> None:
+        """Train until the last epoch, or until `stop` is set."""
+        self.last_save = time.monotonic()
+        while self.epoch < self.config.epochs and not self.stop:
+            self.train_epoch()
+            if not self.stop or self.step == 0:
+                self.end_epoch()
+        if self.stop:
+            self.save()
+            say = f"Stopped after {len(self.history)} whole epochs"
+            print(
+                f"{say}; go on with resume=True (lmtutor train … --resume)." if self.out else f"{say}.",
+                flush=True,
+            )
+        if self.best is not None:
+            checkpoint.load_tensors(self.model, self.best)
+
+    def train_epoch(self) -> None:
+        """One pass over the training split; when interrupted, `step` stays above 0."""
+        config, began = self.config, time.monotonic()
+        spent = self.seconds
+        # A generator of its own for each epoch: a resumed epoch draws the same batches and skips those done.
+        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + self.epoch)
+        batches = stream_batches(
+            self.train_ids,
+            config.batch_size,
+            config.bptt,
+            generator=generator,
+            random_bptt=config.random_bptt,
+        )
+        whole = len(self.train_ids) // config.batch_size * config.batch_size - config.batch_size  # targets an epoch
+        self.model.train()
+        nats = torch.zeros((), dtype=torch.float64, device=self.device)
+        with Progress(whole, f"epoch {self.epoch + 1}", self.show, done=self.tokens) as bar:
+            for batch in islice(batches, self.step, None):
+                nats += self.train_step(batch, (self.epoch + self.tokens / whole) / config.epochs)
+                self.tokens += batch.targets.numel()
+                self.step += 1
+                self.seconds = spent + time.monotonic() - began
+                if self.step % LOOK_EVERY == 0 or self.tokens == whole:
+                    self.nats += float(nats)
+                    nats.zero_()
+                    self.look()
+                    mean = self.nats / self.tokens
+                    bar.update(self.tokens, loss=mean, perplexity=math.exp(min(mean, 700)))
+                    if self.stop or (self.out and time.monotonic() - self.last_save > SAVE_EVERY):
+                        self.save()
+                    if self.stop and self.tokens < whole:
+                        return
+        self.step = 0
+
+    def train_step(self, batch, done: float) -> torch.Tensor:
+        """One update of the parameters; returns the batch's summed nats, not yet waited for."""
+        config = self.config
+        if not batch.carry or self.hidden is None:
+            self.hidden = self.model.initial_state(batch.inputs.shape[1])
+        lr = self.schedule.lr(done)
+        if config.random_bptt:
+            lr *= len(batch.inputs) / config.bptt  # this batch's length for this batch's step
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.optimizer.zero_grad(set_to_none=True)
+        nats, penalty, self.hidden = self.model.loss(batch.inputs, batch.targets, detach(self.hidden))
+        (nats + penalty).backward()
+        if config.clip:
+            nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
+        self.optimizer.step()
+        return nats.detach().double() * (batch.targets != IGNORED).sum()
+
+    def look(self) -> None:
+        """Raise `Diverged` when the loss is not a number, or the epoch is far worse than guessing."""
+        mean, guess = self.nats / self.tokens, math.log(self.model.vocab_size)
+        if math.isfinite(mean) and (mean < 2 * guess + 5 or self.step < 5 * LOOK_EVERY):
+            return
+        lr = self.optimizer.param_groups[0]["lr"]
+        kept = f" The best epoch is in {self.out / 'checkpoint'}." if self.out and self.history else ""
+        raise Diverged(
+            f"The loss diverged to {mean:.4g} nats a token (guessing costs {guess:.2f}) by step {self.step} of epoch "
+            f"{self.epoch + 1} at learning rate {lr:.4g}: try a third of it, or a smaller clip "
+            f"(now {self.config.clip:g}).{kept}"
+        )
+
+    def end_epoch(self) -> None:
+        """Validate, note the epoch down, keep it if it is the best, and save."""
+        began = time.monotonic()
+        score = evaluate(self.model, self.corpus.valid)
+        if not math.isfinite(score.nats):
+            raise Diverged(
+                f"The validation loss of epoch {self.epoch + 1} is {score.nats}: lower lr ({self.config.lr:g})."
+            )
+        self.epoch += 1
+        row = dict(
+            epoch=self.epoch,
+            train_loss=self.nats / self.tokens,
+            valid_loss=score.nats_per_token,
+            valid_perplexity=score.perplexity,
+            seconds=self.seconds + time.monotonic() - began,
+            tokens_per_second=self.tokens / self.seconds,
+            lr=self.optimizer.param_groups[0]["lr"],
+        )
+        self.history.append(row)
+        if self.schedule.after_epoch(score.nats_per_token):
+            self.best = {name: value.clone() for name, value in checkpoint.model_tensors(self.model).items()}
+            if self.out:
+                checkpoint.save_checkpoint(self.out / "checkpoint", self.model, self.corpus.vocab)
+        if self.out and self.keep_every and self.epoch % self.keep_every == 0:
+            checkpoint.save_checkpoint(self.out / "epochs" / f"{self.epoch:04}", self.model, self.corpus.vocab)
+        self.nats, self.tokens, self.seconds, self.hidden = 0.0, 0, 0.0, None
+        self.save()
+        self.tell(row, score)
+
+    def tell(self, row: dict, score: Score) -> None:
+        """One line an epoch, a sample if asked for, scalars for TensorBoard if it is installed."""
+        if self.show:
+            print(
+                f"epoch {row['epoch']}: train {row['train_loss']:.4f}, valid {row['valid_loss']:.4f} nats a token, "
+                f"valid perplexity {score.perplexity:.2f}, {row['tokens_per_second']:,.0f} tokens/s, "
+                f"{row['seconds']:.0f} s, lr {row['lr']:.4g}",
+                flush=True,
+            )
+        if self.sample is not None:
+            with torch.random.fork_rng(devices=[]):
+                text = generate(self.model, self.corpus.vocab, self.sample, 30, seed=self.config.seed)
+            print(f"  {text}", flush=True)
+        if self.out:
+            with contextlib.suppress(ImportError), tensorboard(self.out) as writer:
+                for name in COLUMNS[1:]:
+                    writer.add_scalar(name, row[name], row["epoch"])
+
+    def frame(self) -> pd.DataFrame:
+        """The history so far."""
+        frame = pd.DataFrame(self.history, columns=COLUMNS)
+        frame.attrs["interrupted"] = self.stop
+        return frame
+
+    def save(self) -> None:
+        """Write the history and all that an exact resume needs."""
+        if not self.out:
+            return
+        csv = self.frame().to_csv(index=False).encode()
+        state = dict(
+            config=dataclasses.asdict(self.config),
+            model=checkpoint.model_tensors(self.model),
+            optimizer=self.optimizer.state_dict(),
+            schedule=self.schedule.state_dict(),
+            rng=torch.get_rng_state(),
+            cuda_rng=torch.cuda.get_rng_state() if self.device.type == "cuda" else None,
+            hidden=detach(self.hidden),
+            history=self.history,
+            **{name: getattr(self, name) for name in ("epoch", "step", "nats", "tokens", "seconds")},
+        )
+        checkpoint.save_state(self.out / "state.safetensors", state)
+        checkpoint.write_atomically(self.out / "history.csv", csv)
+        self.last_save = time.monotonic()
+
+    def restore(self) -> None:
+        """Go back to what `save` wrote."""
+        if not self.out:
+            raise LMTutorError("resume=True needs out=, the folder of the run to go on with.")
+        state = checkpoint.load_state(self.out / "state.safetensors")
+        now = {**dataclasses.asdict(self.config), "epochs": state["config"]["epochs"]}
+        if now != state["config"]:
+            changed = ", ".join(name for name in now if now[name] != state["config"].get(name))
+            raise LMTutorError(
+                f"{self.out} was trained with another {changed}: resume with the same, or start a new run."
+            )
+        checkpoint.load_tensors(self.model, state["model"], self.out)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        torch.set_rng_state(state["rng"])
+        if state["cuda_rng"] is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["cuda_rng"])
+        for name in ("epoch", "step", "nats", "tokens", "seconds", "history"):
+            setattr(self, name, state[name])
+        self.hidden = state["hidden"]
+        if self.history:
+            self.best = checkpoint.read_tensors(self.out / "checkpoint" / "model.safetensors")[0]
+
+
+@contextlib.contextmanager
+def tensorboard(out: Path):
+    """A TensorBoard writer into ``out/tensorboard``; ImportError where it is not installed."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    writer = SummaryWriter(out / "tensorboard")
+    try:
+        yield writer
+    finally:
+        writer.close()
+
+
+@contextlib.contextmanager
+def stop_signals(trainer: Trainer):
+    """Let Ctrl-C and SIGTERM end the training after the step under way; a second Ctrl-C ends it at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number, frame):
+        if trainer.stop:
+            raise KeyboardInterrupt
+        trainer.stop = True
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
