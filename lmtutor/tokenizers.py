@@ -1,12 +1,16 @@
-"""From text to tokens and back: words and characters."""
+"""From text to tokens and back: whitespace words, characters, Treebank words, byte pairs.
+
+Every scheme keeps `<unk>`, `<eos>`, `<bos>` and `<pad>` whole where a text already holds them. The token `<eos>`
+stands where a line ends (Treebank words: a sentence), so a prompt that stops mid-line has none at its end.
+"""
 
 import json
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from lmtutor.errors import LMTutorError, nearest
 
@@ -18,58 +22,81 @@ SPECIAL = re.compile("|".join(SPECIALS))
 class Normalisation:
     """What is done to a text before it is cut into tokens. Every switch is off unless asked for."""
 
-    nfkc: bool = False  # one form for each character: 'ﬁ' becomes 'fi', full-width letters plain ones
-    whitespace: bool = False  # runs of blanks become one space; blanks at line ends go
+    nfkc: bool = False  # one form for each character: the ligature 'ﬁ' becomes 'fi', full-width 'Ａ' becomes 'A'
+    whitespace: bool = False  # a run of blanks becomes one space, blanks at line ends go
     lower: bool = False  # fold case
 
     def __call__(self, text: str) -> str:
+        """Return the text with the chosen changes made, always in this order."""
         if self.nfkc:
             text = unicodedata.normalize("NFKC", text)
         if self.whitespace:
-            text = re.sub(r"[^\S\n]*\n[^\S\n]*", "\n", re.sub(r"[^\S\n]+", " ", text))
+            text = re.sub(r" ?\n ?", "\n", re.sub(r"[^\S\n]+", " ", text))
         return text.lower() if self.lower else text
+
+    def __str__(self) -> str:
+        return ", ".join(name for name, on in asdict(self).items() if on) or "none"
 
 
 class Tokenizer:
-    """Cuts text into tokens, and joins tokens to text."""
+    """Cuts text into tokens, and joins tokens to text. The schemes below are its subclasses.
+
+    A scheme that learns (where sentences end, which bytes pair) does so once, from the training split, in `fit`.
+    """
 
     name: ClassVar[str]
-    specials: ClassVar[tuple[str, ...]] = ("<unk>", "<eos>")  # that a vocabulary needs by default
+    specials: ClassVar[tuple[str, ...]] = ("<unk>", "<eos>")  # what its vocabularies hold whether seen or not
     kinds: ClassVar[dict[str, type["Tokenizer"]]] = {}
 
     def __init_subclass__(cls) -> None:
         Tokenizer.kinds[cls.name] = cls
 
-    def __init__(self, normalisation: Normalisation = Normalisation()):
-        self.normalisation = normalisation
+    def __init__(self, normalisation: Normalisation | None = None):
+        self.normalisation = normalisation or Normalisation()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(normalisation: {self.normalisation})"
+
+    @property
+    def fitted(self) -> bool:
+        """Whether it can cut text now, or must `fit` first."""
+        return True
+
+    @property
+    def types(self) -> list[str]:
+        """Every type that it can produce, where that is known beforehand (byte pairs); else empty."""
+        return []
 
     def fit(self, texts: Iterable[str]) -> "Tokenizer":
-        """Learn from the training text what the scheme learns; words and characters learn nothing."""
+        """Learn from the blocks of a training text, and return the fitted tokenizer."""
         return self
 
     def tokenize(self, text: str) -> list[str]:
-        """Return the tokens of a text. A line end is the token `<eos>` (for characters: itself)."""
+        """Return the tokens of a text, normalised first."""
+        if not self.fitted:
+            raise LMTutorError(f"the {self.name!r} tokenizer has learned from no text yet: call fit(texts) first.")
         return self._cut(self.normalisation(text))
 
-    def _cut(self, text: str) -> list[str]:
-        raise TypeError(f"{type(self).__name__} does not say how it cuts text")
-
     def detokenize(self, tokens: Iterable[str]) -> str:
-        """Return the text that the tokens stand for."""
-        raise TypeError(f"{type(self).__name__} does not say how it joins tokens")
+        """Return the text that tokens stand for, as nearly as the scheme remembers it."""
+        return self._join(list(tokens))
 
-    def to_dict(self) -> dict:
-        """Return what `from_dict` needs to make the same tokenizer, as JSON-able values."""
+    def _cut(self, text: str) -> list[str]:
+        raise TypeError(f"{type(self).__name__} has to define _cut")
+
+    def _join(self, tokens: list[str]) -> str:
+        raise TypeError(f"{type(self).__name__} has to define _join")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `from_dict` needs to make the same tokenizer again, as JSON-able values."""
         return {"name": self.name, "normalisation": asdict(self.normalisation)}
 
-    @classmethod
-    def from_dict(cls, values: dict) -> "Tokenizer":
+    @staticmethod
+    def from_dict(values: dict[str, Any]) -> "Tokenizer":
         """Make a tokenizer again from what `to_dict` returned."""
-        values = dict(values)
-        kind = cls.kinds.get(values.pop("name", None))
-        if kind is None:
-            raise LMTutorError(f"no tokenizer is described by {values!r}: expected a key 'name'.")
-        return kind(Normalisation(**values.pop("normalisation", {})), **values)
+        settings = {key: value for key, value in values.items() if key not in ("name", "normalisation")}
+        normalisation = Normalisation(**values.get("normalisation", {}))
+        return _kind(values.get("name"))(normalisation, **settings)
 
     def save(self, path: str | Path) -> None:
         """Write the tokenizer to a JSON file."""
@@ -81,37 +108,241 @@ class Tokenizer:
         return Tokenizer.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
 
 
+def get_tokenizer(scheme: str | Tokenizer, **switches: bool) -> Tokenizer:
+    """Return a tokenizer by name, with switches of `Normalisation`: `nfkc`, `whitespace`, `lower`."""
+    return scheme if isinstance(scheme, Tokenizer) else _kind(scheme)(Normalisation(**switches))
+
+
+def _kind(name: object) -> type[Tokenizer]:
+    if name not in Tokenizer.kinds:
+        raise LMTutorError(f"no tokenizer is called {name!r}.{nearest(str(name), Tokenizer.kinds)}")
+    return Tokenizer.kinds[name]
+
+
+def _lines(tokens: list[str]) -> Iterator[list[str]]:
+    """Cut tokens after each `<eos>`, which is left out; what follows the last one comes last, if only as []."""
+    line: list[str] = []
+    for token in tokens:
+        if token == "<eos>":
+            yield line
+            line = []
+        else:
+            line.append(token)
+    yield line
+
+
 class Words(Tokenizer):
-    """Whitespace words; each line end is `<eos>`. The text comes back up to the width of its blanks."""
+    """What stands between blanks, with `<eos>` for each line end: how WikiText and PTB are meant to be read.
+
+    Text comes back from tokens up to the width of its blanks, and tokens come back from text exactly.
+    """
 
     name = "words"
 
     def _cut(self, text: str) -> list[str]:
         return text.replace("\n", " <eos> ").split()
 
-    def detokenize(self, tokens: Iterable[str]) -> str:
-        return " ".join(tokens).replace(" <eos>", "\n").replace("<eos>", "\n").replace("\n ", "\n")
+    def _join(self, tokens: list[str]) -> str:
+        return "\n".join(" ".join(line) for line in _lines(tokens))
 
 
 class Characters(Tokenizer):
-    """Characters, the line end among them; exact both ways."""
+    """Single characters, the line end among them. Text comes back exactly.
+
+    Parameters
+    ----------
+    keep_specials
+        Read `<unk>` as one token. Character-level Penn Treebank does not: its published figures spell it out.
+    """
 
     name = "characters"
     specials = ("<unk>",)
+    _pattern = re.compile(SPECIAL.pattern + "|.", re.DOTALL)
+
+    def __init__(self, normalisation: Normalisation | None = None, keep_specials: bool = True):
+        super().__init__(normalisation)
+        self.keep_specials = keep_specials
 
     def _cut(self, text: str) -> list[str]:
-        if not SPECIAL.search(text):
-            return list(text)
-        return re.findall(SPECIAL.pattern + "|.", text, re.DOTALL)
+        if self.keep_specials and SPECIAL.search(text):
+            return self._pattern.findall(text)
+        return list(text)
 
-    def detokenize(self, tokens: Iterable[str]) -> str:
+    def _join(self, tokens: list[str]) -> str:
         return "".join(tokens)
 
+    def to_dict(self) -> dict[str, Any]:
+        return super().to_dict() | {"keep_specials": self.keep_specials}
 
-def get_tokenizer(name: str | Tokenizer, **switches: bool) -> Tokenizer:
-    """Return a tokenizer by name, with its normalisation switches (`nfkc`, `whitespace`, `lower`)."""
-    if isinstance(name, Tokenizer):
-        return name
-    if name not in Tokenizer.kinds:
-        raise LMTutorError(f"no tokenizer is called {name!r}.{nearest(str(name), Tokenizer.kinds)}")
-    return Tokenizer.kinds[name](Normalisation(**switches))
+
+class Treebank(Tokenizer):
+    """Penn Treebank words within Punkt sentences, `<eos>` after each sentence.
+
+    Sentence ends are found by Punkt (Kiss and Strunk, 2006), which learns the abbreviations of the training text
+    without supervision; words are cut by NLTK's Treebank rules. A blank line ends a paragraph, and with it a
+    sentence; a single line end is a blank. Curved double quotes become the Treebank's own `` and ''.
+
+    Parameters
+    ----------
+    punkt
+        What Punkt learned, as `fit` leaves it there; nothing to be written by hand.
+    """
+
+    name = "treebank"
+
+    def __init__(self, normalisation: Normalisation | None = None, punkt: dict[str, Any] | None = None):
+        super().__init__(normalisation)
+        self.punkt = punkt
+        self._sentences = self._words = self._glue = None
+
+    @property
+    def fitted(self) -> bool:
+        return self.punkt is not None
+
+    def fit(self, texts: Iterable[str]) -> "Treebank":
+        from nltk.tokenize.punkt import PunktTrainer
+
+        trainer = PunktTrainer()
+        for text in texts:
+            trainer.train(_plain(self.normalisation(text)), finalize=False)
+        learned = trainer.get_params()
+        punkt = {
+            "abbrev_types": sorted(learned.abbrev_types),
+            "collocations": sorted(map(list, learned.collocations)),
+            "sent_starters": sorted(learned.sent_starters),
+            "ortho_context": dict(sorted(learned.ortho_context.items())),
+        }
+        return Treebank(self.normalisation, punkt)
+
+    def _open(self) -> None:
+        """Make NLTK's parts when the first text comes: importing NLTK takes a second."""
+        from nltk.tokenize.destructive import NLTKWordTokenizer
+        from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
+        from nltk.tokenize.treebank import TreebankWordDetokenizer
+
+        learned = PunktParameters()
+        learned.abbrev_types = set(self.punkt["abbrev_types"])
+        learned.collocations = set(map(tuple, self.punkt["collocations"]))
+        learned.sent_starters = set(self.punkt["sent_starters"])
+        learned.ortho_context.update(self.punkt["ortho_context"])
+        self._sentences = PunktSentenceTokenizer(learned)
+        self._words, self._glue = NLTKWordTokenizer(), TreebankWordDetokenizer()
+
+    def _cut(self, text: str) -> list[str]:
+        if self._words is None:
+            self._open()
+        text = _plain(text)
+        tokens: list[str] = []
+        for paragraph in re.split(r"\n\s*\n", text):
+            for sentence in self._sentences.tokenize(" ".join(paragraph.split())):
+                tokens += map(_shown, self._words.tokenize(sentence))
+                tokens.append("<eos>")
+        if tokens and not text[-1].isspace():
+            tokens.pop()  # the text stops within a sentence that may go on
+        return tokens
+
+    def _join(self, tokens: list[str]) -> str:
+        if self._words is None:
+            self._open()
+        return "\n".join(self._glue.detokenize(line) for line in _lines(tokens))
+
+    def to_dict(self) -> dict[str, Any]:
+        return super().to_dict() | {"punkt": self.punkt}
+
+
+# NLTK would cut '<unk>' in three, so each special travels through it as one letter of the private use area.
+_HIDDEN = {special: chr(0xE000 + i) for i, special in enumerate(SPECIALS)}
+_SHOWN = {hidden: special for special, hidden in _HIDDEN.items()}
+_QUOTES = str.maketrans({"“": "``", "”": "''", "‘": "`", "’": "'"})
+
+
+def _plain(text: str) -> str:
+    return SPECIAL.sub(lambda match: f" {_HIDDEN[match[0]]} ", text).translate(_QUOTES)
+
+
+def _shown(token: str) -> str:
+    return _SHOWN.get(token, token)
+
+
+class BytePairs(Tokenizer):
+    """Byte-pair encoding (Sennrich et al., 2016) over bytes: no text is out of vocabulary, and it comes back exactly.
+
+    A space is shown as `Ġ` at the head of the piece that follows it; `<eos>` stands for each line end.
+
+    Parameters
+    ----------
+    size
+        The most pieces to learn, the 256 bytes among them.
+    merges
+        The learned scheme as the `tokenizers` library writes it, as `fit` leaves it there.
+    """
+
+    name = "bpe"
+    _seam = re.compile(f"(\n|{SPECIAL.pattern})")
+
+    def __init__(self, normalisation: Normalisation | None = None, size: int = 8000, merges: str | None = None):
+        if size < 256:
+            raise LMTutorError(f"byte pairs need at least 256 types, one a byte, not {size}: ask for more.")
+        super().__init__(normalisation)
+        self.size, self.merges = size, merges
+        self._pairs = None
+
+    @property
+    def fitted(self) -> bool:
+        return self.merges is not None
+
+    @property
+    def types(self) -> list[str]:
+        return list(self._open().get_vocab())
+
+    def fit(self, texts: Iterable[str]) -> "BytePairs":
+        tokenizers = _library()
+        byte_level = tokenizers.pre_tokenizers.ByteLevel
+        pairs = tokenizers.Tokenizer(tokenizers.models.BPE())
+        pairs.pre_tokenizer = byte_level(add_prefix_space=False)
+        pairs.decoder = tokenizers.decoders.ByteLevel()
+        trainer = tokenizers.trainers.BpeTrainer(
+            vocab_size=self.size, initial_alphabet=byte_level.alphabet(), show_progress=False
+        )
+        pieces = (piece for text in texts for piece in self._seam.split(self.normalisation(text)))
+        pairs.train_from_iterator((p for p in pieces if p and not self._seam.fullmatch(p)), trainer)
+        return BytePairs(self.normalisation, self.size, pairs.to_str())
+
+    def _open(self) -> Any:
+        if self._pairs is None:
+            self._pairs = _library().Tokenizer.from_str(self.merges)
+        return self._pairs
+
+    def _cut(self, text: str) -> list[str]:
+        pairs, tokens = self._open(), []
+        pieces = self._seam.split(text)
+        between = pairs.encode_batch(pieces[::2])
+        for encoded, seam in zip(between, [*pieces[1::2], None], strict=True):
+            tokens += encoded.tokens
+            if seam:
+                tokens.append("<eos>" if seam == "\n" else seam)
+        return tokens
+
+    def _join(self, tokens: list[str]) -> str:
+        decode = self._open().decoder.decode
+        text, run = [], []
+        for token in [*tokens, ""]:
+            if token and token not in SPECIALS:
+                run.append(token)
+                continue
+            text += [decode(run) if run else "", "\n" if token == "<eos>" else token]
+            run = []
+        return "".join(text)
+
+    def to_dict(self) -> dict[str, Any]:
+        return super().to_dict() | {"size": self.size, "merges": self.merges}
+
+
+def _library() -> Any:
+    try:
+        import tokenizers
+    except ImportError:
+        raise LMTutorError(
+            "byte pairs need the 'tokenizers' library, which is not installed: pip install tokenizers."
+        ) from None
+    return tokenizers
