@@ -1,0 +1,211 @@
+"""Text becomes ids once: they are kept on disk under a key made of *what was read and how*, and memory-mapped.
+
+A mapped tensor takes no memory of its own. The system loads the pages that are read and drops them again when
+memory is wanted, so a corpus of 100 million tokens (0.8 GB of ids) trains in a few hundred megabytes.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.metadata import version
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lmtutor.errors import LMTutorError
+from lmtutor.sources import SPLITS, Splits, blocks, digest
+from lmtutor.text import Tokenizer, Vocabulary
+
+FORMAT = 1  # part of every key: raise it when the same text and settings would give other ids
+CHUNK = 1 << 20  # tokens handled at a time
+LEARNED_FROM = 10_000_000  # characters of the training split that Punkt or byte pairs learn from
+
+
+def cache_folder() -> Path:
+    """Return the user's folder for downloads and token ids: `$LMTUTOR_CACHE`, or the system's place for caches."""
+    if os.environ.get("LMTUTOR_CACHE"):
+        return Path(os.environ["LMTUTOR_CACHE"])
+    from platformdirs import user_cache_path  # as pooch.os_cache does, without the 0.3 s that importing it takes
+
+    return user_cache_path("lmtutor")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a text is read: all that decides which ids come out of it."""
+
+    tokenizer: Tokenizer
+    min_count: int = 1
+    max_size: int | None = None
+    specials: Sequence[str] | None = None
+    vocab: Vocabulary | None = None  # given: nothing is counted, this one is used
+    encoding: str = "utf-8"
+    boundaries: bool = False  # <bos> before each document
+
+    def key(self, splits: Splits) -> str:
+        """Return a name for the ids that this reading makes of these texts."""
+        digests = {source: digest(source) for spans in splits.values() for source in {s.source for s in spans}}
+        spans = {
+            split: [(digests[span.source], *span.bounds) for span in spans] for split, spans in splits.items()
+        }
+        library = {"treebank": "nltk", "bpe": "tokenizers"}.get(self.tokenizer.name)
+        settings = [
+            FORMAT,
+            spans,
+            self.tokenizer.to_dict(),
+            library and version(library),
+            self.min_count,
+            self.max_size,
+            self.specials and list(self.specials),
+            self.vocab and self.vocab.to_dict(),
+            self.encoding,
+            self.boundaries,
+        ]
+        return sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A text as ids, split by split, with the vocabulary that they number."""
+
+    ids: dict[str, Tensor]  # (N,) each, memory-mapped
+    characters: dict[str, int]  # of the text as it was read
+    vocab: Vocabulary
+
+
+def encode(splits: Splits, reading: Reading) -> Encoded:
+    """Return the ids of a text: from the cache, or by reading it and leaving them there."""
+    root = cache_folder() / "tokens"
+    folder = root / reading.key(splits)
+    if (found := _load(folder)) is not None:
+        return found
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix="unfinished-", dir=root))
+    except OSError:  # no cache can be written: the ids live in a temporary file until the process ends
+        work = folder = Path(tempfile.mkdtemp(prefix="lmtutor-"))
+    try:
+        _build(work, splits, reading)
+        if work != folder:
+            with contextlib.suppress(OSError):  # another process was faster, and wrote the same
+                shutil.rmtree(folder, ignore_errors=True)  # unless what is there is broken
+                work.rename(folder)
+        encoded = _load(folder)
+    except OSError as error:
+        raise LMTutorError(
+            f"the token ids cannot be written to {work.parent} ({error.strerror}): free some disk, "
+            "or point LMTUTOR_CACHE at a folder with room."
+        ) from None
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    if encoded is None:
+        raise LMTutorError(f"the token ids under {folder} are broken: delete that folder and try again.")
+    return encoded
+
+
+def _load(folder: Path) -> Encoded | None:
+    """Map the ids of a folder; None where it is missing or its files are not of the size they should be."""
+    try:
+        about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        vocab = Vocabulary.load(folder / "vocab.json")
+        if any((folder / f"{split}.ids").stat().st_size != 8 * n for split, n in about["tokens"].items()):
+            return None
+    except (OSError, ValueError, KeyError):
+        return None
+    ids = {  # not shared: whoever writes into the tensor gets a page of their own, the file stays as it is
+        split: torch.from_file(str(folder / f"{split}.ids"), shared=False, size=n, dtype=torch.long)
+        for split, n in about["tokens"].items()
+    }
+    return Encoded(ids, about["characters"], vocab)
+
+
+def _build(folder: Path, splits: Splits, reading: Reading) -> None:
+    """Read the text in two passes over its tokens: first numbered as they come, then as the vocabulary says."""
+    tokenizer = reading.tokenizer if reading.vocab is None else reading.vocab.tokenizer
+    if not tokenizer.fitted:
+        tokenizer = tokenizer.fit(_first(splits, reading, LEARNED_FROM))
+    number: defaultdict[str, int] = defaultdict(count().__next__)  # a type's place in order of first sight
+    characters, tokens = {}, {}
+    for split in SPLITS:
+        characters[split], tokens[split] = _number(folder / f"{split}.raw", splits, split, reading, tokenizer, number)
+        if split == "train":
+            seen = len(number)
+    _check(tokens, number, splits)
+    vocab = reading.vocab or _choose(folder / "train.raw", list(number)[:seen], tokenizer, reading)
+    to_id = vocab.encode(number).numpy()
+    for split in SPLITS:
+        with (folder / f"{split}.raw").open("rb") as raw, (folder / f"{split}.ids").open("wb") as ids:
+            for chunk in _chunks(raw):
+                to_id[chunk].tofile(ids)
+        (folder / f"{split}.raw").unlink()
+    vocab.save(folder / "vocab.json")
+    about = {"tokens": tokens, "characters": characters}
+    (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
+
+
+def _first(splits: Splits, reading: Reading, most: int) -> Iterator[str]:
+    """Yield the training text up to about `most` characters."""
+    for text in blocks(splits["train"], reading.encoding):
+        yield text
+        most -= len(text)
+        if most <= 0:
+            return
+
+
+def _number(
+    path: Path, splits: Splits, split: str, reading: Reading, tokenizer: Tokenizer, number: defaultdict[str, int]
+) -> tuple[int, int]:
+    """Write the provisional numbers of a split's tokens; return its characters and its tokens."""
+    characters = tokens = 0
+    with path.open("wb") as file:
+        for span in splits[split]:
+            if reading.boundaries:
+                np.array([number["<bos>"]], dtype=np.int32).tofile(file)
+                tokens += 1
+            for text in blocks([span], reading.encoding):
+                cut = tokenizer.tokenize(text)
+                np.fromiter(map(number.__getitem__, cut), dtype=np.int32, count=len(cut)).tofile(file)
+                characters += len(text)
+                tokens += len(cut)
+    return characters, tokens
+
+
+def _chunks(file: Any) -> Iterator[np.ndarray]:
+    while len(chunk := np.fromfile(file, dtype=np.int32, count=CHUNK)):
+        yield chunk
+
+
+def _choose(path: Path, types: list[str], tokenizer: Tokenizer, reading: Reading) -> Vocabulary:
+    """Choose the vocabulary from the counts of the training split."""
+    counts = np.zeros(len(types), dtype=np.int64)
+    with path.open("rb") as file:
+        for chunk in _chunks(file):
+            counts += np.bincount(chunk, minlength=len(types))
+    counter = Counter(dict(zip(types, counts.tolist(), strict=True)))
+    specials = reading.specials
+    if specials is None and reading.boundaries:
+        specials = [*tokenizer.specials, "<bos>"]
+    return Vocabulary.build(counter, tokenizer, reading.min_count, reading.max_size, specials)
+
+
+def _check(tokens: dict[str, int], number: dict[str, int], splits: Splits) -> None:
+    """Refuse what cannot teach anything: a split of fewer than two tokens, a text of nothing but `<unk>`."""
+    for split in SPLITS:
+        name = splits[split][0].name
+        if tokens[split] < 2:
+            raise LMTutorError(
+                f"{name}: the split {split!r} has {tokens[split]} token(s), too few to predict one from another: "
+                "give more text, or a tokenizer that cuts it smaller, such as 'characters'."
+            )
+    if not set(number) - {"<unk>", "<eos>", "<bos>", "\n", " "}:
+        raise LMTutorError(f"{splits['train'][0].name} holds nothing but <unk>: there is no word to learn from it.")
