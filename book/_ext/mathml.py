@@ -17,6 +17,7 @@ from docutils import nodes
 from fontTools import subset
 from math_core import LatexError, LatexToMathML
 from sphinx.util import logging
+from sphinx.util.math import get_node_equation_number
 
 LOGGER = logging.getLogger(__name__)
 FONT_FILE = "STIXTwoMath.woff"
@@ -81,8 +82,7 @@ def visit_inline(self, node: nodes.math) -> None:
 def visit_display(self, node: nodes.math_block) -> None:
     self.body.append(self.starttag(node, "div", CLASS="math notranslate"))
     if node["number"]:
-        number = f"({node['number']})"
-        self.body.append(f'<span class="eqno">{number}')
+        self.body.append(f'<span class="eqno">({get_node_equation_number(self, node)})')
         self.add_permalink_ref(node, "Link to this equation")
         self.body.append("</span>")
     # A wide formula scrolls in its own box; the keyboard must reach that box.

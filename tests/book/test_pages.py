@@ -52,7 +52,7 @@ def test_page_shows_no_raw_markup(page):
     prose = " ".join(
         text for text in page.article.find_all(string=True) if not text.find_parent(["pre", "code", "script", "style"])
     )
-    for sign in ("$$", r"\begin{", r"\frac", "```", ":::", "{ref}", "{eq}", "{cite"):
+    for sign in ("$$", r"\begin{", r"\frac", "```", ":::", "{ref}", "{eq}", "{cite", "[ ]"):
         assert sign not in prose, f"{sign!r} stands in the text"
 
 

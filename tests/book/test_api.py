@@ -1,0 +1,17 @@
+"""The API page names every module of the package, and only those."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+LEFT_OUT = {"lmtutor", "lmtutor.__main__", "lmtutor.scratch"}  # re-exports, a one-liner, an empty package
+
+
+def test_every_module_is_on_the_api_page():
+    listed = re.findall(r"automodule:: (\S+)", (ROOT / "book/appendix/api.md").read_text(encoding="utf-8"))
+    present = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for path in (ROOT / "lmtutor").rglob("*.py")
+    }
+    assert len(listed) == len(set(listed))
+    assert set(listed) == present - LEFT_OUT
