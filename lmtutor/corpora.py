@@ -1,85 +1,285 @@
-"""Corpora: from a name or a path to three long tensors of token ids and a vocabulary."""
+"""Corpora: from a name or a path to three long tensors of ids, cut nowhere, and the vocabulary that numbers them."""
 
-import os
-from collections import defaultdict
+import warnings
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import count
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-import torch
+import pandas as pd
 from torch import Tensor
 
 from lmtutor.errors import LMTutorError
-from lmtutor.text import Tokenizer, Vocabulary, get_tokenizer
+from lmtutor.fetch import Entry, catalogue, download_folder, fetch_files, find_entry, is_offline, local_file
+from lmtutor.prepare import PREPARATIONS
+from lmtutor.sources import SPLITS, Span, Splits, blocks, find_splits
+from lmtutor.text import Vocabulary
+from lmtutor.token_cache import Encoded, Reading, encode
+from lmtutor.tokenizers import BytePairs, Characters, Normalisation, Tokenizer, get_tokenizer
 
-SPLITS = ("train", "valid", "test")
+SHARES = (0.9, 0.05, 0.05)  # of a text without splits of its own
+RULES = {
+    "words": "whitespace words, <eos> at each line end",
+    "characters": "characters, line ends among them",
+    "treebank": "Treebank words, <eos> after each Punkt sentence",
+    "bpe": "byte pairs, <eos> at each line end",
+}
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Three splits of a text as ids, cut nowhere, with the vocabulary of the training split."""
+    """Three splits of a text as ids, and the vocabulary of the training split."""
 
     name: str
-    train: Tensor  # (N,) ids
+    train: Tensor  # (N,) ids, memory-mapped
     valid: Tensor
     test: Tensor
     vocab: Vocabulary
-    characters: dict[str, int | None]  # characters of each split's raw text, for nats per character
+    characters: dict[str, int]  # characters of each split's raw text, for nats per character
     entropy: float | None = None  # nats per token, where it is known exactly (baker-street)
-    note: str = ""  # what was done to the text, in a sentence or two
+    note: str = ""  # how the text was split and read, in a few sentences
 
     def split(self, name: str) -> Tensor:
-        """Return the ids of the split `"train"`, `"valid"` or `"test"`."""
+        """Return the ids of the split `"train"`, `"valid"` or `"test"`, shape (N,)."""
         if name not in SPLITS:
             raise LMTutorError(f"no split is called {name!r}: ask for one of {', '.join(SPLITS)}.")
         return getattr(self, name)
+
+    def report(self) -> pd.DataFrame:
+        """Return one row a split: tokens, types, the share of `<unk>`, characters, characters per token."""
+        rows = []
+        for name in SPLITS:
+            ids = self.split(name)
+            counts = ids.bincount(minlength=len(self.vocab))
+            unk = 0 if self.vocab.unk_id is None else int(counts[self.vocab.unk_id])
+            rows.append(
+                {
+                    "split": name,
+                    "tokens": len(ids),
+                    "types": int((counts > 0).sum()),
+                    "unk_rate": unk / len(ids),
+                    "characters": self.characters[name],
+                    "characters_per_token": self.characters[name] / len(ids),
+                }
+            )
+        return pd.DataFrame(rows).set_index("split")
 
 
 def load_corpus(
     name_or_path: str | Path,
     *,
-    tokenizer: str | Tokenizer = "words",
+    tokenizer: str | Tokenizer | None = None,
+    nfkc: bool = False,
+    whitespace: bool = False,
     lower: bool = False,
     min_count: int = 1,
     max_size: int | None = None,
     specials: Sequence[str] | None = None,
     vocab: Vocabulary | None = None,
+    shares: Sequence[float] = SHARES,
+    boundaries: bool = False,
+    tokens: int | None = None,
+    seed: int | None = None,
+    progress: bool = True,
 ) -> Corpus:
-    """Load a corpus of the catalogue by name, or one's own text by path."""
-    name = str(name_or_path)
-    if name == "baker-street":
-        from lmtutor.grammar import baker_street_corpus
+    """Load a corpus of the catalogue, or a text of one's own.
 
-        *splits, entropy = baker_street_corpus()
-        texts = [get_tokenizer("words").detokenize(split) for split in splits]
-        return _encode(name, texts, get_tokenizer("words"), min_count, max_size, specials, vocab, entropy)
-    folder = Path(name)
-    if not folder.exists() and os.environ.get("LMTUTOR_DATA"):
-        folder = Path(os.environ["LMTUTOR_DATA"]) / name
-    if folder.is_file():
-        text = folder.read_text(encoding="utf-8-sig")
-        ends = [text.find("\n", int(len(text) * share)) + 1 for share in (0.9, 0.95)]
-        texts = [text[: ends[0]], text[ends[0] : ends[1]], text[ends[1] :]]
-    elif folder.is_dir():
-        texts = [(folder / f"{split}.txt").read_text(encoding="utf-8-sig") for split in SPLITS]
+    Parameters
+    ----------
+    name_or_path
+        A name such as `"wikitext-2"` (downloaded if it is not here), a folder with a file for each split, one text
+        file, a pattern such as `"letters/*.txt"` whose files are documents, or `"-"` for the standard input.
+    tokenizer
+        `"words"`, `"characters"`, `"treebank"`, `"bpe"`, or a `Tokenizer`; the corpus's own unless given.
+    nfkc, whitespace, lower
+        What is done to the text first, see `Normalisation`.
+    min_count, max_size, specials
+        How the vocabulary is chosen from the training split, see `Vocabulary.build`. For byte pairs `max_size` is
+        the number of pieces to learn.
+    vocab
+        Use this vocabulary, with its tokenizer, in place of one made from the text.
+    shares
+        Shares of one file's bytes, or of a pattern's documents, for train, valid and test.
+    boundaries
+        Put `<bos>` before each document.
+    tokens, seed
+        Size of the training split and seed of `"baker-street"`.
+    progress
+        Show a bar while downloading.
+
+    Raises
+    ------
+    LMTutorError
+        If there is no such corpus or file, a file is empty, binary or not UTF-8, a split is too small, or a download
+        fails: always one line that says where, what, and what to do.
+    """
+    if tokens is not None or seed is not None:
+        if str(name_or_path) != "baker-street":
+            raise LMTutorError("tokens and seed are for 'baker-street' alone: other corpora are as long as they are.")
+    splits, how, entropy = _find(name_or_path, shares, tokens, seed, progress)
+    entry = catalogue().get(str(name_or_path))
+    if vocab is None:
+        chosen = _tokenizer(tokenizer, entry, Normalisation(nfkc, whitespace, lower), max_size)
+        if specials is None and tokenizer is None and entry:
+            specials = entry.specials
     else:
-        raise LMTutorError(f"{name!r} is neither a corpus nor a path.")
-    return _encode(name, texts, get_tokenizer(tokenizer, lower=lower), min_count, max_size, specials, vocab)
+        chosen, min_count, max_size, specials = vocab.tokenizer, 1, None, None
+    encoding = entry.encoding if entry else "utf-8"
+    reading = Reading(chosen, min_count, max_size, specials, vocab, encoding, boundaries)
+    encoded = encode(splits, reading)
+    return Corpus(
+        name=str(name_or_path) if entry else Path(name_or_path).name,
+        **encoded.ids,
+        vocab=vocab or encoded.vocab,
+        characters=encoded.characters,
+        entropy=entropy if vocab is None else None,
+        note=_note(name_or_path, entry, how, encoded, borrowed=vocab is not None),
+    )
 
 
-def _encode(name, texts, tokenizer, min_count, max_size, specials, vocab, entropy=None) -> Corpus:
-    number: defaultdict[str, int] = defaultdict(count().__next__)
-    raw = []
-    for text in texts:
-        tokens = tokenizer.tokenize(text if text.endswith("\n") else text + "\n")
-        raw.append(np.fromiter(map(number.__getitem__, tokens), dtype=np.int64, count=len(tokens)))
-        if vocab is None:
-            from collections import Counter
+def _find(
+    name_or_path: str | Path, shares: Sequence[float], tokens: int | None, seed: int | None, progress: bool
+) -> tuple[Splits, str, float | None]:
+    """Return the spans of each split, how they were split, and the entropy in nats per token where it is known."""
+    if str(name_or_path) == "baker-street":
+        return _baker_street(tokens or 200_000, seed or 0)
+    name = str(name_or_path)
+    if isinstance(name_or_path, Path) or name not in catalogue():
+        if name != "-" and not Path(name).exists() and not any(sign in name for sign in "/\\*?[.~"):
+            find_entry(name)  # raises, with the nearest names
+        return *find_splits(Path(name).expanduser() if name.startswith("~") else name, shares), None
+    entry = find_entry(name)
+    files = fetch_files(entry, progress)
+    for key, path in files.items():
+        if wrong := entry.files[key].mismatch(path):
+            if path.is_relative_to(download_folder()):
+                raise LMTutorError(f"{path} is not what {name} should be ({wrong}): delete it and load again.")
+            warnings.warn(f"{path} is not the {name} of the catalogue: {wrong}.", stacklevel=3)
+    return *PREPARATIONS[entry.prepare](files), None
 
-            seen = dict(zip(number, np.bincount(raw[0]).tolist(), strict=True))
-            vocab = Vocabulary.build(Counter(seen), tokenizer, min_count, max_size, specials)
-    to_id = vocab.encode(number).numpy()
-    ids = [torch.from_numpy(to_id[r]) for r in raw]
-    return Corpus(name, *ids, vocab, dict(zip(SPLITS, map(len, texts), strict=True)), entropy)
+
+def _baker_street(tokens: int, seed: int) -> tuple[Splits, str, float]:
+    from lmtutor.grammar import baker_street_corpus
+
+    drawn = baker_street_corpus(tokens, seed)
+    splits = {}
+    for split in SPLITS:
+        text = get_tokenizer("words").detokenize(getattr(drawn, split))
+        splits[split] = [Span(text.encode(), label=f"the {split} split of baker-street")]
+    return splits, "Independent stories in each split.", drawn.entropy
+
+
+def _tokenizer(
+    asked: str | Tokenizer | None, entry: Entry | None, normalisation: Normalisation, max_size: int | None
+) -> Tokenizer:
+    if isinstance(asked, Tokenizer):
+        if normalisation != Normalisation():
+            raise LMTutorError("the tokenizer brings its own normalisation: give nfkc, whitespace, lower to it.")
+        return asked
+    name = asked or (entry.tokenizer if entry else "words")
+    if name == "characters" and entry:
+        return Characters(normalisation, keep_specials=entry.keep_specials)
+    if name == "bpe" and max_size:
+        return BytePairs(normalisation, size=max_size)
+    return get_tokenizer(name, **asdict(normalisation))
+
+
+def _note(name: str | Path, entry: Entry | None, how: str, encoded: Encoded, borrowed: bool) -> str:
+    """Say in a few sentences what was done to a text, so that a number measured on it means something."""
+    vocab, tokenizer = encoded.vocab, encoded.vocab.tokenizer
+    rule = RULES.get(tokenizer.name, tokenizer.name)
+    changed = "" if tokenizer.normalisation == Normalisation() else f"; normalised: {tokenizer.normalisation}"
+    origin = "of another text" if borrowed else "of the training split"
+    unknown = ""
+    if vocab.unk_id is not None:
+        rates = [f"{100 * encoded.unknown[split] / len(encoded.ids[split]):.2f}" for split in SPLITS]
+        unknown = f"; <unk> is {' / '.join(rates)} % of the tokens"
+    title = entry.title if entry else Path(name).name
+    return f"{title}. {how} Tokens: {rule}{changed}. Vocabulary: {len(vocab):,} types {origin}{unknown}."
+
+
+def corpus_available(name: str, fetch: bool = False) -> bool:
+    """Return whether a corpus of the catalogue can be loaded now, without the network.
+
+    Parameters
+    ----------
+    name
+        A name of the catalogue.
+    fetch
+        Try once to download it if it is not here (never under `LMTUTOR_OFFLINE`).
+    """
+    entry = find_entry(name)
+    if all(local_file(file) for file in entry.files.values()):
+        return True
+    if not fetch or is_offline():
+        return False
+    try:
+        fetch_files(entry, progress=False)
+    except LMTutorError:
+        return False
+    return True
+
+
+def fetch_corpus(name: str, progress: bool = True) -> dict[str, Path]:
+    """Download what is missing of a corpus of the catalogue, and return where its files are."""
+    return fetch_files(find_entry(name), progress)
+
+
+def verify_corpus(name: str) -> pd.DataFrame:
+    """Compare the files of a corpus that are here with the catalogue.
+
+    Returns
+    -------
+    DataFrame
+        One row a file: `path` (empty where it is missing), `bytes`, and what is wrong (`problem`, empty if nothing).
+    """
+    rows = []
+    for key, file in find_entry(name).files.items():
+        path = local_file(file)
+        size = path.stat().st_size if path else 0
+        problem = file.mismatch(path) if path else "missing"
+        rows.append({"file": key, "path": str(path or ""), "bytes": size, "problem": problem})
+    return pd.DataFrame(rows, columns=["file", "path", "bytes", "problem"]).set_index("file")
+
+
+def list_corpora() -> pd.DataFrame:
+    """Return the catalogue: one row a corpus, with its title, token counts, types, licence, and whether it is here."""
+    rows = []
+    for entry in catalogue().values():
+        counts = entry.tokens or {}
+        rows.append(
+            {
+                "name": entry.name,
+                "title": entry.title,
+                **{f"{split}_tokens": counts.get(split) for split in SPLITS},
+                "types": entry.types,
+                "tokenizer": entry.tokenizer,
+                "licence": entry.licence,
+                "here": corpus_available(entry.name),
+            }
+        )
+    return pd.DataFrame(rows).set_index("name").convert_dtypes()
+
+
+def sample_text(name_or_path: str | Path, split: str = "train", characters: int = 500) -> str:
+    """Return the beginning of a split's raw text."""
+    splits, *_ = _find(name_or_path, SHARES, None, None, progress=True)
+    if split not in splits:
+        raise LMTutorError(f"no split is called {split!r}: ask for one of {', '.join(SPLITS)}.")
+    entry = catalogue().get(str(name_or_path))
+    return next(blocks(splits[split], entry.encoding if entry else "utf-8"))[:characters]
+
+
+def coverage(name_or_path: str | Path, vocab: Vocabulary) -> pd.DataFrame:
+    """Return how much of a text a vocabulary covers, cut by its own tokenizer: one row a split.
+
+    The columns are those of `Vocabulary.coverage`: tokens, types, those out of vocabulary, and their rate.
+    """
+    splits, *_ = _find(name_or_path, SHARES, None, None, progress=True)
+    rows = {}
+    for split, spans in splits.items():
+        counts: Counter[str] = Counter()
+        for text in blocks(spans):
+            counts.update(vocab.tokenizer.tokenize(text))
+        rows[split] = vocab.coverage(counts)
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("split")

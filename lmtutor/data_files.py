@@ -1,9 +1,10 @@
-"""Where the files that travel with the package lie.
+"""Where the files that travel with the package lie, and where it may leave its own.
 
 In a checkout they are under `data/`, beside the package: the catalogue of corpora, the published figures, the
 recorded runs and the small pretrained weights. A wheel carries the first two inside the package, as `_data/`.
 """
 
+import os
 from pathlib import Path
 
 from lmtutor.errors import LMTutorError
@@ -41,3 +42,12 @@ def path(name: str) -> Path:
             "install lmtutor again, or run from a checkout of the project."
         )
     return found
+
+
+def cache_folder() -> Path:
+    """Return the user's folder for downloads and token ids: `$LMTUTOR_CACHE`, or the system's place for caches."""
+    if os.environ.get("LMTUTOR_CACHE"):
+        return Path(os.environ["LMTUTOR_CACHE"])
+    from platformdirs import user_cache_path  # as pooch.os_cache does, without the 0.3 s that importing it takes
+
+    return user_cache_path("lmtutor")

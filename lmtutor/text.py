@@ -2,17 +2,16 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from itertools import islice
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from lmtutor.errors import LMTutorError
-from lmtutor.tokenizers import SPECIALS, Characters, Normalisation, Tokenizer, Words, get_tokenizer
+from lmtutor.tokenizers import SPECIALS, Normalisation, Tokenizer, Words, get_tokenizer
 
-__all__ = ["SPECIALS", "Characters", "Normalisation", "Tokenizer", "Vocabulary", "Words", "get_tokenizer"]
+__all__ = ["SPECIALS", "Normalisation", "Tokenizer", "Vocabulary", "get_tokenizer"]
 
 
 class Vocabulary:
@@ -61,12 +60,58 @@ class Vocabulary:
             The types to have whether seen or not; the tokenizer's own (`<unk>`, `<eos>`) unless given.
         """
         tokenizer = tokenizer or Words()
-        counts = tokens if isinstance(tokens, Counter) else Counter(tokens)
         specials = list(tokenizer.specials if specials is None else specials)
-        kept = (token for token in counts if counts[token] >= min_count and token not in specials)
-        ranked = sorted(kept, key=lambda token: (-counts[token], token))
+        if tokenizer.types:  # byte pairs: seen or not, every piece may be needed to spell a text
+            min_count, max_size = 0, None
+        counts = Counter(tokens)
+        counts.update(dict.fromkeys(tokenizer.types, 0))
+        ranked = _ranked(counts, min_count, without=specials)
         room = None if max_size is None else max(0, max_size - len(specials))
-        return cls(specials + list(islice(ranked, room)), tokenizer)
+        return cls(specials + ranked[:room], tokenizer)
+
+    def extended(
+        self, tokens: Iterable[str], min_count: int = 1, max_size: int | None = None
+    ) -> "Vocabulary":
+        """Return a vocabulary that also knows the types of other tokens; what has an id keeps it.
+
+        The new types come last, from frequent to rare: a model's weights for the old ones stay where they are.
+
+        Parameters
+        ----------
+        tokens
+            The tokens of the new text's training split, or a `Counter` of them.
+        min_count, max_size
+            As for `build`, the known types counted in `max_size`.
+        """
+        new = _ranked(Counter(tokens), min_count, without=self._ids)
+        room = None if max_size is None else max(0, max_size - len(self))
+        return Vocabulary(self.tokens + new[:room], self.tokenizer)
+
+    def coverage(self, tokens: Iterable[str]) -> dict[str, float]:
+        """Return how much of a text these types cover.
+
+        Parameters
+        ----------
+        tokens
+            The text's tokens, or a `Counter` of them.
+
+        Returns
+        -------
+        dict
+            `tokens` and `types` of the text; `oov_tokens` and `oov_types`, those that are not in the vocabulary;
+            `oov_rate`, a share of the tokens; and `unk_in_text`, the tokens that were `<unk>` before we came.
+        """
+        counts = Counter(tokens)
+        unknown = [token for token in counts if token not in self._ids]
+        missed = sum(counts[token] for token in unknown)
+        return {
+            "tokens": counts.total(),
+            "types": len(counts),
+            "oov_tokens": missed,
+            "oov_types": len(unknown),
+            "oov_rate": missed / max(1, counts.total()),
+            "unk_in_text": counts["<unk>"],
+        }
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -119,7 +164,10 @@ class Vocabulary:
     @classmethod
     def from_dict(cls, values: dict) -> "Vocabulary":
         """Make a vocabulary again from what `to_dict` returned."""
-        return cls(values["tokens"], Tokenizer.from_dict(values["tokenizer"]))
+        try:
+            return cls(values["tokens"], Tokenizer.from_dict(values["tokenizer"]))
+        except (KeyError, TypeError) as error:
+            raise LMTutorError(f"this is no vocabulary: {error} is missing or wrong.") from None
 
     def save(self, path: str | Path) -> None:
         """Write the vocabulary to a JSON file."""
@@ -129,3 +177,9 @@ class Vocabulary:
     def load(cls, path: str | Path) -> "Vocabulary":
         """Read a vocabulary that `save` wrote."""
         return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+
+
+def _ranked(counts: Counter, min_count: int, without: Container[str]) -> list[str]:
+    """Return the types seen often enough, from frequent to rare, equally frequent ones in alphabetical order."""
+    kept = (token for token, n in counts.items() if n >= min_count and token not in without)
+    return sorted(kept, key=lambda token: (-counts[token], token))

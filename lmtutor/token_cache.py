@@ -6,7 +6,6 @@ memory is wanted, so a corpus of 100 million tokens (0.8 GB of ids) trains in a 
 
 import contextlib
 import json
-import os
 import shutil
 import tempfile
 from collections import Counter, defaultdict
@@ -22,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lmtutor.data_files import cache_folder
 from lmtutor.errors import LMTutorError
 from lmtutor.sources import SPLITS, Splits, blocks, digest
 from lmtutor.text import Tokenizer, Vocabulary
@@ -29,15 +29,6 @@ from lmtutor.text import Tokenizer, Vocabulary
 FORMAT = 1  # part of every key: raise it when the same text and settings would give other ids
 CHUNK = 1 << 20  # tokens handled at a time
 LEARNED_FROM = 10_000_000  # characters of the training split that Punkt or byte pairs learn from
-
-
-def cache_folder() -> Path:
-    """Return the user's folder for downloads and token ids: `$LMTUTOR_CACHE`, or the system's place for caches."""
-    if os.environ.get("LMTUTOR_CACHE"):
-        return Path(os.environ["LMTUTOR_CACHE"])
-    from platformdirs import user_cache_path  # as pooch.os_cache does, without the 0.3 s that importing it takes
-
-    return user_cache_path("lmtutor")
 
 
 @dataclass(frozen=True)
@@ -80,6 +71,7 @@ class Encoded:
 
     ids: dict[str, Tensor]  # (N,) each, memory-mapped
     characters: dict[str, int]  # of the text as it was read
+    unknown: dict[str, int]  # tokens that are <unk>
     vocab: Vocabulary
 
 
@@ -126,7 +118,7 @@ def _load(folder: Path) -> Encoded | None:
         split: torch.from_file(str(folder / f"{split}.ids"), shared=False, size=n, dtype=torch.long)
         for split, n in about["tokens"].items()
     }
-    return Encoded(ids, about["characters"], vocab)
+    return Encoded(ids, about["characters"], about["unknown"], vocab)
 
 
 def _build(folder: Path, splits: Splits, reading: Reading) -> None:
@@ -143,13 +135,16 @@ def _build(folder: Path, splits: Splits, reading: Reading) -> None:
     _check(tokens, number, splits)
     vocab = reading.vocab or _choose(folder / "train.raw", list(number)[:seen], tokenizer, reading)
     to_id = vocab.encode(number).numpy()
+    unknown = dict.fromkeys(SPLITS, 0)
     for split in SPLITS:
         with (folder / f"{split}.raw").open("rb") as raw, (folder / f"{split}.ids").open("wb") as ids:
             for chunk in _chunks(raw):
-                to_id[chunk].tofile(ids)
+                final = to_id[chunk]
+                final.tofile(ids)
+                unknown[split] += int((final == vocab.unk_id).sum())
         (folder / f"{split}.raw").unlink()
     vocab.save(folder / "vocab.json")
-    about = {"tokens": tokens, "characters": characters}
+    about = {"tokens": tokens, "characters": characters, "unknown": unknown}
     (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
 
 

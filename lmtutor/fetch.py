@@ -1,0 +1,252 @@
+"""The catalogue of corpora, and getting their files: found where they are, or downloaded and verified.
+
+A download ends as the right file or as one line of error, never as a wrong or half file: it is written under another
+name, checked against the catalogue's checksum and only then moved to its place, with one process at a time.
+"""
+
+import contextlib
+import errno
+import os
+import shutil
+import tarfile
+import tempfile
+import tomllib
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+from lmtutor import data_files
+from lmtutor.errors import LMTutorError, nearest
+from lmtutor.prepare import sherlock_stories
+from lmtutor.sources import Span, blocks, digest
+
+TIMEOUT = (5, 60)  # seconds to wait for a connection, and for the next bytes
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True)
+class CatalogueFile:
+    """One file of a corpus: where it belongs, how to know it, and who has it."""
+
+    path: str  # below LMTUTOR_DATA or the cache folder
+    mirrors: tuple[str, ...]  # addresses; "archive#member" for a file inside a zip or tar archive
+    checksum: str = ""  # "sha256:…" of the whole file
+    stories: str = ""  # "sha256:…" of the twelve stories, for a file whose header changes
+    size: int | None = None  # bytes
+
+    def mismatch(self, path: Path) -> str:
+        """Say what is wrong with a file; nothing where it is the right one."""
+        try:
+            if self.stories:
+                text = "".join(story for _, story in sherlock_stories("".join(blocks([Span(path)]))))
+                found, wanted = digest(text.encode()), self.stories.removeprefix("sha256:")
+            else:
+                algorithm, wanted = self.checksum.split(":")
+                found = digest(path, algorithm)
+        except LMTutorError as error:
+            return str(error).removeprefix(f"{path} ")
+        if found == wanted:
+            return ""
+        size = path.stat().st_size
+        hint = f", {size:,} bytes instead of {self.size:,}" if self.size not in (None, size) else ""
+        return f"its checksum is {found[:12]}… instead of {wanted[:12]}…{hint}"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the catalogue says of one corpus."""
+
+    name: str
+    title: str
+    licence: str
+    source: str
+    tokenizer: str
+    files: dict[str, CatalogueFile]
+    prepare: str = "as they are"
+    encoding: str = "utf-8"
+    keep_specials: bool = True
+    specials: tuple[str, ...] | None = None
+    tokens: dict[str, int] | None = None
+    types: int | None = None
+
+
+@cache
+def catalogue() -> dict[str, Entry]:
+    """Read `data/catalogue.toml`: an `Entry` for each corpus, by name."""
+    with data_files.path("catalogue.toml").open("rb") as file:
+        tables: dict[str, dict[str, Any]] = tomllib.load(file)
+    entries = {}
+    for name, table in tables.items():
+        files = tables[table.get("files_of", name)].get("files", {})
+        facts = {key: value for key, value in table.items() if key not in ("files", "files_of")}
+        if "specials" in facts:
+            facts["specials"] = tuple(facts["specials"])
+        entries[name] = Entry(
+            name, **facts, files={k: CatalogueFile(**v | {"mirrors": tuple(v["mirrors"])}) for k, v in files.items()}
+        )
+    return entries
+
+
+def find_entry(name: str) -> Entry:
+    """Return the entry of a corpus, or say which names there are."""
+    if name not in catalogue():
+        raise LMTutorError(f"{name!r} is neither a corpus of the catalogue nor a path.{nearest(name, catalogue())}")
+    return catalogue()[name]
+
+
+def local_file(file: CatalogueFile) -> Path | None:
+    """Return where a file is on this machine: below `$LMTUTOR_DATA` first, then in the cache folder."""
+    roots = [Path(os.environ["LMTUTOR_DATA"])] if os.environ.get("LMTUTOR_DATA") else []
+    for root in [*roots, download_folder()]:
+        if (root / file.path).is_file():
+            return root / file.path
+    return None
+
+
+def download_folder() -> Path:
+    """Return the folder that downloads go to, and where a file may be put by hand."""
+    return data_files.cache_folder() / "corpora"
+
+
+def is_offline() -> bool:
+    """Return whether `LMTUTOR_OFFLINE` forbids any use of the network."""
+    return os.environ.get("LMTUTOR_OFFLINE", "") not in ("", "0")
+
+
+def fetch_files(entry: Entry, progress: bool = True) -> dict[str, Path]:
+    """Return the files of a corpus, downloading those that are not here, with a progress bar unless told not to.
+
+    Raises
+    ------
+    LMTutorError
+        If a file can be had from no mirror, or `LMTUTOR_OFFLINE` is set: the addresses that were tried, what went
+        wrong with each, and the folder to put the file in by hand.
+    """
+    missing = [file for file in entry.files.values() if not local_file(file)]
+    for file in missing:
+        _download(entry, file, progress)
+    for file in missing:  # the archives that they came in are of no more use
+        for mirror in file.mirrors:
+            if "#" in mirror:
+                _kept_archive(file, mirror).unlink(missing_ok=True)
+    return {key: local_file(file) for key, file in entry.files.items()}
+
+
+def _kept_archive(file: CatalogueFile, mirror: str) -> Path:
+    return (download_folder() / file.path).parent / PurePosixPath(mirror.partition("#")[0]).name
+
+
+def _download(entry: Entry, file: CatalogueFile, progress: bool) -> None:
+    from filelock import FileLock
+
+    target = download_folder() / file.path
+    by_hand = f"put the file at {target} by hand, or point LMTUTOR_DATA at a folder that holds {file.path}"
+    if is_offline():
+        raise LMTutorError(
+            f"{entry.name} is not on this machine and LMTUTOR_OFFLINE is set: unset it to download from "
+            f"{' or '.join(file.mirrors)}; or {by_hand}."
+        )
+    failures = []
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(target.parent / ".lock"):
+            if target.is_file():  # another process fetched it while this one waited for the lock
+                return
+            for left_by_a_crash in target.parent.glob("unfinished-*"):
+                shutil.rmtree(left_by_a_crash)
+            with tempfile.TemporaryDirectory(prefix="unfinished-", dir=target.parent) as work:
+                for mirror in file.mirrors:
+                    failure = _from_mirror(mirror, file, Path(work), target, progress)
+                    if not failure:
+                        return
+                    failures.append(f"{mirror}: {failure}")
+    except OSError as error:
+        full = error.errno in DISK_FULL
+        raise LMTutorError(
+            f"{entry.name} cannot be written to {target.parent}: "
+            f"{'the disk is full' if full else error.strerror or error}; point LMTUTOR_CACHE at a folder with room."
+        ) from None
+    raise LMTutorError(f"{entry.name}: no mirror gave {file.path} ({'; '.join(failures)}): {by_hand}.")
+
+
+def _from_mirror(mirror: str, file: CatalogueFile, work: Path, target: Path, progress: bool) -> str:
+    """Try one mirror; return what went wrong, or nothing once the right file is in its place."""
+    url, _, member = mirror.partition("#")
+    kept = _kept_archive(file, mirror)
+    try:
+        got = kept if member and kept.is_file() else _retrieve(url, work, progress)
+    except OSError as error:  # requests' own errors are OSErrors too, but have no number
+        if error.errno in DISK_FULL:
+            raise
+        return " ".join(str(error).split())
+    if member:
+        try:
+            extracted = _extract(got, member, work)
+        except _BadArchive as error:
+            got.unlink()
+            return str(error)
+        os.replace(got, kept)  # for the corpus's other files, which are wanted next
+        got = extracted
+    if wrong := file.mismatch(got):
+        return wrong
+    os.replace(got, target)
+    return ""
+
+
+def _retrieve(url: str, folder: Path, progress: bool) -> Path:
+    """Download an address into a folder, whole or not at all, and return the file."""
+    import pooch
+
+    pooch.get_logger().setLevel("WARNING")
+    try:
+        release = version("lmtutor")
+    except PackageNotFoundError:
+        release = "checkout"
+    headers = {"User-Agent": f"lmtutor/{release} (a tutorial on language models)"}  # some refuse Python's own
+    downloader = pooch.HTTPDownloader(progressbar=progress, headers=headers, timeout=TIMEOUT)
+    name = PurePosixPath(url).name
+    (folder / name).unlink(missing_ok=True)  # what another mirror sent, and was wrong
+    return Path(pooch.retrieve(url, known_hash=None, fname=name, path=folder, downloader=downloader))
+
+
+class _BadArchive(Exception):
+    """An archive that is none, that lacks a file, or that would write outside its folder."""
+
+
+def _extract(archive: Path, member: str, work: Path) -> Path:
+    """Copy one file out of a zip or tar archive; nothing else of it ever touches the disk."""
+    target = work / "extracted member"
+    try:
+        with _opened(archive) as (names, read):
+            unsafe = [name for name in names if name.startswith(("/", "\\")) or ":" in name or ".." in Path(name).parts]
+            if unsafe:
+                raise _BadArchive(f"the archive is refused, {unsafe[0]!r} in it points outside its folder")
+            matching = [name for name in names if PurePosixPath(name) == PurePosixPath(member)]
+            source = read(matching[0]) if matching else None
+            if source is None:
+                raise _BadArchive(f"the archive holds no file {member}")
+            with source, target.open("wb") as out:
+                shutil.copyfileobj(source, out)
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, RuntimeError) as error:
+        raise _BadArchive(f"the archive is broken ({error})") from None
+    return target
+
+
+@contextlib.contextmanager
+def _opened(archive: Path) -> Iterator[tuple[list[str], Callable[[str], BinaryIO | None]]]:
+    """Open a zip or tar archive: the names in it, and a function that opens one of its files."""
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as opened:
+            yield opened.namelist(), opened.open
+    elif tarfile.is_tarfile(archive):
+        with tarfile.open(archive) as opened:
+            yield opened.getnames(), opened.extractfile
+    else:
+        start = archive.read_bytes()[:512].lstrip().lower()
+        what = "a web page" if start.startswith((b"<!doctype", b"<html")) else "something else, or half a file,"
+        raise _BadArchive(f"it answered with {what} instead of an archive")
