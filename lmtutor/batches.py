@@ -1,19 +1,30 @@
-"""From one long tensor of ids to what a model eats: columns, and batches cut from them."""
+"""From one long tensor of ids to what a model eats: batches, cut in one of three ways.
+
+The *stream* (`stream_batches`) lays the corpus out in columns and reads them from top to bottom, the state carried
+all the way: this is how recurrent language models are trained. *Samples* (`sample_batches`) are sentences or
+documents, each read from a fresh state. *Windows* (`window_batches`) are stretches of fixed length, each read from a
+fresh state with some context before what is scored: how models without a state are judged.
+
+All three yield the same `Batch`, so one loop trains or scores from any of them.
+"""
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from lmtutor.errors import LMTutorError
+
+IGNORED = -100  # a target that is not scored: what torch's cross-entropy skips by default
 
 
 class Batch(NamedTuple):
     """What one step of training or scoring sees, time-major."""
 
     inputs: Tensor  # (T, B) ids
-    targets: Tensor  # (T, B) ids of the tokens that follow; -100 where nothing is scored
+    targets: Tensor  # (T, B) ids of the tokens that follow; IGNORED where nothing is scored
     carry: bool = True  # the state goes on from the batch before; False: start from a fresh one
 
 
@@ -46,8 +57,7 @@ def columns(ids: Tensor, batch_size: int) -> Tensor:
     LMTutorError
         If a column would hold fewer than two tokens, so that there is nothing to predict.
     """
-    if batch_size < 1:
-        raise LMTutorError(f"batch_size is {batch_size}: it must be at least 1.")
+    _at_least_one(batch_size=batch_size)
     length = len(ids) // batch_size
     if length < 2:
         raise LMTutorError(
@@ -82,8 +92,7 @@ def stream_batches(
         Draw each length anew, as AWD-LSTM does (Merity et al., 2017, section 4.1): around `bptt` with
         probability 0.95, else around half of it, with a standard deviation of 5 and at least 5.
     """
-    if bptt < 1:
-        raise LMTutorError(f"bptt is {bptt}: it must be at least 1.")
+    _at_least_one(bptt=bptt)
     grid = columns(ids, batch_size)
     last = len(grid) - 1
     start = 0
@@ -97,3 +106,139 @@ def stream_batches(
 def _random_length(bptt: int, generator: torch.Generator | None) -> int:
     mean = bptt if torch.rand((), generator=generator) < 0.95 else bptt / 2
     return max(5, int(torch.normal(torch.tensor(mean, dtype=torch.float), 5.0, generator=generator)))
+
+
+def sentences(ids: Tensor, eos_id: int) -> Tensor:
+    """Find the samples that `<eos>` closes: their first positions and the ones after their last, shape (S, 2).
+
+    The samples tile the corpus; what follows the last `<eos>` is one too.
+    """
+    return _tiles((ids == eos_id).nonzero().flatten() + 1, len(ids))
+
+
+def documents(ids: Tensor, bos_id: int) -> Tensor:
+    """Find the samples that `<bos>` opens, shape (S, 2): `load_corpus(…, boundaries=True)` puts it there."""
+    return _tiles((ids == bos_id).nonzero().flatten(), len(ids))
+
+
+def _tiles(cuts: Tensor, length: int) -> Tensor:
+    cuts = torch.cat([torch.tensor([0]), cuts, torch.tensor([length])]).unique_consecutive()
+    return torch.stack([cuts[:-1], cuts[1:]], dim=1)
+
+
+def sample_batches(
+    ids: Tensor,
+    samples: Tensor,
+    batch_size: int,
+    *,
+    start: int,
+    bptt: int | None = None,
+    generator: torch.Generator | None = None,
+) -> Iterator[Batch]:
+    """Read samples side by side, each from a fresh state, and score every token of each.
+
+    Samples of similar length share a batch; the shorter ones are padded, and the padding is not scored::
+
+        samples  c d e .    a b .      inputs  ^ ^    targets  c a    ^ is the token `start`, which every
+                                               c a             d b    sample begins with and which is
+                                               d b             e .    never scored,
+                                               e ^             . -    - is a target not scored
+
+    Parameters
+    ----------
+    ids
+        The corpus, shape (N,).
+    samples
+        Where its samples are, shape (S, 2), as `sentences` and `documents` say.
+    batch_size
+        The most samples B in a batch.
+    start
+        The id put before samples that do not begin with it: `<bos>`, or `<eos>` where the vocabulary has no `<bos>`.
+    bptt
+        Cut batches of long samples into stretches of at most this many steps; all but the first carry the state.
+    generator
+        Shuffle the batches, and which of the equally long samples share one. Without it, the longest come first.
+
+    Raises
+    ------
+    LMTutorError
+        If `batch_size` or `bptt` is below 1, or there is nothing to score.
+    """
+    _at_least_one(batch_size=batch_size, bptt=1 if bptt is None else bptt)
+    first, last = samples.unbind(1)
+    lead = (ids[first] != start).long()  # 1 where a start has to be put before the sample
+    lengths = last - first + lead
+    order = _order(len(samples), generator)
+    order = order[lengths[order].argsort(descending=True, stable=True)]
+    groups = order[lengths[order] > 1].split(batch_size)
+    if not len(groups[0]):
+        raise LMTutorError("there is no sample with a token to score: give more text.")
+    where = torch.stack([first, last, lead], dim=1)
+    for i in _order(len(groups), generator):
+        spans = where[groups[i]].tolist()
+        rows = [torch.cat([ids.new_full((led,), start), ids[a:b]]) for a, b, led in spans]
+        inputs = pad_sequence([row[:-1] for row in rows], padding_value=start)
+        targets = pad_sequence([row[1:] for row in rows], padding_value=IGNORED)
+        step = bptt or len(inputs)
+        for top in range(0, len(inputs), step):
+            yield Batch(inputs[top : top + step], targets[top : top + step], carry=top > 0)
+
+
+def window_batches(
+    ids: Tensor,
+    batch_size: int,
+    window: int,
+    stride: int | None = None,
+    *,
+    generator: torch.Generator | None = None,
+) -> Iterator[Batch]:
+    """Read stretches of fixed length, each from a fresh state, and score each token but the first exactly once.
+
+    A window reads `window` tokens and scores the `stride` tokens that end it; the ones before are context::
+
+        window = 4, stride = 2     a b c d          scores b c d e, having nothing before them
+        of  a b c d e f g h            c d e f      scores f g, with c d as context
+                                         d e f g    scores h: the last window ends with the text
+
+    Parameters
+    ----------
+    ids
+        The corpus, shape (N,).
+    batch_size
+        The most windows B side by side; the last batch may have fewer.
+    window, stride
+        Tokens read by a window, and from one window to the next: `window` (no overlap) unless given.
+    generator
+        Shuffle the windows.
+
+    Raises
+    ------
+    LMTutorError
+        If a number is below 1, the stride is longer than the window, or the corpus has fewer than two tokens.
+    """
+    stride = window if stride is None else stride
+    _at_least_one(batch_size=batch_size, window=window, stride=stride)
+    if stride > window:
+        raise LMTutorError(f"a stride of {stride} skips tokens between windows of {window}: make it at most {window}.")
+    if len(ids) < 2:
+        raise LMTutorError(f"{len(ids)} token(s) leave nothing to predict: give more text.")
+    window = min(window, len(ids) - 1)
+    last = len(ids) - 1 - window  # where the last window starts
+    starts = torch.cat([torch.arange(0, last, stride), torch.tensor([last])])
+    scored = torch.cat([torch.tensor([0]), starts[:-1] + window])  # first position whose successor a window scores
+    order = _order(len(starts), generator)
+    steps = torch.arange(window).unsqueeze(1)
+    for group in order.split(batch_size):
+        positions = starts[group] + steps  # (T, B)
+        targets = ids[positions + 1].masked_fill(positions < scored[group], IGNORED)
+        yield Batch(ids[positions], targets, carry=False)
+
+
+def _order(n: int, generator: torch.Generator | None) -> Tensor:
+    return torch.arange(n) if generator is None else torch.randperm(n, generator=generator)
+
+
+def _at_least_one(**numbers: int) -> None:
+    for name, number in numbers.items():
+        if number < 1:
+            raise LMTutorError(f"{name} is {number}: it must be at least 1.")
