@@ -115,7 +115,9 @@ def evaluate(model, text: Tensor | Iterable[Batch], *, characters: int | None = 
             tokens += int((targets != IGNORED).sum())
     if tokens == 0:
         raise LMTutorError("The text has no token to score: the first token of a text is only read.")
-    return Score(nats, tokens, characters, STREAM_PROTOCOL if stream else SAMPLES_PROTOCOL)
+    protocol = STREAM_PROTOCOL if stream else SAMPLES_PROTOCOL
+    more = getattr(model, "protocol", None)  # what a model that goes on learning while it reads says of itself
+    return Score(nats, tokens, characters, f"{protocol}; {more}" if more else protocol)
 
 
 def check_ids(model, ids: Tensor) -> None:
