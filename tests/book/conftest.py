@@ -52,6 +52,12 @@ def parse(path: Path) -> BeautifulSoup:
 
 
 @cache
+def anchors(path: Path) -> set[str]:
+    """Return what a link into an HTML file may point at."""
+    return {element["id"] for element in parse(path).find_all(id=True)}
+
+
+@cache
 def toc() -> list[Page]:
     """Return the pages of `_toc.yml` in reading order."""
     table = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
@@ -71,5 +77,10 @@ def pages() -> list[Page]:
 
 
 @pytest.fixture
+def anchors_of():
+    return anchors
+
+
+@pytest.fixture(scope="session")
 def site() -> Path:
     return SITE

@@ -1,0 +1,104 @@
+"""Every page, opened in a headless Chromium from the file system and over http: no request leaves, no error is logged.
+
+Uses the Chromium that is installed (`CHROMIUM` names another); Playwright downloads none.
+"""
+
+import os
+import shutil
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+CHROMIUM = os.environ.get("CHROMIUM") or next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+
+pytestmark = [
+    pytest.mark.book,
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (Debian: apt install chromium)"),
+]
+
+
+class Silent(SimpleHTTPRequestHandler):
+    """A file server that keeps its log to itself."""
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module", params=["file", "http"])
+def address(request, site):
+    """The address of the book's root, once in the file system and once on a server."""
+    if request.param == "file":
+        yield site.as_uri()
+        return
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Silent, directory=str(site)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+@pytest.fixture
+def opened(browser, address):
+    """A function that opens a page of the book and returns it with what went wrong so far."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    view = context.new_page()
+    faults = []
+    view.on("request", lambda r: None if r.url.startswith((address, "data:", "blob:")) else faults.append(r.url))
+    view.on("requestfailed", lambda r: faults.append(f"failed: {r.url}"))
+    view.on("response", lambda r: faults.append(f"{r.status}: {r.url}") if r.status >= 400 else None)
+    view.on("console", lambda m: faults.append(f"console: {m.text}") if m.type in ("error", "warning") else None)
+    view.on("pageerror", lambda error: faults.append(f"error: {error}"))
+
+    def open_page(name):
+        view.goto(f"{address}/{name}", wait_until="load")
+        view.wait_for_timeout(150)
+        return view, faults
+
+    yield open_page
+    context.close()
+
+
+def test_page_opens_without_network_and_without_errors(opened, page):
+    view, faults = opened(f"{page.name}.html")
+    assert not faults
+    if view.locator("math").count():
+        assert view.evaluate("document.fonts.check('16px \"STIX Two Math\"')")
+    view.set_viewport_size({"width": 360, "height": 740})
+    view.wait_for_timeout(50)
+    wide = view.evaluate("document.documentElement.scrollWidth")
+    assert wide <= 360, f"on a narrow screen the page is {wide} pixels wide: wide things scroll in their own box"
+
+
+def test_search_finds_a_word(opened):
+    view, faults = opened("search.html?q=perplexity")
+    view.wait_for_selector("#search-results li", timeout=5000)
+    assert view.locator("#search-results li").count() >= 1
+    assert not faults
+
+
+def test_theme_button_changes_to_dark_and_back(opened):
+    view, faults = opened("book/intro.html")
+    seen = set()
+    for _ in range(3):
+        view.locator("button.theme-switch-button").first.click()
+        seen.add(view.evaluate("document.documentElement.dataset.theme"))
+    assert seen == {"light", "dark"}
+    assert not faults
