@@ -3,8 +3,6 @@
 import contextlib
 import dataclasses
 import math
-import signal
-import threading
 import time
 from dataclasses import dataclass
 from itertools import islice
@@ -20,9 +18,10 @@ from lmtutor.corpora import Corpus
 from lmtutor.errors import LMTutorError
 from lmtutor.evaluate import Score, evaluate
 from lmtutor.generate import generate
+from lmtutor.interrupt import stop_signals
 from lmtutor.losses import IGNORED
 from lmtutor.models.base import detach
-from lmtutor.optim import Schedule, make_optimizer
+from lmtutor.optim import AveragedSGD, Schedule, averaged_weights, make_optimizer, set_rate
 from lmtutor.progress import Progress
 
 COLUMNS = ["epoch", "train_loss", "valid_loss", "valid_perplexity", "seconds", "tokens_per_second", "lr"]
@@ -39,9 +38,13 @@ class TrainConfig:
     """How to train. The defaults are the original tutorial's recipe."""
 
     epochs: int = 3  # passes over the training split
-    optimizer: str = "sgd"  # sgd, adam, adamw
+    optimizer: str = "sgd"  # sgd, nt-asgd, asgd, adam, adamw
     lr: float = 20.0  # highest learning rate
-    schedule: str = "plateau"  # constant, plateau, linear, one-cycle: see optim.Schedule
+    schedule: str = "plateau"  # constant, plateau, steps, linear, one-cycle, four-phase: see optim.Schedule
+    milestones: tuple = ()  # epochs after which the schedule `steps` divides lr by 10
+    momentum: float = 0.0  # of sgd; the cycles take up to 0.1 off it while lr is high
+    betas: tuple = (0.9, 0.999)  # of adam and adamw; likewise the first
+    nonmono: int = 5  # epochs that nt-asgd and asgd do not compare with
     clip: float = 0.25  # largest Euclidean norm of the whole gradient; 0 does not clip
     bptt: int = 35  # tokens through which the gradient flows
     random_bptt: bool = False  # draw each batch's length around bptt, and scale its learning rate with it
@@ -55,7 +58,7 @@ class TrainConfig:
         for name in ("bptt", "batch_size"):
             if getattr(self, name) < 1:
                 raise LMTutorError(f"{name}={getattr(self, name)}: it has to be at least 1.")
-        for name in ("epochs", "clip", "weight_decay", "seed"):
+        for name in ("epochs", "clip", "weight_decay", "seed", "momentum", "nonmono"):
             if not getattr(self, name) >= 0:
                 raise LMTutorError(f"{name}={getattr(self, name)}: it has to be 0 or more.")
         if not (self.lr > 0 and math.isfinite(self.lr)):
@@ -70,6 +73,7 @@ def fit(
     out: str | Path | None = None,
     resume: bool = False,
     keep_every: int = 0,
+    keep_start: bool = False,
     sample: str | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
@@ -83,6 +87,7 @@ def fit(
     out : folder for ``history.csv``, ``checkpoint/`` (the best epoch) and ``state.safetensors`` (to resume from).
     resume : go on from ``out/state.safetensors``, exactly as if there had been no interruption.
     keep_every : also keep every n-th epoch, in ``out/epochs/``.
+    keep_start : only an epoch better than the weights it begins with replaces them; for finetuning.
     sample : print a continuation of this prompt after each epoch.
     progress : show a progress bar and a line an epoch.
 
@@ -101,6 +106,8 @@ def fit(
     trainer.keep_every, trainer.sample = keep_every, sample
     if resume:
         trainer.restore()
+    elif keep_start:
+        trainer.keep(evaluate(model, corpus.valid))
     with stop_signals(trainer):
         trainer.run()
     return trainer.frame()
@@ -130,8 +137,10 @@ class Trainer:
         self.model, self.corpus, self.config, self.out = model.to(self.device), corpus, config, out
         self.model.head.precision = config.precision
         self.train_ids = corpus.train.to(self.device)
-        self.optimizer = make_optimizer(config.optimizer, model.parameters(), config.lr, config.weight_decay)
-        self.schedule = Schedule(config.schedule, config.lr)
+        more = dict(momentum=config.momentum, betas=config.betas, nonmono=config.nonmono)
+        self.optimizer = make_optimizer(config.optimizer, model.parameters(), config.lr, config.weight_decay, **more)
+        self.schedule = Schedule(config.schedule, config.lr, milestones=config.milestones)
+        self.lr = config.lr  # of the last step, before random BPTT scales it
         self.keep_every, self.sample = 0, None
         self.show = progress
         self.best: dict[str, torch.Tensor] | None = None
@@ -145,7 +154,7 @@ class Trainer:
     def run(self) -> None:
         """Train until the last epoch, or until `stop` is set."""
         self.last_save = time.monotonic()
-        while self.epoch < self.config.epochs and not self.stop:
+        while self.epoch < self.config.epochs and not self.stop and not getattr(self.optimizer, "done", False):
             self.train_epoch()
             if not self.stop or self.step == 0:
                 self.end_epoch()
@@ -198,11 +207,9 @@ class Trainer:
         config = self.config
         if not batch.carry or self.hidden is None:
             self.hidden = self.model.initial_state(batch.inputs.shape[1])
-        lr = self.schedule.lr(done)
-        if config.random_bptt:
-            lr *= len(batch.inputs) / config.bptt  # this batch's length for this batch's step
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
+        self.lr = self.schedule.lr(done)
+        length = len(batch.inputs) / config.bptt if config.random_bptt else 1.0  # this batch's, for this batch's step
+        set_rate(self.optimizer, self.lr * length, self.schedule.momentum_drop(done))
         self.optimizer.zero_grad(set_to_none=True)
         nats, penalty, self.hidden = self.model.loss(batch.inputs, batch.targets, detach(self.hidden))
         (nats + penalty).backward()
@@ -227,31 +234,39 @@ class Trainer:
     def end_epoch(self) -> None:
         """Validate, note the epoch down, keep it if it is the best, and save."""
         began = time.monotonic()
-        score = evaluate(self.model, self.corpus.valid)
-        if not math.isfinite(score.nats):
-            raise Diverged(
-                f"The validation loss of epoch {self.epoch + 1} is {score.nats}: lower lr ({self.config.lr:g})."
+        with averaged_weights(self.optimizer):
+            score = evaluate(self.model, self.corpus.valid)
+            if not math.isfinite(score.nats):
+                raise Diverged(
+                    f"The validation loss of epoch {self.epoch + 1} is {score.nats}: lower lr ({self.config.lr:g})."
+                )
+            self.epoch += 1
+            row = dict(
+                epoch=self.epoch,
+                train_loss=self.nats / self.tokens,
+                valid_loss=score.nats_per_token,
+                valid_perplexity=score.perplexity,
+                seconds=self.seconds + time.monotonic() - began,
+                tokens_per_second=self.tokens / self.seconds,
+                lr=self.lr,
             )
-        self.epoch += 1
-        row = dict(
-            epoch=self.epoch,
-            train_loss=self.nats / self.tokens,
-            valid_loss=score.nats_per_token,
-            valid_perplexity=score.perplexity,
-            seconds=self.seconds + time.monotonic() - began,
-            tokens_per_second=self.tokens / self.seconds,
-            lr=self.optimizer.param_groups[0]["lr"],
-        )
-        self.history.append(row)
-        if self.schedule.after_epoch(score.nats_per_token):
+            self.history.append(row)
+            self.keep(score)
+        if isinstance(self.optimizer, AveragedSGD):
+            self.optimizer.after_epoch(score.nats_per_token)
+        self.nats, self.tokens, self.seconds, self.hidden = 0.0, 0, 0.0, None
+        self.save()
+        with averaged_weights(self.optimizer):
+            self.tell(row, score)
+
+    def keep(self, score: Score) -> None:
+        """Keep the weights that the model has now if they are the best so far, and every n-th epoch if asked to."""
+        if self.schedule.after_epoch(score.nats_per_token, self.epoch):
             self.best = {name: value.clone() for name, value in checkpoint.model_tensors(self.model).items()}
             if self.out:
                 checkpoint.save_checkpoint(self.out / "checkpoint", self.model, self.corpus.vocab)
         if self.out and self.keep_every and self.epoch % self.keep_every == 0:
             checkpoint.save_checkpoint(self.out / "epochs" / f"{self.epoch:04}", self.model, self.corpus.vocab)
-        self.nats, self.tokens, self.seconds, self.hidden = 0.0, 0, 0.0, None
-        self.save()
-        self.tell(row, score)
 
     def tell(self, row: dict, score: Score) -> None:
         """One line an epoch, a sample if asked for, scalars for TensorBoard if it is installed."""
@@ -291,7 +306,7 @@ class Trainer:
             cuda_rng=torch.cuda.get_rng_state() if self.device.type == "cuda" else None,
             hidden=detach(self.hidden),
             history=self.history,
-            **{name: getattr(self, name) for name in ("epoch", "step", "nats", "tokens", "seconds")},
+            **{name: getattr(self, name) for name in ("epoch", "step", "nats", "tokens", "seconds", "lr")},
         )
         checkpoint.save_state(self.out / "state.safetensors", state)
         checkpoint.write_atomically(self.out / "history.csv", csv)
@@ -303,8 +318,9 @@ class Trainer:
             raise LMTutorError("resume=True needs out=, the folder of the run to go on with.")
         state = checkpoint.load_state(self.out / "state.safetensors")
         now = {**dataclasses.asdict(self.config), "epochs": state["config"]["epochs"]}
-        if now != state["config"]:
-            changed = ", ".join(name for name in now if now[name] != state["config"].get(name))
+        then = {**dataclasses.asdict(TrainConfig()), **state["config"]}  # newer fields: their default
+        if now != then:
+            changed = ", ".join(name for name in now if now[name] != then[name])
             raise LMTutorError(
                 f"{self.out} was trained with another {changed}: resume with the same, or start a new run."
             )
@@ -316,6 +332,7 @@ class Trainer:
             torch.cuda.set_rng_state(state["cuda_rng"])
         for name in ("epoch", "step", "nats", "tokens", "seconds", "history"):
             setattr(self, name, state[name])
+        self.lr = state.get("lr", self.lr)
         self.hidden = state["hidden"]
         if self.history:
             self.best = checkpoint.read_tensors(self.out / "checkpoint" / "model.safetensors")[0]
@@ -331,23 +348,3 @@ def tensorboard(out: Path):
         yield writer
     finally:
         writer.close()
-
-
-@contextlib.contextmanager
-def stop_signals(trainer: Trainer):
-    """Let Ctrl-C and SIGTERM end the training after the step under way; a second Ctrl-C ends it at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number, frame):
-        if trainer.stop:
-            raise KeyboardInterrupt
-        trainer.stop = True
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

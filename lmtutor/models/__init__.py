@@ -28,6 +28,8 @@ def replace_checked(config: Any, changes: dict[str, Any]) -> Any:
     for name, value in changes.items():
         if name not in known:
             raise LMTutorError(f"{type(config).__name__} has no {name!r}.{nearest(name, known)}")
+        if known[name] is tuple and isinstance(value, list):  # TOML and JSON write a tuple as a list
+            changes = {**changes, name: (value := tuple(value))}
         fine = isinstance(value, known[name]) and (known[name] is bool) == isinstance(value, bool)
         if not fine and not (known[name] is float and type(value) is int):
             raise LMTutorError(

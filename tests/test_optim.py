@@ -1,0 +1,246 @@
+"""Averaged SGD against sums written out, its trigger on made-up histories, and the schedules at their corners."""
+
+import copy
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+
+from lmtutor import checkpoint
+from lmtutor.errors import LMTutorError
+from lmtutor.evaluate import evaluate
+from lmtutor.optim import AveragedSGD, Schedule, averaged_weights, make_optimizer, non_monotone, set_rate
+from lmtutor.train import TrainConfig, Trainer, fit
+from tests.helpers import tiny_corpus, tiny_model
+
+CONFIG = TrainConfig(epochs=3, optimizer="nt-asgd", schedule="constant", lr=2.0, bptt=7, batch_size=4, nonmono=0)
+
+
+def walk(optimizer, p, steps, seed=0):
+    """Steps along made-up gradients; the weights after each."""
+    generator = torch.Generator().manual_seed(seed)
+    path = []
+    for _ in range(steps):
+        p.grad = torch.randn(p.shape, generator=generator, dtype=p.dtype)
+        optimizer.step()
+        path.append(p.detach().clone())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("history", "fires_at"),
+    [
+        ([5, 4, 3, 2, 1, 0], None),  # always falling
+        ([5, 4, 3, 3.5, 3.6, 3.7], 5),  # 3.7 is above 3, the best of all before 3.5 and 3.6
+        ([5, 4, 3.5, 3.2, 2.9, 3.1], None),  # 3.1 is worse than 2.9, but 2.9 and 3.2 are the last two
+        ([5, 4, 3.5, 3.2, 2.9, 3.1, 3.3], 6),  # 3.2 is compared with now
+        ([1, 2, 3], None),  # the third has two before it, and those are left out
+        ([1, 2, 3, 4], 3),
+    ],
+)
+def test_trigger_on_a_made_up_history(history, fires_at):
+    nonmono = 2
+    fired = [k for k, loss in enumerate(history) if non_monotone(history[:k], loss, nonmono)]
+    brute = [k for k, loss in enumerate(history) if k > nonmono and any(loss > history[j] for j in range(k - nonmono))]
+    assert fired == brute
+    p = nn.Parameter(torch.zeros(3))
+    optimizer = AveragedSGD([p], 0.1, nonmono=nonmono)
+    began = None
+    for k, loss in enumerate(history):
+        optimizer.after_epoch(loss)
+        if optimizer.averaging and began is None:
+            began = k
+    assert began == fires_at == (fired[0] if fired else None)
+
+
+def test_trigger_needs_more_epochs_than_the_interval():
+    assert not non_monotone([1.0] * 5, 9.0, 5)
+    assert non_monotone([1.0] * 6, 9.0, 5)
+    assert non_monotone([1.0], 9.0, 0)
+    assert not non_monotone([], 9.0, 0)
+
+
+def test_average_is_the_mean_of_the_weights_since_the_start():
+    p = nn.Parameter(torch.randn(4, dtype=torch.float64))
+    optimizer = AveragedSGD([p], 0.3, weight_decay=0.01)
+    walk(optimizer, p, 5)
+    optimizer.begin_averaging()
+    start = p.detach().clone()
+    path = walk(optimizer, p, 6, seed=1)
+    expected = torch.stack([start, *path]).mean(0)
+    torch.testing.assert_close(optimizer.state[p]["average"], expected, rtol=0, atol=1e-14)
+
+
+def test_the_walk_is_plain_sgd():
+    one, two = nn.Parameter(torch.ones(4)), nn.Parameter(torch.ones(4))
+    ours = make_optimizer("asgd", [one], 0.3, 0.01)
+    theirs = torch.optim.SGD([two], 0.3, weight_decay=0.01, fused=True)
+    for a, b in zip(walk(ours, one, 7), walk(theirs, two, 7), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_averages_are_swapped_in_and_the_weights_come_back_bit_for_bit():
+    p = nn.Parameter(torch.randn(50))
+    optimizer = make_optimizer("asgd", [p], 0.3)
+    walk(optimizer, p, 3)
+    before, storage = p.detach().clone(), p.data_ptr()
+    with averaged_weights(optimizer) as swapped:
+        assert swapped and torch.equal(p, optimizer.state[p]["average"]) and not torch.equal(p, before)
+    assert torch.equal(p, before) and p.data_ptr() == storage
+    with pytest.raises(RuntimeError, match="inside"), averaged_weights(optimizer):
+        raise RuntimeError("inside")
+    assert torch.equal(p, before)
+    with averaged_weights(torch.optim.SGD([p], 0.1)) as swapped:
+        assert not swapped and torch.equal(p, before)
+
+
+def test_state_survives_a_checkpoint(tmp_path):
+    p = nn.Parameter(torch.randn(5))
+    optimizer = AveragedSGD([p], 0.3, nonmono=0)
+    walk(optimizer, p, 3)
+    for loss in (2.0, 3.0):
+        optimizer.after_epoch(loss)
+    walk(optimizer, p, 2)
+    checkpoint.save_state(tmp_path / "state", {"optimizer": optimizer.state_dict(), "p": p.detach()})
+    state = checkpoint.load_state(tmp_path / "state")
+    q = nn.Parameter(state["p"].clone())
+    other = AveragedSGD([q], 0.3, nonmono=0)
+    other.load_state_dict(state["optimizer"])
+    assert other.averaging and other.param_groups[0]["losses"] == [2.0, 3.0]
+    walk(optimizer, p, 4, seed=2)
+    walk(other, q, 4, seed=2)
+    assert torch.equal(p, q) and torch.equal(optimizer.state[p]["average"], other.state[q]["average"])
+
+
+def test_asgd_is_done_when_the_trigger_fires():
+    p = nn.Parameter(torch.zeros(2))
+    finetune, plain = AveragedSGD([p], 0.1, nonmono=1, at_once=True), AveragedSGD([p], 0.1, nonmono=1)
+    assert finetune.averaging and not plain.averaging
+    for loss in (1.0, 2.0, 3.0):
+        assert not finetune.done
+        finetune.after_epoch(loss)
+        plain.after_epoch(loss)
+    assert finetune.done and plain.averaging and not plain.done
+
+
+class Watched(Trainer):
+    """A trainer that notes what it evaluates and forces the trigger after the first epoch."""
+
+    def end_epoch(self):
+        self.raw = {k: v.clone() for k, v in checkpoint.model_tensors(self.model).items()}
+        super().end_epoch()
+        if self.epoch == 1:
+            self.optimizer.begin_averaging()
+
+
+def test_training_scores_and_keeps_the_average_and_walks_on_from_its_own_weights(tmp_path):
+    corpus, model = tiny_corpus(), tiny_model()
+    trainer = Watched(model, corpus, dataclasses.replace(CONFIG, epochs=2, lr=4.0), tmp_path, False)
+    trainer.run()
+    average = dict(zip(trainer.raw, [s["average"] for s in trainer.optimizer.state.values()], strict=True))
+    other = copy.deepcopy(model)
+    checkpoint.load_tensors(other, average)
+    averaged_loss = evaluate(other, corpus.valid).nats_per_token
+    checkpoint.load_tensors(other, trainer.raw)
+    assert trainer.history[1]["valid_loss"] == averaged_loss != evaluate(other, corpus.valid).nats_per_token
+    # the saved state holds the raw weights, the checkpoint the better of the two epochs
+    saved = checkpoint.load_state(tmp_path / "state.safetensors")["model"]
+    assert all(torch.equal(saved[name], trainer.raw[name]) for name in saved)
+    if trainer.history[1]["valid_loss"] < trainer.history[0]["valid_loss"]:
+        kept = checkpoint.read_tensors(tmp_path / "checkpoint" / "model.safetensors")[0]
+        assert all(torch.equal(kept[name], average[name]) for name in kept)
+
+
+def test_resume_with_averages_is_exact(tmp_path):
+    corpus = tiny_corpus()
+    config = dataclasses.replace(CONFIG, lr=30.0, epochs=5)  # the second epoch is worse: averaging begins
+    whole, model = tiny_model(), tiny_model()
+    history = fit(whole, corpus, config, progress=False)
+    first = dataclasses.replace(config, epochs=3)
+    fit(model, corpus, first, out=tmp_path, progress=False)
+    state = checkpoint.load_state(tmp_path / "state.safetensors")["optimizer"]["param_groups"][0]
+    assert state["averaged"] > 0, "the made-up training has to reach its averages before the interruption"
+    again = tiny_model()
+    resumed = fit(again, corpus, config, out=tmp_path, resume=True, progress=False)
+    assert list(resumed["valid_loss"]) == list(history["valid_loss"])
+    for a, b in zip(whole.parameters(), again.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_the_start_is_kept_unless_an_epoch_is_better():
+    corpus, model = tiny_corpus(), tiny_model()
+    start = {k: v.clone() for k, v in checkpoint.model_tensors(model).items()}
+    config = TrainConfig(epochs=1, lr=1e-9, schedule="constant", weight_decay=0.0, bptt=7, batch_size=4, clip=0)
+    worse = dataclasses.replace(config, lr=500.0)
+    fit(model, corpus, worse, keep_start=True, progress=False)
+    assert all(torch.equal(v, start[k]) for k, v in checkpoint.model_tensors(model).items())
+
+
+def test_random_bptt_scales_the_rate_of_the_very_batch():
+    corpus = tiny_corpus()
+    config = dataclasses.replace(CONFIG, optimizer="sgd", random_bptt=True, epochs=1, bptt=12)
+    trainer = Trainer(tiny_model(), corpus, config, None, False)
+    seen, loss, step = [], trainer.model.loss, trainer.optimizer.step
+
+    def note_length(inputs, targets, state):
+        seen.append([len(inputs)])
+        return loss(inputs, targets, state)
+
+    def note_rate(*arguments):
+        seen[-1].append(trainer.optimizer.param_groups[0]["lr"])
+        return step(*arguments)
+
+    trainer.model.loss, trainer.optimizer.step = note_length, note_rate
+    trainer.run()
+    assert len({length for length, _ in seen}) > 1
+    for length, rate in seen:
+        assert rate == pytest.approx(2.0 * length / 12)
+    assert trainer.history[0]["lr"] == 2.0  # the history has the schedule's rate, not the last batch's
+
+
+def test_weight_decay_is_a_share_of_the_weight():
+    p = nn.Parameter(torch.full((3,), 2.0))
+    optimizer = make_optimizer("nt-asgd", [p], 0.5, 0.1)
+    p.grad = torch.zeros(3)
+    optimizer.step()
+    torch.testing.assert_close(p.detach(), torch.full((3,), 2.0 * (1 - 0.5 * 0.1)))
+
+
+def test_steps_divide_by_ten_after_each_milestone():
+    schedule = Schedule("steps", 1e-3, milestones=[2, 4])
+    rates = []
+    for epoch in range(1, 6):
+        rates.append(schedule.lr((epoch - 1) / 5))
+        schedule.after_epoch(1.0, epoch)
+    assert rates == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4, 1e-5])
+
+
+def test_four_phases():
+    schedule = Schedule("four-phase", 6.0)
+    at = [schedule.lr(done) for done in (0, 1 / 24, 1 / 12, 0.3, 0.5, 17 / 24, 11 / 12, 23 / 24, 1)]
+    assert at == pytest.approx([0.6, 3.3, 6, 6, 6, 3.3, 0.6, 0.3, 0], abs=1e-9)
+    drops = [schedule.momentum_drop(done) for done in (0, 1 / 24, 0.3, 17 / 24, 11 / 12, 1)]
+    assert drops == pytest.approx([0, 0.05, 0.1, 0.05, 0, 0], abs=1e-9)
+
+
+def test_the_cycles_lower_the_momentum_of_both_kinds():
+    p = nn.Parameter(torch.zeros(2))
+    adam = make_optimizer("adamw", [p], 1.0, betas=(0.8, 0.99))
+    sgd = make_optimizer("sgd", [p], 1.0, momentum=0.95)
+    plain = make_optimizer("sgd", [p], 1.0)
+    schedule = Schedule("one-cycle", 3.0)
+    for optimizer in (adam, sgd, plain):
+        set_rate(optimizer, schedule.lr(0.3), schedule.momentum_drop(0.3))
+    assert adam.param_groups[0]["betas"] == pytest.approx((0.7, 0.99))
+    assert sgd.param_groups[0]["momentum"] == pytest.approx(0.85)
+    assert plain.param_groups[0]["momentum"] == 0 and adam.param_groups[0]["lr"] == 3.0
+    set_rate(adam, schedule.lr(0.999), schedule.momentum_drop(0.999))
+    assert adam.param_groups[0]["betas"] == pytest.approx((0.8, 0.99))
+
+
+def test_unknown_names_say_what_there_is():
+    with pytest.raises(LMTutorError, match="nt-asgd"):
+        make_optimizer("ntasgd", [nn.Parameter(torch.zeros(1))], 0.1)
+    with pytest.raises(LMTutorError, match="four-phase"):
+        Schedule("four-phases", 0.1)
