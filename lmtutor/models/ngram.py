@@ -233,8 +233,8 @@ class NGramLM:
     # ------------------------------------------------------------------ the contract of every language model
 
     def initial_state(self, batch_size: int) -> torch.Tensor:
-        """Return an empty history; (n − 1, B) of −1, which stands for "nothing there yet"."""
-        return torch.full((self.order - 1, batch_size), -1, dtype=torch.long)
+        """Return an empty history; (n − 1, B, 1) of −1, which stands for "nothing there yet"."""
+        return torch.full((self.order - 1, batch_size, 1), -1, dtype=torch.long)
 
     def target_log_probs(
         self, inputs: torch.Tensor, targets: torch.Tensor, state: torch.Tensor | None
@@ -245,28 +245,28 @@ class NGramLM:
         ----------
         inputs, targets : LongTensor (T, B)
             Ids; a target of −100 is not scored and gets 0.
-        state : LongTensor (n − 1, B) or None
+        state : LongTensor (n − 1, B, 1) or None
             The ids before `inputs`, −1 where there are none.
 
         Returns
         -------
-        (float64 tensor (T, B), LongTensor (n − 1, B))
+        (float64 tensor (T, B), LongTensor (n − 1, B, 1))
             Log-probability of each target in nats, and the last n − 1 ids seen.
         """
         seen = self._seen(inputs, state)
         words = targets.cpu().numpy()
         log_p = self._log_probs([h[-len(words) :] for h in self._after(seen)], words)
         log_p = torch.from_numpy(np.where(words < 0, 0.0, log_p))
-        return log_p.to(targets.device), self._tail(seen)
+        return log_p.to(targets.device), self._tail(seen)[..., None]
 
     def next_log_probs(
         self, inputs: torch.Tensor, state: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Score every type as the token after the last; (T, B) ids → (B, V) nats, state (n − 1, B)."""
+        """Score every type as the token after the last; (T, B) ids → (B, V) nats, state (n − 1, B, 1)."""
         seen = self._seen(inputs, state)
-        last = [h[-1][:, None] for h in self._after(self._tail(seen))]
+        last = [h[-1][:, None] for h in self._after(seen[-self.order :])]
         log_p = self._log_probs(last, np.arange(self.vocab_size)[None])
-        return torch.from_numpy(log_p).to(inputs.device), self._tail(seen)
+        return torch.from_numpy(log_p).to(inputs.device), self._tail(seen)[..., None]
 
     # ------------------------------------------------------------------ small helpers
 
@@ -277,7 +277,7 @@ class NGramLM:
 
     def _seen(self, inputs: torch.Tensor, state: torch.Tensor | None) -> torch.Tensor:
         state = self.initial_state(inputs.shape[1]) if state is None else state
-        return torch.cat([state.to(inputs.device), inputs])
+        return torch.cat([state[..., 0].to(inputs.device), inputs])
 
     def _after(self, seen: torch.Tensor) -> list[np.ndarray]:
         """Number the histories that *end* at each row; (L, B) ids → n arrays (L, B)."""

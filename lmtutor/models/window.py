@@ -36,7 +36,8 @@ class WindowLM(LanguageModel):
     .. math:: h_t = \tanh\Bigl(b + \sum_{j=0}^{n-2} H_j\, E[x_{t-j}]\Bigr), \quad z_t = U h_t + d
 
     Equation 1 of the paper without its optional direct connections. The state is the last n − 1 ids, −1 where the
-    text has not begun; such a place has the zero vector.
+    text has not begun; such a place has the zero vector. (A state's columns are its next-to-last axis in every
+    model of the package, hence the 1 at the end of its shape.)
 
     Parameters
     ----------
@@ -56,18 +57,19 @@ class WindowLM(LanguageModel):
             nn.init.uniform_(weight, -config.init_range, config.init_range)
 
     def initial_state(self, batch_size: int) -> Tensor:
-        """Return an empty window, (n − 1, B) of −1."""
-        return torch.full((self.config.order - 1, batch_size), -1, device=self.embedding.weight.device)
+        """Return an empty window, (n − 1, B, 1) of −1."""
+        return torch.full((self.config.order - 1, batch_size, 1), -1, device=self.embedding.weight.device)
 
     def forward(self, inputs: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Read inputs (T, B) after a window (n − 1, B); return what the head reads (T, B, H) and the new window."""
+        """Read inputs (T, B) after a window (n − 1, B, 1); return what the head reads (T, B, H), and the window."""
         steps, window = len(inputs), self.config.order - 1
-        seen = torch.cat([self.initial_state(inputs.shape[1]) if state is None else state, inputs])
+        window_before = self.initial_state(inputs.shape[1]) if state is None else state
+        seen = torch.cat([window_before[..., 0], inputs])
         e = self.embedding(seen.clamp(min=0)) * (seen >= 0).unsqueeze(-1)  # (n − 1 + T, B, E)
         # Row t of the j-th slice is the word j places before the one read at t.
         words = [e[window - j : window - j + steps] for j in range(window)]
         hidden = torch.tanh(self.hidden(torch.cat(words, dim=-1)))
-        return self.dropout(hidden), seen[-window:]
+        return self.dropout(hidden), seen[-window:, :, None]
 
 
 PRESETS = {"window-5": WindowConfig()}
