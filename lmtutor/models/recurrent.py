@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from lmtutor.errors import LMTutorError, nearest
 from lmtutor.losses import SoftmaxHead
+from lmtutor.models import cells
 from lmtutor.models.base import LanguageModel, State
 
 CELLS = {
@@ -14,6 +15,7 @@ CELLS = {
     "rnn-relu": lambda inputs, hidden: nn.RNN(inputs, hidden, nonlinearity="relu"),
     "gru": nn.GRU,
     "lstm": nn.LSTM,
+    **cells.CELLS,
 }
 
 
