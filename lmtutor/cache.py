@@ -249,7 +249,7 @@ def tune_cache(
     valid_ids: Tensor,
     windows: Sequence[int] = (500, 1000, 2000, 4000),
     thetas: Sequence[float] = (0.0, 0.1, 0.2, 0.3, 0.45, 0.66, 1.0),
-    lams: Sequence[float] = (0.03, 0.06, 0.1, 0.13, 0.17, 0.22, 0.28, 0.35),
+    lams: Sequence[float] = (0.0, 0.03, 0.06, 0.1, 0.13, 0.17, 0.22, 0.28, 0.35),
 ) -> tuple[pd.DataFrame, dict[str, float]]:
     """Try every window, θ and λ on the validation split, in one reading of it.
 
@@ -259,7 +259,7 @@ def tune_cache(
     Parameters
     ----------
     valid_ids : (N,) ids of the *validation* split: a cache tuned on the test split has seen it.
-    windows, thetas, lams : what to try.
+    windows, thetas, lams : what to try; with a lam of 0 the surface also says what the model does alone.
 
     Returns
     -------

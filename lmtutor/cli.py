@@ -50,14 +50,43 @@ def train(
         typer.echo(f"published: test perplexity {plan.published['test']} ({plan.published.get('source', 'no source')})")
 
 
-@app.command(**example("lmtutor evaluate runs/mine --split valid"))
-def evaluate(run: RunName, split: Split = "test", corpus: CorpusName = None) -> None:
+@app.command(**example("lmtutor evaluate runs/mine --split valid --cache"))
+def evaluate(
+    run: RunName,
+    split: Split = "test",
+    corpus: CorpusName = None,
+    cache: Annotated[bool, typer.Option("--cache", help="With the neural cache that tune-cache found.")] = False,
+    dynamic: Annotated[bool, typer.Option("--dynamic", help="With dynamic evaluation: it learns as it reads.")] = False,
+) -> None:
     """Score a split: batch 1, state carried, every token but the first."""
-    from lmtutor.evaluate import evaluate as score
+    from lmtutor.adapt import adapted_score, cache_settings
+    from lmtutor.runs import find_run
 
+    settings = cache_settings(find_run(run).path) if cache else None
     model, vocab, text = load_all(run, corpus)
-    result = score(model, text.split(split), characters=text.characters[split])
+    own = load_all(run, None)[2] if dynamic and corpus else text  # whose training split the model comes from
+    options = dict(cache=settings, dynamic=dynamic, characters=text.characters[split], progress=True)
+    result = adapted_score(model, text.split(split), own.train, **options)
     typer.echo(f"{text.name} {split}: {result}\nprotocol: {result.protocol}\ntext: {text.note}")
+
+
+@app.command(**example("lmtutor tune-cache runs/mine"))
+def tune_cache(run: RunName) -> None:
+    """Find window, theta and lam of the neural cache on the validation split; keep them with the run."""
+    from lmtutor.adapt import tune_run
+    from lmtutor.runs import find_run
+
+    model, _, text = load_all(run, None)
+    found = find_run(run)
+    surface, record = tune_run(found, model, text.valid)
+    best = surface.sort_values("perplexity").head(5)
+    typer.echo(f"{text.name} valid, the best settings of {len(surface)}:")
+    typer.echo(best.to_string(index=False, float_format="{:.4g}".format))
+    alone = surface.loc[surface["lam"] == 0, "perplexity"].min()
+    typer.echo(f"without the cache: perplexity {alone:.2f}; with it: {record['valid']['perplexity']:.2f}")
+    if record["at_the_edge"]:
+        typer.echo(f"note: the best {', '.join(record['at_the_edge'])} is at an end of what was tried")
+    typer.echo(f"kept in {found.path / 'cache.json'}; score with lmtutor evaluate {run} --cache")
 
 
 def load_all(run: str, corpus: str | None):

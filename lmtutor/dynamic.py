@@ -22,6 +22,7 @@ from lmtutor.errors import LMTutorError
 from lmtutor.evaluate import STREAM_PROTOCOL, Score, check_ids, device_of, eval_mode, stretches
 from lmtutor.losses import IGNORED
 from lmtutor.models.base import LanguageModel, detach
+from lmtutor.progress import Progress
 
 
 def gradients(loss: Tensor, parameters: list[Tensor]) -> list[Tensor]:
@@ -38,7 +39,13 @@ def learning_in_eval_mode(model: LanguageModel) -> Iterator[None]:
 
 
 def gradient_rms(
-    model: LanguageModel, train_ids: Tensor, *, batch_size: int = 100, bptt: int = 20, batches: int | None = None
+    model: LanguageModel,
+    train_ids: Tensor,
+    *,
+    batch_size: int = 100,
+    bptt: int = 20,
+    batches: int | None = None,
+    progress: bool = False,
 ) -> dict[str, Tensor]:
     """Root mean square of each weight's gradient over the training split: the r of dynamic evaluation.
 
@@ -48,6 +55,7 @@ def gradient_rms(
     batch_size, bptt : columns and steps of the batches whose mean loss is differentiated. More tokens a batch make
         smaller gradients, and so larger steps afterwards: the learning rate belongs to these two.
     batches : stop after this many; the whole split unless given.
+    progress : show a progress bar.
 
     Returns
     -------
@@ -62,7 +70,8 @@ def gradient_rms(
     parameters, device = dict(model.named_parameters()), device_of(model)
     squares = [torch.zeros_like(p) for p in parameters.values()]
     state, number = None, 0
-    with learning_in_eval_mode(model):
+    whole = min(len(train_ids), batches * batch_size * bptt if batches else len(train_ids))
+    with learning_in_eval_mode(model), Progress(whole, "gradient statistics", progress) as bar:
         for batch in stream_batches(train_ids, batch_size, bptt):
             if batches is not None and number == batches:
                 break
@@ -71,6 +80,7 @@ def gradient_rms(
             for total, gradient in zip(squares, gradients(loss, list(parameters.values())), strict=True):
                 total.addcmul_(gradient, gradient)
             number += 1
+            bar.update(number * batch_size * bptt)
     return {name: (total / number).sqrt_() for name, total in zip(parameters, squares, strict=True)}
 
 
@@ -84,6 +94,7 @@ def dynamic_evaluate(
     segment: int = 20,
     epsilon: float = 2e-5,
     characters: int | None = None,
+    progress: bool = False,
 ) -> Score:
     r"""Score a text with weights that follow it. Afterwards, also after an error, the weights are what they were.
 
@@ -97,6 +108,7 @@ def dynamic_evaluate(
     segment : tokens scored between two steps, and through which the gradient flows.
     epsilon : keeps the step of a weight that had no gradient in training finite.
     characters : of the raw text, for `Score.nats_per_character`.
+    progress : show a progress bar.
 
     The mean of r gives each parameter tensor the same weight, as in the authors' program: its published settings hold.
 
@@ -120,7 +132,7 @@ def dynamic_evaluate(
     steps = [lr / (rms[name] + epsilon) for name in parameters]
     nats, tokens, state, history = 0.0, 0, inner.initial_state(1), None
     try:
-        with learning_in_eval_mode(inner):
+        with learning_in_eval_mode(inner), Progress(len(ids) - 1, "dynamic evaluation", progress) as bar:
             for batch in stretches(ids, segment):
                 inputs, targets = batch.inputs.to(device), batch.targets.to(device)
                 if cache:
@@ -135,6 +147,7 @@ def dynamic_evaluate(
                 tokens += int((targets != IGNORED).sum())
                 if not math.isfinite(nats):
                     raise LMTutorError(f"Dynamic evaluation diverged after {tokens:,} tokens: lower lr ({lr:g}).")
+                bar.update(tokens, perplexity=math.exp(min(nats / max(tokens, 1), 700)))
                 found = gradients(inner.head.loss(hidden, targets), weights)
                 state = detach(state)
                 with torch.no_grad():

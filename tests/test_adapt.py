@@ -1,0 +1,111 @@
+"""The cache's settings kept with a run, and the commands that tune and use them."""
+
+import json
+import math
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from lmtutor import cli
+from lmtutor.adapt import STATISTICS_BATCHES, adapted_score, cache_settings, tune_run
+from lmtutor.cache import NeuralCache
+from lmtutor.dynamic import dynamic_evaluate, gradient_rms
+from lmtutor.errors import LMTutorError
+from lmtutor.evaluate import evaluate
+from lmtutor.runs import find_run, read_recipe, train_recipe
+
+RECIPE = """
+[corpus]
+name = "{text}"
+tokenizer = "words"
+shares = [0.8, 0.1, 0.1]
+[model]
+name = "lstm-200"
+embedding = 8
+hidden = 8
+[training]
+epochs = 1
+lr = 1.0
+batch_size = 4
+bptt = 10
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run on a text in which every paragraph has a hero of its own, named again and again."""
+    folder = tmp_path_factory.mktemp("run")
+    heroes = ["Ada", "Bo", "Cy", "Dot", "Eve", "Flo", "Gus", "Hal"]
+    lines = [f"{hero} came and {hero} saw , then {hero} left ." for hero in heroes * 6 for _ in range(6)]
+    (folder / "heroes.txt").write_text("\n".join(lines) + "\n")
+    (folder / "recipe.toml").write_text(RECIPE.format(text=(folder / "heroes.txt").as_posix()))
+    return train_recipe(read_recipe(folder / "recipe.toml"), folder / "out", progress=False)
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(cli.app, [str(a) for a in arguments])
+
+
+def test_tuning_is_kept_with_the_run_and_used(run):
+    with pytest.raises(LMTutorError, match="lmtutor tune-cache"):
+        cache_settings(run.path)
+    before = (run.path / "result.json").read_bytes()
+    found = invoke("tune-cache", run.path)
+    assert found.exit_code == 0, found.output
+    assert "without the cache: perplexity" in found.output
+    assert (run.path / "result.json").read_bytes() == before
+    surface, record = pd.read_csv(run.path / "cache.csv"), json.loads((run.path / "cache.json").read_text())
+    model, vocab = run.load()
+    corpus = run.recipe.load_corpus()
+    settings = cache_settings(run.path)
+    score = evaluate(NeuralCache(model, **settings), corpus.valid)
+    assert math.isclose(surface["perplexity"].min(), score.perplexity, rel_tol=1e-5)
+    assert math.isclose(record["valid"]["nats"], score.nats, rel_tol=1e-5)
+    assert record["protocol"] == score.protocol and record["valid"]["tokens"] == score.tokens
+    assert score.nats < evaluate(model, corpus.valid).nats
+    assert {"command", "seed", "versions", "device", "date"} <= record.keys()
+
+    shown = invoke("evaluate", run.path, "--cache")
+    assert shown.exit_code == 0, shown.output
+    score = evaluate(NeuralCache(model, **settings), corpus.test)
+    assert (
+        f"perplexity {score.perplexity:.2f}" in shown.output
+        and f"neural cache of window {settings['window']}" in shown.output
+    )
+
+
+def test_the_four_protocols(run):
+    model, _ = run.load()
+    corpus = run.recipe.load_corpus()
+    cache = dict(window=40, theta=1.0, lam=0.3)
+    rms = gradient_rms(model, corpus.train, batches=STATISTICS_BATCHES)
+    wrapped = NeuralCache(model, **cache)
+    for settings, expected in [
+        (dict(), evaluate(model, corpus.test)),
+        (dict(cache=cache), evaluate(wrapped, corpus.test)),
+        (dict(dynamic=True), dynamic_evaluate(model, corpus.test, rms)),
+        (dict(cache=cache, dynamic=True), dynamic_evaluate(wrapped, corpus.test, rms)),
+    ]:
+        assert adapted_score(model, corpus.test, corpus.train, **settings) == expected
+    shown = invoke("evaluate", run.path, "--dynamic")
+    assert shown.exit_code == 0, shown.output
+    assert "dynamic evaluation in segments of 20" in shown.output
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", '{"window": 5}', '{"window": -5, "theta": 1, "lam": 0.1}'])
+def test_damaged_settings_are_said_to_be(tmp_path, damage):
+    (tmp_path / "cache.json").write_text(damage)
+    with pytest.raises(LMTutorError, match="is damaged"):
+        cache_settings(tmp_path)
+
+
+def test_a_grid_of_ones_own(run, tmp_path):
+    model, _ = run.load()
+    (tmp_path / "recipe.toml").write_bytes((run.path / "recipe.toml").read_bytes())
+    corpus = run.recipe.load_corpus()
+    surface, record = tune_run(
+        find_run(tmp_path), model, corpus.valid, windows=[5, 10, 4000], thetas=[0.5], lams=[0.0, 0.1, 0.2, 0.9]
+    )
+    assert len(surface) == 12 and "theta" in record["at_the_edge"]
+    assert cache_settings(tmp_path) == {name: record[name] for name in ("window", "theta", "lam")}
