@@ -90,7 +90,7 @@ def blocks(spans: Sequence[Span], encoding: str = "utf-8") -> Iterator[str]:
                 kept = []
             kept.append(text[end:])
         if rest := "".join(kept):
-            yield rest if encoding == "latin-1" else rest + "\n"
+            yield rest if rest.endswith("\n") or encoding == "latin-1" else rest + "\n"
 
 
 def _decoded(span: Span, encoding: str) -> Iterator[str]:
@@ -98,6 +98,8 @@ def _decoded(span: Span, encoding: str) -> Iterator[str]:
     newlines = io.IncrementalNewlineDecoder(None, translate=True)
     position, stop = span.bounds
     with span.open() as file:
+        if position == 0 and encoding != "latin-1" and file.read(3) == codecs.BOM_UTF8:
+            position = 3
         file.seek(position)
         while position < stop:
             raw = file.read(min(BLOCK, stop - position))
@@ -120,7 +122,6 @@ def _decoded(span: Span, encoding: str) -> Iterator[str]:
                 ) from None
             if encoding != "latin-1":
                 text = newlines.decode(text, final=position + len(raw) >= stop)
-                text = text.removeprefix("\ufeff") if position == 0 else text
             position += len(raw)
             yield text
 
@@ -195,15 +196,15 @@ def by_shares(span: Span, shares: Sequence[float]) -> tuple[Splits, str]:
 
 def _line_end(file: BinaryIO, near: int, stop: int, reach: int = 1 << 16) -> int:
     """Return the nearest place at or after `near` where a line ends; in one endless line, where a word does."""
-    file.seek(near)
-    ahead = file.read(min(reach, stop - near))
+    before = max(0, near - 1)
+    file.seek(before)
+    ahead = file.read(min(reach, stop - before))
     for separator in (b"\n", b" "):
-        found = ahead.find(separator)
-        if found >= 0 and near + found + 1 < stop:
-            return near + found + 1
-    for step in range(min(4, len(ahead))):  # no blank either: do not cut through a character of several bytes
-        if ahead[step] & 0b1100_0000 != 0b1000_0000:
-            return near + step
+        cut = before + ahead.find(separator) + 1
+        if before < cut < stop:
+            return cut
+    while near < stop and ahead[near - before] & 0b1100_0000 == 0b1000_0000:
+        near += 1  # no blank either: at least do not cut through a character of several bytes
     return near
 
 
