@@ -7,14 +7,16 @@ import pandas as pd
 from torch import nn
 
 from lmtutor.errors import LMTutorError, nearest
-from lmtutor.models import recurrent
+from lmtutor.models import awd, recurrent, window
 from lmtutor.models.base import LanguageModel
 
 # kind -> (config class, model class); the kind is what a checkpoint and a recipe write down
 KINDS: dict[str, tuple[type, type]] = {
     "recurrent": (recurrent.RecurrentConfig, recurrent.RecurrentLM),
+    "window": (window.WindowConfig, window.WindowLM),
+    "awd": (awd.AWDConfig, awd.AWDLM),
 }
-PRESETS: dict[str, Any] = {**recurrent.PRESETS}
+PRESETS: dict[str, Any] = {**recurrent.PRESETS, **awd.PRESETS, **window.PRESETS}
 
 
 def model_names() -> list[str]:

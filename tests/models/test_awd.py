@@ -1,0 +1,188 @@
+"""The AWD models as a whole: shapes as published, evaluation by hand, training that respects what is dropped."""
+
+import copy
+import dataclasses
+import warnings
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+import lmtutor as lm
+from lmtutor.checkpoint import load_checkpoint, model_tensors, save_checkpoint
+from lmtutor.errors import LMTutorError
+from lmtutor.models import build_model, model_config
+from lmtutor.models.awd import AWDConfig, unregularised
+from lmtutor.models.base import detach
+from lmtutor.train import TrainConfig, fit
+from tests.helpers import tiny_corpus
+
+T, B, V = 6, 3, 10
+SMALL = AWDConfig(embedding=6, hidden=9, layers=3)
+
+
+@pytest.fixture(autouse=True)
+def no_warnings():
+    torch.manual_seed(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def small(cell="lstm", **changes):
+    return build_model(dataclasses.replace(SMALL, cell=cell, **changes), V)
+
+
+def batch():
+    ids = torch.randint(0, V, (T + 1, B))
+    return ids[:-1], ids[1:]
+
+
+@pytest.mark.parametrize(
+    ("name", "vocab", "parameters"),
+    [
+        # 3 layers: 4(400+1150)·1150 + 4(1150+1150)·1150 + 4(1150+400)·400, two biases each, V(400+1) tied
+        ("awd-lstm-1150", 33_278, 33_556_078),
+        ("awd-lstm", 10_000, 24_221_600),
+    ],
+)
+def test_the_published_sizes(name, vocab, parameters):
+    with torch.device("meta"):
+        model = build_model(name, vocab)
+    assert sum(p.numel() for p in model.parameters()) == parameters
+
+
+def test_presets_have_the_published_dropouts():
+    c = model_config("awd-lstm-1150")
+    values = (c.embedding_dropout, c.input_dropout, c.hidden_dropout, c.output_dropout, c.weight_drop, c.alpha, c.beta)
+    assert values == (0.1, 0.65, 0.2, 0.4, 0.5, 2, 1)
+    q = model_config("awd-qrnn-1550")
+    assert (q.cell, q.hidden, q.layers, q.weight_drop, q.window) == ("qrnn", 1550, 4, 0.1, 2)
+    with torch.device("meta"):
+        qrnn = build_model("awd-qrnn", 100)
+    assert [layer.window for layer in qrnn.layers] == [2, 1, 1, 1]
+    assert [layer.hidden_size for layer in qrnn.layers] == [1550, 1550, 1550, 400]
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "qrnn"])
+def test_evaluation_is_a_plain_stack(cell):
+    model = small(cell).eval()
+    inputs, targets = batch()
+    hidden = F.embedding(inputs, model.embedding.weight)
+    for layer, state in zip(model.layers, model.initial_state(B), strict=True):
+        hidden, _ = layer(hidden, state)
+    logits = hidden @ model.embedding.weight.T + model.head.bias
+    expected = logits.log_softmax(-1).gather(-1, targets[..., None])[..., 0]
+    ours, _ = model.target_log_probs(inputs, targets, model.initial_state(B))
+    torch.testing.assert_close(ours, expected, rtol=0, atol=1e-6)
+    nats, _, _ = model.loss(inputs, targets, model.initial_state(B))
+    assert nats.item() == pytest.approx(-expected.mean().item(), abs=1e-6)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "qrnn"])
+def test_pieces_read_on_from_the_state(cell):
+    model = small(cell).eval()
+    inputs, _ = batch()
+    whole, _ = model(inputs, model.initial_state(B))
+    first, state = model(inputs[:1], model.initial_state(B))
+    second, _ = model(inputs[1:], detach(state))
+    torch.testing.assert_close(torch.cat([first, second]), whole, rtol=0, atol=1e-6)
+
+
+def test_ar_reads_the_dropped_and_tar_the_raw_output():
+    inputs, targets = batch()
+    model = small(output_dropout=0.9, alpha=1.0, beta=1.0)
+    torch.manual_seed(4)
+    raw, dropped, _ = model.read(inputs, model.initial_state(B))
+    torch.manual_seed(4)
+    _, penalty, _ = model.loss(inputs, targets, model.initial_state(B))
+    expected = dropped.square().mean() + (raw[1:] - raw[:-1]).square().mean()
+    assert (dropped == 0).float().mean() > 0.6 and (raw != 0).all()
+    assert penalty.item() == pytest.approx(expected.item())
+    without = small(alpha=0.0, beta=0.0)
+    assert without.loss(inputs, targets, without.initial_state(B))[1] == 0
+
+
+def test_embedding_dropout_leaves_the_tied_decoder_whole():
+    model = small(embedding_dropout=0.8)
+    hidden = torch.randn(4, 2, 6)
+    inside = []
+    model.embedding.register_forward_hook(lambda *_: inside.append(model.head.log_probs(hidden)))
+    model(batch()[0], model.initial_state(B))
+    assert model.head.weight is model.embedding.weight
+    torch.testing.assert_close(inside[0], (hidden @ model.embedding.weight.T + model.head.bias).log_softmax(-1))
+    # and through the loss: a type that was dropped from the lookup is still learned as a target
+    inputs, targets = torch.zeros(T, B, dtype=torch.long), torch.ones(T, B, dtype=torch.long)
+    model.loss(inputs, targets, model.initial_state(B))[0].backward()
+    assert (model.embedding.weight.grad != 0).any(1).all()
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "qrnn"])
+def test_every_parameter_learns_and_the_whole_survives_copies_and_checkpoints(cell, tmp_path):
+    corpus = tiny_corpus()
+    model = build_model(dataclasses.replace(SMALL, cell=cell, weight_drop=0.3), corpus.vocab)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    config = TrainConfig(epochs=1, optimizer="nt-asgd", lr=1.0, bptt=12, batch_size=5, random_bptt=True)
+    fit(model, corpus, config, progress=False)
+    for name, p in model.named_parameters():
+        assert not torch.equal(p, before[name]), name
+    twin = copy.deepcopy(model)
+    save_checkpoint(tmp_path, model, corpus.vocab)
+    loaded, _ = load_checkpoint(tmp_path)
+    reference = lm.evaluate(model, corpus.valid).nats
+    assert loaded.config == model.config
+    assert lm.evaluate(loaded, corpus.valid).nats == lm.evaluate(twin, corpus.valid).nats == reference
+    assert set(model_tensors(model)) == {name for name in model.state_dict() if name != "head.weight"}
+    lm.generate(model, corpus.vocab, "a b", 5, seed=1)
+
+
+def test_resume_in_the_middle_of_an_epoch_draws_the_same_masks(tmp_path, monkeypatch):
+    from lmtutor.train import Trainer
+
+    monkeypatch.setattr("lmtutor.train.LOOK_EVERY", 1)
+    corpus, config = tiny_corpus(), TrainConfig(epochs=2, optimizer="nt-asgd", lr=1.0, bptt=12, batch_size=5)
+
+    def fresh():
+        torch.manual_seed(1)
+        return build_model(dataclasses.replace(SMALL, cell="qrnn", zoneout=0.1), corpus.vocab)
+
+    whole, step = fresh(), Trainer.train_step
+    fit(whole, corpus, config, progress=False)
+
+    def stopping(self, batch, done):
+        self.stop = self.epoch == 1 and self.step == 6
+        return step(self, batch, done)
+
+    monkeypatch.setattr(Trainer, "train_step", stopping)
+    assert fit(fresh(), corpus, config, out=tmp_path, progress=False).attrs["interrupted"]
+    monkeypatch.setattr(Trainer, "train_step", step)
+    again = fresh()
+    fit(again, corpus, config, out=tmp_path, resume=True, progress=False)
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), again.parameters(), strict=True))
+
+
+def test_regularisers_close_the_gap_between_training_and_validation():
+    """On a text of 300 tokens without any pattern, a big model learns by heart unless it is kept from it."""
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(2, 10, (900,), generator=generator)
+    corpus = dataclasses.replace(tiny_corpus(), train=ids[:300], valid=ids[300:600], test=ids[600:])
+    config = AWDConfig(embedding=32, hidden=64, layers=2, input_dropout=0.4)
+    training = TrainConfig(epochs=150, optimizer="adam", lr=0.01, schedule="constant", bptt=20, batch_size=5, clip=1.0)
+    losses = {}
+    for name, shape in (("with", config), ("without", unregularised(config))):
+        torch.manual_seed(0)
+        model = build_model(shape, corpus.vocab)
+        losses[name] = fit(model, corpus, training, progress=False).iloc[-1]
+    assert losses["without"].train_loss < 0.5 < 1.2 < losses["with"].train_loss
+    assert losses["with"].valid_loss < losses["without"].valid_loss - 1
+
+
+def test_bad_settings_say_so():
+    with pytest.raises(LMTutorError, match="gru, lstm, qrnn"):
+        AWDConfig(cell="rnn")
+    with pytest.raises(LMTutorError, match="weight_drop=1.0"):
+        AWDConfig(weight_drop=1.0)
+    with pytest.raises(LMTutorError, match="alpha=-1"):
+        AWDConfig(alpha=-1.0)
+    with pytest.raises(LMTutorError, match="layers=0"):
+        AWDConfig(layers=0)
