@@ -9,7 +9,7 @@ import json
 import shutil
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import version
@@ -28,6 +28,7 @@ from lmtutor.text import Tokenizer, Vocabulary
 
 FORMAT = 1  # part of every key: raise it when the same text and settings would give other ids
 CHUNK = 1 << 20  # tokens handled at a time
+LONGEST = 1000  # characters of an average token beyond which a text must have been cut the wrong way
 LEARNED_FROM = 10_000_000  # characters of the training split that Punkt or byte pairs learn from
 
 
@@ -132,7 +133,7 @@ def _build(folder: Path, splits: Splits, reading: Reading) -> None:
         characters[split], tokens[split] = _number(folder / f"{split}.raw", splits, split, reading, tokenizer, number)
         if split == "train":
             seen = len(number)
-    _check(tokens, number, splits)
+    _check(splits, characters, tokens, number)
     vocab = reading.vocab or _choose(folder / "train.raw", list(number)[:seen], tokenizer, reading)
     to_id = vocab.encode(number).numpy()
     unknown = dict.fromkeys(SPLITS, 0)
@@ -193,8 +194,8 @@ def _choose(path: Path, types: list[str], tokenizer: Tokenizer, reading: Reading
     return Vocabulary.build(counter, tokenizer, reading.min_count, reading.max_size, specials)
 
 
-def _check(tokens: dict[str, int], number: dict[str, int], splits: Splits) -> None:
-    """Refuse what cannot teach anything: a split of fewer than two tokens, a text of nothing but `<unk>`."""
+def _check(splits: Splits, characters: dict[str, int], tokens: dict[str, int], types: Iterable[str]) -> None:
+    """Refuse what can teach nothing: a split of fewer than two tokens, endless words, nothing but `<unk>`."""
     for split in SPLITS:
         name = splits[split][0].name
         if tokens[split] < 2:
@@ -202,5 +203,10 @@ def _check(tokens: dict[str, int], number: dict[str, int], splits: Splits) -> No
                 f"{name}: the split {split!r} has {tokens[split]} token(s), too few to predict one from another: "
                 "give more text, or a tokenizer that cuts it smaller, such as 'characters'."
             )
-    if not set(number) - {"<unk>", "<eos>", "<bos>", "\n", " "}:
+        if (length := characters[split] // tokens[split]) > LONGEST:
+            raise LMTutorError(
+                f"{name}: a token of the split {split!r} has {length:,} characters on average: "
+                "a text without blanks needs a tokenizer that cuts it smaller, such as 'characters'."
+            )
+    if not set(types) - {"<unk>", "<eos>", "<bos>", "\n", " "}:
         raise LMTutorError(f"{splits['train'][0].name} holds nothing but <unk>: there is no word to learn from it.")

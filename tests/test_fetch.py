@@ -1,0 +1,271 @@
+"""Downloads, against a server of our own: the right file or a clear error, never a wrong or half file."""
+
+import errno
+import hashlib
+import io
+import multiprocessing
+import tarfile
+import threading
+import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from lmtutor import fetch
+from lmtutor.corpora import corpus_available, load_corpus
+from lmtutor.errors import LMTutorError
+from lmtutor.fetch import CatalogueFile, Entry, fetch_files
+
+TEXT = b"the right text \n" * 4000
+CHECKSUM = "sha256:" + hashlib.sha256(TEXT).hexdigest()
+PAGE = b"<!DOCTYPE html><title>Sign in</title>" * 100
+
+
+def archive(kind, names):
+    """A zip or tar with the text under each name."""
+    packed = io.BytesIO()
+    if kind == "zip":
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as zipped:
+            for name in names:
+                zipped.writestr(name, TEXT)
+    else:
+        with tarfile.open(fileobj=packed, mode="w:gz") as tarred:
+            for name in names:
+                info = tarfile.TarInfo(name)
+                info.size = len(TEXT)
+                tarred.addfile(info, io.BytesIO(TEXT))
+    return packed.getvalue()
+
+
+class Server(ThreadingHTTPServer):
+    """Serves what a test puts into `pages`; counts the requests."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.pages, self.asked, self.agents, self.cuts = {}, [], [], {}
+
+    def url(self, path):
+        return f"http://127.0.0.1:{self.server_address[1]}{path}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        server = self.server
+        server.asked.append(self.path)
+        server.agents.append(self.headers.get("User-Agent", ""))
+        if self.path.startswith("/polite") and "python" in server.agents[-1].lower():
+            return self.send_error(403)
+        if self.path not in server.pages:
+            return self.send_error(404)
+        body = server.pages[self.path]
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        cuts = server.cuts.get(self.path, 0)  # how many more times the connection breaks in the middle
+        server.cuts[self.path] = max(0, cuts - 1)
+        self.wfile.write(body[: len(body) // 2] if cuts else body)
+        return None
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch, tmp_path):
+    monkeypatch.setenv("LMTUTOR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("LMTUTOR_OFFLINE", raising=False)
+    monkeypatch.delenv("LMTUTOR_DATA", raising=False)
+    running = Server()
+    threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()
+    yield running
+    running.shutdown()
+    running.server_close()
+
+
+def entry(*mirrors, checksum=CHECKSUM, more=()):
+    files = {"train": CatalogueFile("own/train.txt", mirrors, checksum, size=len(TEXT))}
+    for name, own_mirrors in more:
+        files[name] = CatalogueFile(f"own/{name}.txt", own_mirrors, checksum)
+    return Entry("own", "A corpus", "CC0", "us", "words", files)
+
+
+def get(*mirrors, **options):
+    return fetch_files(entry(*mirrors, **options), progress=False)["train"]
+
+
+def fails(*mirrors, **options):
+    """The one line of error; nothing is left where the file belongs, and nothing half beside it."""
+    with pytest.raises(LMTutorError) as caught:
+        get(*mirrors, **options)
+    folder = fetch.download_folder() / "own"
+    assert [f.name for f in folder.glob("*") if f.name != ".lock"] == []
+    message = str(caught.value)
+    assert "\n" not in message and str(folder / "train.txt") in message
+    assert all(mirror in message for mirror in mirrors)
+    return message
+
+
+def test_a_file_arrives_once_and_is_then_found(server):
+    server.pages["/train.txt"] = TEXT
+    path = get(server.url("/train.txt"))
+    assert path.read_bytes() == TEXT and path.parent == fetch.download_folder() / "own"
+    assert get(server.url("/train.txt")) == path and len(server.asked) == 1
+
+
+def test_lmtutor_data_comes_first_and_nothing_is_asked(server, tmp_path, monkeypatch):
+    (tmp_path / "data" / "own").mkdir(parents=True)
+    (tmp_path / "data" / "own" / "train.txt").write_bytes(TEXT)
+    monkeypatch.setenv("LMTUTOR_DATA", str(tmp_path / "data"))
+    assert get(server.url("/train.txt")) == tmp_path / "data" / "own" / "train.txt"
+    assert server.asked == []
+
+
+def test_a_mirror_that_is_down_is_passed_over(server):
+    server.pages["/train.txt"] = TEXT
+    closed = ThreadingHTTPServer(("127.0.0.1", 0), Handler)  # a port that nobody listens on
+    closed.server_close()
+    dead = f"http://127.0.0.1:{closed.server_address[1]}/train.txt"
+    assert get(dead, server.url("/gone.txt"), server.url("/train.txt")).read_bytes() == TEXT
+
+
+def test_when_all_mirrors_fail_each_is_named_with_its_reason(server):
+    message = fails(server.url("/gone.txt"), server.url("/other.txt"))
+    assert message.count("404") == 2 and "LMTUTOR_DATA" in message
+
+
+def test_servers_that_refuse_pythons_user_agent(server):
+    server.pages["/polite/train.txt"] = TEXT
+    assert get(server.url("/polite/train.txt")).read_bytes() == TEXT
+    assert server.agents[0].startswith("lmtutor/")
+
+
+def test_a_truncated_body_is_refused_and_the_next_try_succeeds(server):
+    server.pages["/train.txt"] = TEXT
+    server.cuts["/train.txt"] = 1
+    fails(server.url("/train.txt"))
+    assert get(server.url("/train.txt")).read_bytes() == TEXT
+
+
+def test_a_wrong_checksum_is_refused(server):
+    server.pages["/train.txt"] = b"a different text of the same name\n"
+    message = fails(server.url("/train.txt"))
+    assert "checksum" in message and f"34 bytes instead of {len(TEXT):,}" in message
+
+
+@pytest.mark.parametrize("kind", ["zip", "tgz"])
+def test_a_file_out_of_an_archive_which_is_asked_for_once(server, kind):
+    server.pages["/own.arc"] = archive(kind, ["./own/wiki.train.tokens", "own/wiki.test.tokens"])
+    url = server.url("/own.arc")
+    files = fetch_files(
+        entry(f"{url}#own/wiki.train.tokens", more=[("test", (f"{url}#own/wiki.test.tokens",))]), progress=False
+    )
+    assert [path.read_bytes() for path in files.values()] == [TEXT, TEXT]
+    assert server.asked == ["/own.arc"]
+    assert {f.name for f in files["train"].parent.iterdir()} <= {"train.txt", "test.txt", ".lock"}
+
+
+def test_html_instead_of_an_archive(server):
+    server.pages["/own.zip"] = PAGE
+    assert "a web page instead of an archive" in fails(server.url("/own.zip") + "#own/train.txt")
+    server.pages["/own.zip"] = archive("zip", ["own/train.txt"])
+    assert get(server.url("/own.zip") + "#own/train.txt").read_bytes() == TEXT  # the page was not kept
+
+
+def test_a_broken_archive_and_one_that_lacks_the_file(server):
+    whole = archive("zip", ["own/train.txt"])
+    server.pages["/broken.zip"] = whole[:40] + bytes(20) + whole[60:]
+    assert "the archive is broken" in fails(server.url("/broken.zip") + "#own/train.txt")
+    server.pages["/half.tgz"] = archive("tgz", ["own/train.txt"])[:-30]
+    fails(server.url("/half.tgz") + "#own/train.txt")
+    server.pages["/other.zip"] = whole
+    assert "holds no file own/valid.txt" in fails(server.url("/other.zip") + "#own/valid.txt")
+
+
+@pytest.mark.parametrize("kind", ["zip", "tgz"])
+@pytest.mark.parametrize("name", ["../outside.txt", "own/../../outside.txt", "/tmp/outside.txt", "C:\\outside.txt"])
+def test_archives_that_point_outside_their_folder_are_refused(server, kind, name, tmp_path):
+    server.pages["/own.arc"] = archive(kind, ["own/train.txt", name])
+    assert "points outside its folder" in fails(server.url("/own.arc") + "#own/train.txt")
+    assert not list(tmp_path.rglob("outside.txt"))
+
+
+def test_a_full_disk_is_said_at_once(server, monkeypatch):
+    def full(url, folder, progress):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(fetch, "_retrieve", full)
+    with pytest.raises(LMTutorError, match="the disk is full; point LMTUTOR_CACHE"):
+        get(server.url("/a"), server.url("/b"))
+
+
+def test_a_cache_folder_that_cannot_be_made(server, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("LMTUTOR_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(LMTutorError, match="cannot be written to .*: Not a directory; point LMTUTOR_CACHE"):
+        get(server.url("/train.txt"))
+
+
+def _fetch_elsewhere(url, queue):
+    queue.put(get(url).read_bytes() == TEXT)
+
+
+def test_two_processes_at_once_download_once(server):
+    server.pages["/train.txt"] = TEXT
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    workers = [context.Process(target=_fetch_elsewhere, args=(server.url("/train.txt"), queue)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    assert [queue.get(timeout=30), queue.get(timeout=30)] == [True, True]
+    for worker in workers:
+        worker.join()
+    assert server.asked == ["/train.txt"]
+
+
+def test_what_a_killed_download_left_is_swept_up(server):
+    server.pages["/train.txt"] = TEXT
+    left = fetch.download_folder() / "own" / "unfinished-abc"
+    left.mkdir(parents=True)
+    (left / "train.txt").write_bytes(TEXT[:100])
+    assert get(server.url("/train.txt")).read_bytes() == TEXT and not left.exists()
+
+
+def test_offline_is_said_at_once_with_where_to_put_the_file(server, monkeypatch):
+    monkeypatch.setenv("LMTUTOR_OFFLINE", "1")
+    message = fails(server.url("/train.txt"))
+    assert "LMTUTOR_OFFLINE is set" in message and server.asked == []
+    with pytest.raises(LMTutorError, match="wikitext-2 is not on this machine and LMTUTOR_OFFLINE"):
+        load_corpus("wikitext-2")
+
+
+def test_a_catalogue_corpus_end_to_end(server, monkeypatch):
+    server.pages["/train.txt"] = server.pages["/valid.txt"] = server.pages["/test.txt"] = TEXT
+    files = {
+        split: CatalogueFile(f"own/{split}.txt", (server.url(f"/{split}.txt"),), CHECKSUM)
+        for split in ("train", "valid", "test")
+    }
+    own = Entry("own", "A corpus", "CC0", "us", "words", files)
+    monkeypatch.setattr("lmtutor.corpora.catalogue", lambda: {"own": own})
+    monkeypatch.setattr("lmtutor.fetch.catalogue", lambda: {"own": own})
+    assert not corpus_available("own") and corpus_available("own", fetch=True) and corpus_available("own")
+    assert len(load_corpus("own").train) == 16_000
+    (fetch.download_folder() / "own" / "test.txt").write_bytes(TEXT[:-5])
+    with pytest.raises(LMTutorError, match="test.txt is not what own should be .*: delete it and load again"):
+        load_corpus("own")
+
+
+def test_a_gutenberg_file_is_known_by_its_stories(tmp_path):
+    from tests.test_corpora import gutenberg
+
+    stories = fetch.sherlock_stories(gutenberg())
+    known = hashlib.sha256("".join(text for _, text in stories).encode()).hexdigest()
+    file = CatalogueFile("gutenberg/pg1661.txt", (), stories=f"sha256:{known}")
+    path = Path(tmp_path / "pg1661.txt")
+    for edition, right in [(gutenberg(), True), (gutenberg(""), True), (gutenberg().replace("Some", "No"), False)]:
+        path.write_bytes(edition.encode())
+        assert (file.mismatch(path) == "") is right
+    path.write_bytes(PAGE)
+    assert "Project Gutenberg" in file.mismatch(path)
