@@ -50,6 +50,29 @@ def train(
         typer.echo(f"published: test perplexity {plan.published['test']} ({plan.published.get('source', 'no source')})")
 
 
+@app.command(**example("lmtutor finetune runs/mine --set epochs=20"))
+def finetune(
+    run: RunName,
+    out: Annotated[Path | None, typer.Option(help="Folder of the new run; RUN-finetuned unless given.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the finetuning in that folder.")] = False,
+    set: Annotated[list[str] | None, typer.Option(help="Change a value: epochs=20, lr=10.")] = None,
+) -> None:
+    """Go on from a finished run with averaged SGD, into a new run; the old one stays as it is."""
+    from lmtutor.finetune import finetune as tune
+    from lmtutor.runs import find_run
+
+    start = find_run(run)
+    folder = out or Path("runs") / f"{start.name}-finetuned"
+    tuned = tune(start, folder, changes=set or [], resume=resume)
+    if not (folder / "result.json").exists():
+        raise typer.Exit(130)
+    for split in ("valid", "test"):
+        typer.echo(f"{folder}: {split} {tuned.score(split)}; before {start.score(split).perplexity:.2f}")
+    aim = tuned.recipe.published
+    if "test" in aim:
+        typer.echo(f"published: test perplexity {aim['test']} ({aim.get('source', 'no source')})")
+
+
 @app.command(**example("lmtutor evaluate runs/mine --split valid --cache"))
 def evaluate(
     run: RunName,

@@ -22,7 +22,7 @@ import pandas as pd
 import torch
 
 from lmtutor import data_files
-from lmtutor.checkpoint import load_checkpoint, write_atomically
+from lmtutor.checkpoint import load_checkpoint, load_tensors, model_tensors, write_atomically
 from lmtutor.corpora import Corpus, load_corpus
 from lmtutor.errors import LMTutorError, nearest
 from lmtutor.evaluate import Score, evaluate
@@ -200,9 +200,12 @@ def find_run(name_or_path: str | Path) -> Run:
     )
 
 
-def train_recipe(recipe: Recipe, out: str | Path, *, resume: bool = False, **options: Any) -> Run:
+def train_recipe(
+    recipe: Recipe, out: str | Path, *, resume: bool = False, start: Run | None = None, **options: Any
+) -> Run:
     """Train a recipe into the folder `out` and score the best epoch on the validation and test splits.
 
+    Begins with the weights of the run `start` if there is one, see `lmtutor.finetune`, else with fresh ones.
     `options` go to `fit`: ``keep_every``, ``sample``, ``progress``.
 
     Raises
@@ -218,6 +221,12 @@ def train_recipe(recipe: Recipe, out: str | Path, *, resume: bool = False, **opt
     corpus = recipe.load_corpus()
     torch.manual_seed(recipe.training.seed)
     model = build_model(recipe.model_config(), corpus.vocab)
+    if start is not None:
+        trained, vocab = start.load()
+        if vocab.tokens != corpus.vocab.tokens:
+            raise LMTutorError(f"{start.path} was trained with another vocabulary than {corpus.name} has now.")
+        load_tensors(model, model_tensors(trained), start.path)
+        options["keep_start"] = True
     device = pick_device(recipe.training.device)
     write_atomically(out / "recipe.toml", recipe.to_toml().encode())
     resumable = resume and (out / "state.safetensors").is_file()
@@ -235,6 +244,7 @@ def train_recipe(recipe: Recipe, out: str | Path, *, resume: bool = False, **opt
         protocol=Score(0.0, 1).protocol,
         corpus=corpus.note,
         published=recipe.published,
+        finetuned_from=start.name if start else None,
         epochs=len(history),
         training_seconds=float(history["seconds"].sum()),
         seconds=time.time() - began,

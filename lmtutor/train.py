@@ -334,8 +334,8 @@ class Trainer:
             setattr(self, name, state[name])
         self.lr = state.get("lr", self.lr)
         self.hidden = state["hidden"]
-        if self.history:
-            self.best = checkpoint.read_tensors(self.out / "checkpoint" / "model.safetensors")[0]
+        best = self.out / "checkpoint" / "model.safetensors"
+        self.best = checkpoint.read_tensors(best)[0] if best.is_file() else None
 
 
 @contextlib.contextmanager

@@ -1,0 +1,133 @@
+"""Finetuning starts where a run ended, leaves that run alone, and never makes it worse."""
+
+import dataclasses
+import hashlib
+import random
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from lmtutor import cli
+from lmtutor.checkpoint import load_state, model_tensors
+from lmtutor.errors import LMTutorError
+from lmtutor.evaluate import evaluate
+from lmtutor.finetune import finetune, finetuning_recipe, load_last
+from lmtutor.runs import Recipe, Run, read_recipe, recipe_names, train_recipe
+from lmtutor.train import TrainConfig, Trainer
+
+SMALL = {"name": "awd-lstm", "embedding": 8, "hidden": 12, "layers": 2, "input_dropout": 0.2, "weight_drop": 0.2}
+TRAINING = TrainConfig(
+    epochs=3, optimizer="nt-asgd", lr=4.0, schedule="constant", bptt=10, batch_size=4, nonmono=0, random_bptt=True
+)
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """A finished run on a text that a program wrote."""
+    folder = tmp_path_factory.mktemp("start")
+    draw = random.Random(0)
+    words = ["the", "a", "cat", "dog", "sees", "hears", "one", "another"]
+    for split, lines in (("train", 120), ("valid", 30), ("test", 30)):
+        text = "\n".join(" ".join(draw.choice(words[i : i + 3]) for i in range(6)) for _ in range(lines)) + "\n"
+        (folder / f"{split}.txt").write_text(text)
+    published = {"test": 9.0, "finetuned_test": 8.0, "source": "nobody"}
+    recipe = Recipe("made-up", {"name": str(folder)}, SMALL, TRAINING, published)
+    return train_recipe(recipe, folder / "run", progress=False)
+
+
+def fingerprint(run):
+    return {p: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(run.path.rglob("*")) if p.is_file()}
+
+
+def test_finetuning_makes_a_new_run_no_worse_and_leaves_the_start(start, tmp_path):
+    before = fingerprint(start)
+    tuned = finetune(start, tmp_path / "tuned", progress=False)
+    assert fingerprint(start) == before
+    assert tuned.score("valid").perplexity <= start.score("valid").perplexity * (1 + 1e-6)
+    assert tuned.result["finetuned_from"] == start.name and start.result["finetuned_from"] is None
+    assert tuned.recipe.training.optimizer == "asgd" and tuned.recipe.published["test"] == 8.0
+    model, vocab = tuned.load()
+    ids = tuned.recipe.load_corpus().valid
+    assert evaluate(model, ids).perplexity == pytest.approx(tuned.score("valid").perplexity)
+
+
+def test_a_finetuning_that_goes_wrong_returns_the_start(start, tmp_path):
+    tuned = finetune(start, tmp_path / "wild", changes=["lr=300", "epochs=1", "clip=0"], progress=False)
+    assert tuned.history["valid_loss"].min() > start.score("valid").nats_per_token
+    own, theirs = (model_tensors(run.load()[0]) for run in (tuned, start))
+    assert all(torch.equal(own[name], theirs[name]) for name in own)
+
+
+def test_it_does_not_write_into_the_start(start, tmp_path):
+    with pytest.raises(LMTutorError, match="new folder"):
+        finetune(start, start.path)
+    (tmp_path / "something").touch()
+    with pytest.raises(LMTutorError, match="not empty"):
+        finetune(start, tmp_path)
+
+
+def test_it_stops_when_the_trigger_fires(start, tmp_path):
+    """With the rate near zero every epoch is as good as the last; a rise is made up."""
+    losses = iter([1.0, 2.0, 3.0, 4.0, 5.0])
+    after_epoch = "lmtutor.optim.AveragedSGD.after_epoch"
+    from lmtutor.optim import AveragedSGD
+
+    real = AveragedSGD.after_epoch
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(after_epoch, lambda self, loss: real(self, next(losses)))
+        tuned = finetune(start, tmp_path / "tuned", changes=["epochs=5", "nonmono=1"], progress=False)
+    assert len(tuned.history) == 3
+
+
+def test_resumed_finetuning_is_exact(start, tmp_path, monkeypatch):
+    monkeypatch.setattr("lmtutor.train.LOOK_EVERY", 1)
+    whole = finetune(start, tmp_path / "whole", progress=False)
+    step = Trainer.train_step
+
+    def stopping(self, batch, done):
+        self.stop = self.epoch == 0 and self.step == 3
+        return step(self, batch, done)
+
+    monkeypatch.setattr(Trainer, "train_step", stopping)
+    finetune(start, tmp_path / "cut", progress=False)
+    monkeypatch.setattr(Trainer, "train_step", step)
+    cut = finetune(start, tmp_path / "cut", resume=True, progress=False)
+    assert list(cut.history["valid_loss"]) == list(whole.history["valid_loss"])
+    a, b = (model_tensors(run.load()[0]) for run in (cut, whole))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_the_last_weights_are_the_raw_ones(start):
+    model, vocab = load_last(start)
+    saved = load_state(start.path / "state.safetensors")
+    assert all(torch.equal(value, saved["model"][name]) for name, value in model_tensors(model).items())
+    if saved["optimizer"]["param_groups"][0]["averaged"]:
+        averages = [state["average"] for state in saved["optimizer"]["state"].values()]
+        assert not all(torch.equal(p, a) for p, a in zip(model.parameters(), averages, strict=True))
+
+
+def test_the_rate_after_adam_is_one_for_sgd(start):
+    recipe = dataclasses.replace(start.recipe, training=dataclasses.replace(TRAINING, optimizer="adam", lr=5e-3))
+
+    class AdamRun(Run):
+        recipe = property(lambda self: made)
+
+    made = recipe
+    assert finetuning_recipe(AdamRun(start.path)).training.lr == 30.0
+    assert finetuning_recipe(start).training.lr == 4.0
+
+
+def test_the_command(start, tmp_path):
+    out = tmp_path / "tuned"
+    done = CliRunner().invoke(cli.app, ["finetune", str(start.path), "--out", str(out), "--set", "epochs=1"])
+    assert done.exit_code == 0, done.output
+    assert "valid perplexity" in done.output and "before" in done.output and (out / "result.json").exists()
+
+
+@pytest.mark.parametrize("name", [name for name in recipe_names() if "/awd-" in name])
+def test_recipes_of_the_toolkit(name):
+    recipe = read_recipe(name)
+    assert recipe.model_config().layers in (3, 4)
+    assert recipe.published["source"] and recipe.published["test"] > 0
+    assert recipe.training.schedule != "steps" or recipe.training.milestones[-1] < recipe.training.epochs
