@@ -1,1 +1,48 @@
-"""Recurrent language models, by hand and at scale."""
+"""Recurrent language models, by hand and at scale.
+
+>>> import lmtutor as lm
+>>> corpus = lm.load_corpus("baker-street")
+>>> model = lm.build_model("lstm-200", corpus.vocab)
+>>> history = lm.fit(model, corpus, lm.TrainConfig(epochs=1))
+>>> lm.evaluate(model, corpus.test).perplexity
+"""
+
+from lmtutor.cache import NeuralCache, tune_cache
+from lmtutor.checkpoint import load_checkpoint, save_checkpoint
+from lmtutor.corpora import Corpus, load_corpus
+from lmtutor.dynamic import dynamic_evaluate, gradient_rms
+from lmtutor.errors import LMTutorError
+from lmtutor.evaluate import Score, evaluate, score_text
+from lmtutor.generate import generate
+from lmtutor.models import build_model, describe, model_names
+from lmtutor.models.ngram import NGramLM
+from lmtutor.runs import find_run, read_recipe, recorded_runs, train_recipe
+from lmtutor.text import Vocabulary
+from lmtutor.train import TrainConfig, fit
+
+__all__ = [
+    "Corpus",
+    "LMTutorError",
+    "NGramLM",
+    "NeuralCache",
+    "Score",
+    "TrainConfig",
+    "Vocabulary",
+    "build_model",
+    "describe",
+    "dynamic_evaluate",
+    "evaluate",
+    "find_run",
+    "fit",
+    "generate",
+    "gradient_rms",
+    "load_checkpoint",
+    "load_corpus",
+    "model_names",
+    "read_recipe",
+    "recorded_runs",
+    "save_checkpoint",
+    "score_text",
+    "train_recipe",
+    "tune_cache",
+]

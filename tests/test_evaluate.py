@@ -1,0 +1,91 @@
+"""The one protocol: every token but the first, state carried, total nats."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from lmtutor.batches import Batch, stream_batches
+from lmtutor.errors import LMTutorError
+from lmtutor.evaluate import Score, evaluate, score_text
+from lmtutor.models.ngram import NGramLM
+from tests.helpers import tiny_corpus, tiny_model
+
+
+def test_the_score_is_that_of_one_long_forward_pass():
+    model, ids = tiny_model().eval(), torch.randint(10, (3000,), generator=torch.Generator().manual_seed(1))
+    hidden, _ = model(ids[:-1, None], model.initial_state(1))
+    logits = F.linear(hidden[:, 0], model.head.weight, model.head.bias).double()
+    expected = F.cross_entropy(logits, ids[1:], reduction="sum").item()
+    score = evaluate(model, ids)
+    assert score.tokens == 2999
+    assert score.nats == pytest.approx(expected, rel=1e-5)
+
+
+def test_batches_without_carry_start_afresh():
+    model, ids = tiny_model().eval(), torch.randint(10, (40,), generator=torch.Generator().manual_seed(1))
+    halves = [Batch(p[:-1, None], p[1:, None], carry=False) for p in (ids[:20], ids[20:])]
+    expected = sum(evaluate(model, p).nats for p in (ids[:20], ids[20:]))
+    score = evaluate(model, halves)
+    assert (score.nats, score.tokens) == (pytest.approx(expected), 38)
+
+
+def test_targets_that_are_not_scored_do_not_count():
+    model = tiny_model()
+    batch = Batch(torch.tensor([[1], [2]]), torch.tensor([[2], [-100]]), carry=False)
+    assert evaluate(model, [batch]).tokens == 1
+
+
+def test_columns_cost_tokens_and_context():
+    # what published batch-10 figures leave out: the tail, and a cold start a column
+    corpus, model = tiny_corpus(), tiny_model()
+    assert evaluate(model, corpus.train).tokens == len(corpus.train) - 1
+    assert evaluate(model, stream_batches(corpus.train, 7, 35)).tokens < len(corpus.train) - 1
+
+
+def test_dropout_is_off_and_the_mode_comes_back():
+    model, ids = tiny_model(dropout=0.5).train(), tiny_corpus().test
+    assert evaluate(model, ids).nats == evaluate(model, ids).nats
+    assert model.training
+
+
+def test_a_score_derives_everything_from_nats_and_counts():
+    score = Score(nats=3 * math.log(8), tokens=3, characters=9)
+    assert score.perplexity == pytest.approx(8)
+    assert score.bits_per_token == pytest.approx(3)
+    assert score.bits_per_character == pytest.approx(1)
+    assert score.nats_per_character == pytest.approx(math.log(8) / 3)
+    assert Score(math.inf, 2).perplexity == math.inf
+    assert Score(1e6, 2).perplexity == math.inf
+    assert Score(1.0, 2).bits_per_character is None
+
+
+def test_n_grams_are_scored_by_the_same_call():
+    corpus = tiny_corpus()
+    model = NGramLM(order=2, smoothing="add-k", k=1.0).fit(corpus.train, 10)
+    ids = corpus.test
+    counts = torch.ones(10, 10).double()
+    counts.index_put_((corpus.train[:-1], corpus.train[1:]), torch.ones(()).double(), accumulate=True)
+    expected = -(counts / counts.sum(1, keepdim=True)).log()[ids[:-1], ids[1:]].sum()
+    assert evaluate(model, ids).nats == pytest.approx(float(expected), rel=1e-9)
+
+
+@pytest.mark.parametrize("ids", [torch.tensor([]), torch.tensor([1]), torch.tensor([1, 99]), torch.tensor([-1, 2])])
+def test_texts_that_cannot_be_scored(ids):
+    with pytest.raises(LMTutorError):
+        evaluate(tiny_model(), ids.long())
+
+
+def test_score_text_reads_on_from_an_end_of_sentence():
+    corpus, model = tiny_corpus(), tiny_model()
+    table = score_text(model, corpus.vocab, "a b zebra")
+    assert list(table["token"]) == ["a", "b", "zebra"]
+    assert list(table["type"]) == ["a", "b", "<unk>"]
+    ids = torch.tensor([1, *corpus.vocab.encode(["a", "b", "zebra"])])
+    assert -table["log_probability"].sum() == pytest.approx(evaluate(model, ids).nats, rel=1e-6)
+
+
+def test_score_text_of_nothing():
+    with pytest.raises(LMTutorError, match="no text"):
+        score_text(tiny_model(), tiny_corpus().vocab, "  ")

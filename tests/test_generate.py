@@ -1,0 +1,81 @@
+"""Sampling and search against enumeration."""
+
+import itertools
+import math
+
+import pytest
+import torch
+
+from lmtutor.errors import LMTutorError
+from lmtutor.generate import filter_log_probs, generate
+from lmtutor.models.ngram import NGramLM
+from tests.helpers import tiny_corpus, tiny_model
+
+P = torch.tensor([0.5, 0.25, 0.15, 0.07, 0.03]).log()
+
+
+@pytest.mark.parametrize("top_p, kept", [(0.4, 1), (0.5, 1), (0.51, 2), (0.75, 2), (0.8, 3), (1.0, 5)])
+def test_top_p_keeps_the_smallest_set_that_reaches_p(top_p, kept):
+    cut = filter_log_probs(P.double(), top_p=top_p)
+    assert cut.isfinite().tolist() == [i < kept for i in range(5)]
+    assert cut.exp().sum() == pytest.approx(1)
+    assert cut[0] - math.log(0.5 / P[:kept].exp().sum()) == pytest.approx(0, abs=1e-6)
+
+
+def test_top_k_and_temperature():
+    assert filter_log_probs(P, top_k=2).isfinite().sum() == 2
+    torch.testing.assert_close(
+        filter_log_probs(P, temperature=0.5).exp(), (P.exp() ** 2 / (P.exp() ** 2).sum()).double()
+    )
+
+
+def test_samples_follow_the_distribution():
+    corpus = tiny_corpus()
+    model = NGramLM(order=1, smoothing="mle").fit(corpus.train, 10)
+    text = generate(model, corpus.vocab, "a", 4000, seed=3).replace("\n", " <eos> ").split()[1:]
+    for token in "bdh":
+        share = text.count(token) / len(text)
+        true = float((corpus.train == corpus.vocab[token]).double().mean())
+        assert abs(share - true) < 4 * math.sqrt(true * (1 - true) / 4000)
+
+
+def test_greedy_takes_the_likeliest_each_time():
+    corpus, model = tiny_corpus(), tiny_model().eval()
+    ids = corpus.vocab.encode("a b".split()).tolist()
+    for _ in range(6):
+        row, _ = model.next_log_probs(torch.tensor(ids)[:, None], model.initial_state(1))
+        row[0, 0] = -math.inf  # <unk>
+        ids.append(int(row[0].argmax()))
+    assert generate(model, corpus.vocab, "a b", 6, temperature=0) == corpus.vocab.decode_text(ids)
+
+
+@pytest.mark.parametrize("make", [lambda c: tiny_model(), lambda c: NGramLM(order=3).fit(c.train, 10)])
+def test_a_wide_beam_finds_the_likeliest_continuation(make):
+    corpus = tiny_corpus()
+    model = make(corpus)
+    start = corpus.vocab.encode(["a"])
+
+    def log_prob(path):
+        ids = torch.cat([start, torch.tensor(path)])
+        return float(model.target_log_probs(ids[:-1, None], ids[1:, None], model.initial_state(1))[0].double().sum())
+
+    best = max(itertools.product(range(1, 10), repeat=3), key=log_prob)
+    found = generate(model, corpus.vocab, "a", 3, beam=81)
+    assert found == corpus.vocab.decode_text(torch.cat([start, torch.tensor(best)]))
+
+
+def test_the_seed_decides_and_unk_is_not_drawn():
+    corpus, model = tiny_corpus(), tiny_model()
+    texts = [generate(model, corpus.vocab, "", 60, seed=s, temperature=2.0) for s in (1, 1, 2)]
+    assert texts[0] == texts[1] != texts[2]
+    assert "<unk>" not in "".join(texts)
+    assert "<unk>" in generate(model, corpus.vocab, "", 200, seed=1, temperature=5.0, unk=True)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [dict(tokens=-1), dict(temperature=-1.0), dict(temperature=math.nan), dict(top_k=0), dict(top_p=0.0), dict(beam=0)],
+)
+def test_settings_without_a_meaning(bad):
+    with pytest.raises(LMTutorError, match=next(iter(bad))):
+        generate(tiny_model(), tiny_corpus().vocab, "a", **bad)

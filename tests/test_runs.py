@@ -1,0 +1,146 @@
+"""Recipes and runs."""
+
+import json
+import tomllib
+
+import pytest
+
+from lmtutor import find_run, recorded_runs
+from lmtutor.errors import LMTutorError
+from lmtutor.evaluate import evaluate
+from lmtutor.runs import read_recipe, recipe_names, train_recipe
+
+TEXT = "the cat sat on the mat .\nthe dog sat on the log .\na cat and a dog sat .\n" * 240
+RECIPE = """
+[corpus]
+name = "{name}"
+
+[model]
+name = "lstm-200"
+embedding = 8
+hidden = 8
+dropout = 0.1
+
+[training]
+epochs = 2
+bptt = 10
+batch_size = 4
+
+[published]
+test = 3.5
+source = "a made-up paper"
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    (tmp_path / "cats.txt").write_text(TEXT)
+    path = tmp_path / "cats.toml"
+    path.write_text(RECIPE.format(name=tmp_path / "cats.txt"))
+    return path
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_reads_and_goes_through_toml_and_back(name, tmp_path):
+    recipe = read_recipe(name)
+    copy = tmp_path / "copy.toml"
+    copy.write_text(recipe.to_toml())
+    back = read_recipe(copy)
+    assert (back.corpus, back.model, back.training, back.published) == (
+        recipe.corpus,
+        recipe.model,
+        recipe.training,
+        recipe.published,
+    )
+
+
+def test_training_a_recipe_makes_a_run(recipe, tmp_path):
+    run = train_recipe(read_recipe(recipe), tmp_path / "run", progress=False)
+    assert {"recipe.toml", "history.csv", "result.json", "checkpoint"} <= {p.name for p in run.path.iterdir()}
+    result = run.result
+    for key in ("command", "seed", "commit", "versions", "device", "seconds", "protocol", "published", "parameters"):
+        assert key in result
+    assert len(run.history) == result["epochs"] == 2
+    model, vocab = run.load()
+    corpus = run.recipe.load_corpus()
+    assert corpus.vocab == vocab
+    for split in ("valid", "test"):
+        assert evaluate(model, corpus.split(split)).nats == pytest.approx(result[split]["nats"], rel=1e-6)
+        assert run.score(split).perplexity == pytest.approx(result[split]["perplexity"])
+    assert find_run(run.path).path == run.path
+    assert run.score("test").perplexity < 12  # of 15 types
+
+
+def test_a_folder_in_use_is_not_overwritten(recipe, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("years of work")
+    with pytest.raises(LMTutorError, match="is not empty"):
+        train_recipe(read_recipe(recipe), tmp_path / "run", progress=False)
+    assert (tmp_path / "run" / "thesis.txt").read_text() == "years of work"
+
+
+def test_resuming_a_finished_run_changes_nothing(recipe, tmp_path):
+    first = train_recipe(read_recipe(recipe), tmp_path / "run", progress=False).result["test"]
+    again = train_recipe(read_recipe(recipe), tmp_path / "run", resume=True, progress=False).result["test"]
+    assert first == again
+
+
+def test_changes_are_typed_and_drop_the_published_figure(recipe):
+    changed = read_recipe(recipe).with_changes(["lr=5", "model.dropout=0.5", "corpus.name=ptb", "optimizer=adamw"])
+    assert (changed.training.lr, changed.model["dropout"], changed.corpus["name"]) == (5, 0.5, "ptb")
+    assert changed.training.optimizer == "adamw" and changed.published == {}
+
+
+@pytest.mark.parametrize("change", ["lr", "=5", "nonsense.x=1", "learning_rate=3", "lr=fast", "epochs=1.5"])
+def test_changes_that_mean_nothing(recipe, change):
+    with pytest.raises(LMTutorError):
+        read_recipe(recipe).with_changes([change])
+
+
+@pytest.mark.parametrize(
+    "text, says",
+    [
+        ("[corpus", "not a TOML file"),
+        ("", "needs a name"),
+        ('[corpus]\nname="a"\n[model]\nname="lstm-200"\n[trainng]\n', "trainng"),
+        ('[corpus]\nname="a"\n[model]\nname="lstm"\n', "Unknown model"),
+        ('[corpus]\nname="a"\n[model]\nname="lstm-200"\nlayer=3\n', "Did you mean"),
+        ('[corpus]\nname="a"\n[model]\nname="lstm-200"\n[training]\nlr="x"\n', "wants float"),
+        ('corpus="a"', "has the tables"),
+        ('[corpus]\nname=3\n[model]\nname="lstm-200"\n', "needs a name"),
+    ],
+)
+def test_recipes_that_are_wrong(tmp_path, text, says):
+    path = tmp_path / "r.toml"
+    path.write_text(text)
+    with pytest.raises(LMTutorError, match=says) as error:
+        read_recipe(path)
+    assert "\n" not in str(error.value)
+
+
+def test_names_that_are_not_there():
+    with pytest.raises(LMTutorError, match="Did you mean 'wikitext-2/lstm-200"):
+        read_recipe("wikitext-2/lstm-20")
+    with pytest.raises(LMTutorError, match="There is no run"):
+        find_run("nowhere")
+
+
+def test_a_damaged_result(recipe, tmp_path):
+    run = train_recipe(read_recipe(recipe), tmp_path / "run", progress=False)
+    for text in ("{", "[]", "1"):
+        (run.path / "result.json").write_text(text)
+        with pytest.raises(LMTutorError, match="is damaged"):
+            _ = run.result
+    (run.path / "result.json").unlink()
+    with pytest.raises(LMTutorError, match="has not ended"):
+        _ = run.result
+
+
+def test_recorded_runs_are_whole():
+    for run in recorded_runs():
+        result = run.result
+        assert json.dumps(result)
+        assert tomllib.loads((run.path / "recipe.toml").read_text())
+        assert len(run.history) == result["epochs"]
+        for split in ("valid", "test"):
+            assert run.score(split).perplexity == pytest.approx(result[split]["perplexity"], rel=1e-9)
