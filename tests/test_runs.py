@@ -23,6 +23,7 @@ dropout = 0.1
 
 [training]
 epochs = 2
+lr = 2.0
 bptt = 10
 batch_size = 4
 
