@@ -1,44 +1,185 @@
 """The loss heads against torch's own cross-entropy."""
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
 
-from lmtutor import losses
+from lmtutor import fused, losses, machine
 from lmtutor.errors import LMTutorError
 
 
-def example(T=7, B=3, H=5, V=23, seed=0):
+def example(T=7, B=3, H=5, V=23, seed=0, scale=1.0, dtype=torch.float32):
+    """A head, hidden states and targets, two of them not scored."""
     torch.manual_seed(seed)
-    head = losses.SoftmaxHead(H, V)
+    head = losses.SoftmaxHead(H, V).to(dtype)
     with torch.no_grad():
         head.bias.uniform_(-1, 1)
-    hidden = torch.randn(T, B, H, requires_grad=True)
+        head.weight.normal_(0, scale)
+    hidden = torch.randn(T, B, H, dtype=dtype, requires_grad=True)
     targets = torch.randint(0, V, (T, B))
-    targets[0, 1] = targets[-1, -1] = -100
+    targets[0, 1 % B] = targets[-1, -1] = -100
     return head, hidden, targets
 
 
-def test_loss_is_the_mean_of_torch_cross_entropy():
-    head, hidden, targets = example()
-    expected = F.cross_entropy(
-        F.linear(hidden, head.weight, head.bias).flatten(0, 1), targets.flatten(), ignore_index=-100
-    )
-    assert torch.allclose(head.loss(hidden, targets), expected, rtol=1e-6)
+def plain(head, hidden, targets, smoothing=0.0):
+    logits = F.linear(hidden, head.weight, head.bias).flatten(0, -2)
+    return F.cross_entropy(logits, targets.flatten(), ignore_index=-100, label_smoothing=smoothing)
 
 
-def test_target_log_probs_agree_with_log_probs(monkeypatch):
+def with_gradients(loss, *tensors):
+    return loss.detach(), *torch.autograd.grad(loss, tensors)
+
+
+def assert_agree(ours, theirs, tolerance):
+    for a, b in zip(ours, theirs, strict=True):
+        assert (a - b).abs().max() <= tolerance * b.abs().max(), float((a - b).abs().max() / b.abs().max())
+
+
+@pytest.fixture(params=[None, (16, 40, 4)], ids=["one tile", "many tiles and blocks"])
+def tiling(request, monkeypatch):
+    """Run a test with the real tile sizes, and with tiles of 4 types and blocks of 4 rows or a little more."""
+    if request.param:
+        for name, value in zip(("TILE", "KEPT", "LEAST_ROWS"), request.param, strict=True):
+            monkeypatch.setattr(fused, name, value)
+        monkeypatch.setattr(fused, "SCORED_ROWS", 5)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("shape", [(7, 3, 5, 23), (1, 1, 1, 1), (2, 9, 16, 64), (5, 1, 3, 1000)])
+def test_loss_and_gradients_agree_with_torch(tiling, shape, smoothing):
+    head, hidden, targets = example(*shape)
+    if shape == (1, 1, 1, 1):
+        targets[:] = 0
+    head.label_smoothing = smoothing
+    tensors = hidden, head.weight, head.bias
+    theirs = with_gradients(plain(head, hidden, targets, smoothing), *tensors)
+    ours = with_gradients(head.loss(hidden, targets), *tensors)
+    for a, b in zip(ours, theirs, strict=True):
+        assert torch.allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_gradients_pass_the_finite_difference_check(tiling):
+    head, hidden, targets = example(T=3, B=2, H=3, V=11, dtype=torch.float64)
+    weight, bias = (p.detach().clone().requires_grad_() for p in (head.weight, head.bias))
+
+    def loss(h, w, b):
+        return fused.linear_cross_entropy(h.flatten(0, 1), w, b, targets.flatten(), label_smoothing=0.2)
+
+    assert torch.autograd.gradcheck(loss, (hidden, weight, bias))
+
+
+def test_bfloat16_products_stay_close(tiling):
+    head, hidden, targets = example(T=20, B=20, H=32, V=500, scale=0.3)
+    tensors = hidden, head.weight, head.bias
+    theirs = with_gradients(plain(head, hidden, targets), *tensors)
+    head.precision = "bfloat16"
+    ours = with_gradients(head.loss(hidden, targets), *tensors)
+    assert abs(ours[0] - theirs[0]) < 1e-3  # nats
+    for a, b in zip(ours[1:], theirs[1:], strict=True):
+        assert (a - b).norm() < 0.005 * b.norm()
+        assert a.dtype == torch.float32
+
+
+def test_a_bias_keeps_its_precision_in_bfloat16():
+    """A bias of 9.02 is 9.0 in bfloat16: 2 % of a frequent word's probability, the same at every position."""
+    torch.manual_seed(0)
+    hidden, weight, bias = torch.randn(1000, 16), torch.randn(2000, 16) * 0.1, torch.randn(2000) * 2
+    bias[7] = 9.02
+    targets = torch.randint(0, 2000, (1000,))
+    expected = F.cross_entropy(F.linear(hidden, weight, bias), targets)
+    rounded = F.cross_entropy(F.linear(hidden, weight, bias.bfloat16().float()), targets)
+    ours = fused.linear_cross_entropy(hidden, weight, bias, targets, dtype=torch.bfloat16)
+    assert abs(rounded - expected) > 5e-3 and abs(ours - expected) < 5e-4
+
+
+def test_the_largest_logit_may_stand_anywhere(tiling):
+    """The shift is a guess from the first tile: logits of hundreds outside it must neither overflow nor vanish."""
+    head, hidden, targets = example(scale=80.0)
+    tensors = hidden, head.weight, head.bias
+    theirs = with_gradients(plain(head, hidden, targets), *tensors)
+    ours = with_gradients(head.loss(hidden, targets), *tensors)
+    assert theirs[0] > 90
+    assert_agree(ours, theirs, 1e-5)
+    assert torch.allclose(-head.target_log_probs(hidden, targets).sum() / (targets != -100).sum(), theirs[0], rtol=1e-5)
+
+
+def test_no_scored_target_gives_zero(tiling):
     head, hidden, targets = example()
-    monkeypatch.setattr(losses, "SCORED_LOGITS", 50)  # two rows at a time
+    nothing = torch.full_like(targets, -100)
+    loss, *gradients = with_gradients(head.loss(hidden, nothing), hidden, head.weight, head.bias)
+    assert loss == 0 and all((g == 0).all() for g in gradients)
+    assert (head.target_log_probs(hidden, nothing) == 0).all()
+    empty = with_gradients(head.loss(hidden[:0], targets[:0]), head.weight, head.bias)
+    assert empty[0] == 0 and (empty[1] == 0).all()
+    assert head.target_log_probs(hidden[:0], targets[:0]).shape == (0, 3)
+
+
+def test_a_nan_is_not_hidden():
+    head, hidden, targets = example()
+    with torch.no_grad():
+        hidden[2, 0, 0] = torch.nan
+    assert head.loss(hidden, targets).isnan()
+
+
+def test_only_the_wanted_gradients_are_made(tiling):
+    head, hidden, targets = example()
+    expected = with_gradients(plain(head, hidden, targets), hidden, head.weight, head.bias)
+    head.requires_grad_(False)
+    assert torch.allclose(torch.autograd.grad(head.loss(hidden, targets), hidden)[0], expected[1], atol=1e-6)
+    head.bias.requires_grad_(True)
+    assert torch.allclose(torch.autograd.grad(head.loss(hidden, targets), head.bias)[0], expected[3], atol=1e-6)
+    with torch.no_grad():
+        assert not head.loss(hidden, targets).requires_grad
+
+
+def test_backward_twice_and_scaled(tiling):
+    head, hidden, targets = example()
+    once = torch.autograd.grad(plain(head, hidden, targets), head.weight)[0]
+    loss = head.loss(hidden, targets) * 3
+    loss.backward(retain_graph=True)
+    loss.backward()
+    assert torch.allclose(head.weight.grad, 6 * once, atol=1e-5)
+
+
+def test_a_tied_weight_is_one_parameter_with_both_gradients():
+    embedding = torch.nn.Embedding(11, 4)
+    head = losses.SoftmaxHead(4, 11, tied_weight=embedding.weight)
+    assert head.weight is embedding.weight
+    ids, targets = torch.randint(0, 11, (5, 2)), torch.randint(0, 11, (5, 2))
+    head.loss(embedding(ids).tanh(), targets).backward()
+    ours = embedding.weight.grad
+    theirs = torch.autograd.grad(plain(head, embedding(ids).tanh(), targets), embedding.weight)[0]
+    assert torch.allclose(ours, theirs, atol=1e-6)
+    with pytest.raises(LMTutorError, match="must be .* \\(11, 5\\) but is \\(11, 4\\)"):
+        losses.SoftmaxHead(5, 11, tied_weight=embedding.weight)
+
+
+def test_target_log_probs_agree_with_log_probs(tiling):
+    head, hidden, targets = example()
     full = head.log_probs(hidden)
     expected = full.gather(-1, targets.clamp(min=0).unsqueeze(-1)).squeeze(-1) * (targets != -100)
     assert torch.allclose(head.target_log_probs(hidden, targets), expected, atol=1e-6)
     assert torch.allclose(full.exp().sum(-1), torch.ones(7, 3), atol=1e-5)
+    head.precision = "bfloat16"  # of training alone
+    assert torch.allclose(head.target_log_probs(hidden, targets), expected, atol=1e-6)
 
 
-def test_a_tied_weight_is_the_same_parameter():
-    embedding = torch.nn.Embedding(11, 4)
-    head = losses.SoftmaxHead(4, 11, tied_weight=embedding.weight)
-    assert head.weight is embedding.weight
-    with pytest.raises(LMTutorError, match="must be .* \\(11, 5\\) but is \\(11, 4\\)"):
-        losses.SoftmaxHead(5, 11, tied_weight=embedding.weight)
+def test_without_onednn_the_results_agree(monkeypatch):
+    head, hidden, targets = example(T=30, B=20, H=32, V=5000)
+    tensors = hidden, head.weight, head.bias
+    first = with_gradients(head.loss(hidden, targets), *tensors)
+    monkeypatch.setattr(machine, "_onednn_linear", lambda: None)
+    assert_agree(with_gradients(head.loss(hidden, targets), *tensors), first, 1e-5)
+
+
+def test_bad_settings():
+    head = losses.SoftmaxHead(4, 11)
+    with pytest.raises(LMTutorError, match="precision 'bloat16'.*Did you mean 'bfloat16'"):
+        head.precision = "bloat16"
+    with pytest.raises(LMTutorError, match="label_smoothing=1.0"):
+        losses.SoftmaxHead(4, 11, label_smoothing=1.0)
+    head.precision = "bfloat16"
+    assert copy.deepcopy(head).precision == "bfloat16"
+    assert sorted(head.state_dict()) == ["bias", "weight"]

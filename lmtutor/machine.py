@@ -1,0 +1,117 @@
+"""What this machine does well: the device, the number format of the large products, and the way to take them."""
+
+import functools
+import platform
+
+import torch
+from torch import Tensor
+
+from lmtutor.errors import LMTutorError, nearest
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@functools.cache
+def has_bfloat16(device_type: str = "cpu") -> bool:
+    """Whether the device multiplies bfloat16 matrices in hardware.
+
+    Asked of the processor's feature list rather than timed: a probe by the clock could fall out differently from one
+    run to the next, and two runs with one seed have to agree. Without the hardware, bfloat16 is far slower than
+    float32.
+    """
+    if device_type == "cuda":
+        return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    if device_type != "cpu" or not torch.backends.mkldnn.is_available():
+        return False
+    return bool({"avx512_bf16", "amx_bf16"} & _processor_features())
+
+
+def _processor_features() -> set[str]:
+    """Names of the processor's extensions that matter here, empty where they cannot be read."""
+    try:
+        return {name for name, there in torch.cpu.get_capabilities().items() if there is True}
+    except (AttributeError, RuntimeError):  # torch before 2.10
+        pass
+    found = {"avx512_bf16"} if getattr(torch.cpu, "_is_avx512_bf16_supported", bool)() else set()
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
+            return found | set(next((line for line in file if line.startswith("flags")), "").split())
+    except OSError:
+        return found
+
+
+def product_dtype(precision: str, device: torch.device | str) -> torch.dtype:
+    """The number format of the large products on a device.
+
+    Parameters
+    ----------
+    precision : "float32", "bfloat16", or "auto": bfloat16 where the device multiplies it in hardware.
+
+    Raises
+    ------
+    LMTutorError : unknown precision.
+    """
+    if precision == "auto":
+        precision = "bfloat16" if has_bfloat16(torch.device(device).type) else "float32"
+    if precision not in PRECISIONS:
+        raise LMTutorError(f"Unknown precision {precision!r}.{nearest(precision, ['auto', *PRECISIONS])}")
+    return PRECISIONS[precision]
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device to train on: "auto" is CUDA where there is one, else the CPU.
+
+    Raises
+    ------
+    LMTutorError : not a device, or not one that this machine has.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise LMTutorError(f"device={name!r}: torch cannot use it on this machine; say auto, cpu or cuda.") from error
+    return device
+
+
+def describe(device: torch.device | str, precision: str = "auto") -> str:
+    """One line to say aloud what a run will use."""
+    device = torch.device(device)
+    kind = str(product_dtype(precision, device)).removeprefix("torch.")
+    if device.type == "cuda":
+        where = torch.cuda.get_device_name(device)
+    else:
+        threads = torch.get_num_threads()
+        where = f"{device.type} with {threads} thread{'s' if threads > 1 else ''}"
+    why = ""
+    if precision == "auto":
+        why = " (in hardware)" if kind == "bfloat16" else " (no bfloat16 in hardware)"
+    return f"{where}; the softmax's products in {kind}{why}"
+
+
+@functools.cache
+def _onednn_linear():
+    """oneDNN's float32 product a @ b.T, or None where it is not to be had or not right.
+
+    torch sends float32 products to MKL, which runs at half of oneDNN's speed or less on processors not made by Intel.
+    The operator is not part of torch's public interface, so it is tried on a small case before it is trusted.
+    """
+    if platform.machine().lower() not in ("x86_64", "amd64") or not torch.backends.mkldnn.is_available():
+        return None
+    try:
+        linear = torch.ops.mkldnn._linear_pointwise
+        a, b = torch.arange(12.0).view(3, 4), torch.arange(20.0).view(4, 5).t()
+        right = torch.equal(linear(a, b, None, "none", [], ""), a @ b.t())
+    except (AttributeError, RuntimeError, TypeError):
+        return None
+    return linear if right else None
+
+
+def product(a: Tensor, b: Tensor) -> Tensor:
+    """The matrix product (N, K) @ (K, M), by the fastest exact road for its type and device. Not differentiable."""
+    if a.dtype == torch.float32 and a.device.type == "cpu" and a.numel() * b.shape[1] > 1 << 20:
+        linear = _onednn_linear()
+        if linear is not None:
+            return linear(a, b.t(), None, "none", [], "")
+    return a @ b
