@@ -58,7 +58,7 @@ FORCE:
 
 $(BOOK): $(SOURCES) $(STAMP) _build/.corpora
 	@echo "Building the book: the chapters run once (minutes), then their outputs are kept until code or data change"
-	@$(BIN)/jupyter-book build --all -W -n --keep-going .
+	@$(BIN)/jupyter-book build --all -q -W -n --keep-going .
 	@touch $@
 
 test: $(STAMP) $(BOOK)  ## every test: the package and the pages (builds the book if it changed)

@@ -150,3 +150,36 @@ def test_wheel_works_away_from_the_checkout(unpacked, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert all(line.startswith(str(unpacked)) for line in done.stdout.split())
+
+
+def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    """Run make with the project's Makefile in an empty folder."""
+    shutil.copy(ROOT / "Makefile", folder)
+    command = ["make", "--no-print-directory", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+
+
+def test_make_help_lists_every_target(tmp_path):
+    shown = make(tmp_path, "help").stdout
+    (line,) = re.findall(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.M)
+    for target in set(line.split()) - {"FORCE"}:
+        assert re.search(rf"^  make {target} +\S", shown, flags=re.M), target
+    assert shown == make(tmp_path).stdout, "make alone is make help"
+
+
+def test_an_old_python_is_refused_in_words(tmp_path):
+    old = tmp_path / "old-python"
+    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo "Python 3.9.18" && exit 0\nexit 1\n')
+    old.chmod(0o755)
+    done = make(tmp_path, "book", f"PYTHON={old}")
+    assert done.returncode == 2
+    assert "needs Python 3.11 or newer" in done.stderr and "Python 3.9.18" in done.stderr
+    assert "make book PYTHON=python3.11" in done.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_ci_runs_what_the_readme_says():
+    readme, ci = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", ".ci/run"))
+    assert "make test" in readme
+    assert ci.strip().splitlines()[-1] == "make test"
+    assert os.access(ROOT / ".ci/run", os.X_OK)
