@@ -154,9 +154,11 @@ def test_wheel_works_away_from_the_checkout(unpacked, tmp_path):
 
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     """Run make with the project's Makefile in an empty folder."""
-    shutil.copy(ROOT / "Makefile", folder)
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, folder)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     command = ["make", "--no-print-directory", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=folder, env=inherited, capture_output=True, text=True, timeout=60)
 
 
 def test_make_help_lists_every_target(tmp_path):
