@@ -183,3 +183,109 @@ def test_bad_settings():
     head.precision = "bfloat16"
     assert copy.deepcopy(head).precision == "bfloat16"
     assert sorted(head.state_dict()) == ["bias", "weight"]
+
+
+def test_sampled_loss_estimates_the_exact_one():
+    """The mean of many estimates of Z is Z; with many samples the loss and its gradient are close to the exact ones."""
+    exact, hidden, targets = example(T=6, B=5, H=8, V=200, scale=0.5)
+    head = losses.SampledHead(8, 200, samples=20)
+    head.load_state_dict(exact.state_dict())
+    torch.manual_seed(1)
+    scored = targets != -100
+    logits = F.linear(hidden, head.weight, head.bias)
+    own = logits.gather(-1, targets.clamp(min=0).unsqueeze(-1)).squeeze(-1)
+    # One row alone, so that exp(loss) is its estimate of Z / exp(target's logit).
+    h, t = hidden[1:2, :1], targets[1:2, :1]
+    estimates = torch.stack([head.loss(h, t).exp() for _ in range(4000)])
+    truth = (logits[1, 0].logsumexp(0) - own[1, 0]).exp()
+    assert abs(estimates.mean() - truth) < 4 * estimates.std() / 4000**0.5
+    assert scored.sum() == 28
+
+    head.samples = 400_000
+    theirs = with_gradients(plain(exact, hidden, targets), hidden, exact.weight, exact.bias)
+    ours = with_gradients(head.loss(hidden, targets), hidden, head.weight, head.bias)
+    assert_agree(ours, theirs, 0.05)
+
+
+def test_sampled_head_is_exact_outside_training():
+    exact, hidden, targets = example()
+    head = losses.SampledHead(5, 23)
+    head.load_state_dict(exact.state_dict())
+    assert torch.equal(head.target_log_probs(hidden, targets), exact.target_log_probs(hidden, targets))
+    assert torch.equal(head.log_probs(hidden), exact.log_probs(hidden))
+    assert torch.allclose(head.eval().loss(hidden, targets), plain(exact, hidden, targets))
+    assert head.train().loss(hidden, torch.full_like(targets, -100)) == 0
+
+
+def test_sampled_types_follow_the_log_uniform_distribution(monkeypatch):
+    """Frequencies of the drawn ids against q(k), the correction that the loss divides by."""
+    head = losses.SampledHead(2, 50, samples=200_000)
+    drawn = []
+    linear = F.linear
+    monkeypatch.setattr(F, "linear", lambda x, w, b: drawn.append(b) or linear(x, w, b))
+    with torch.no_grad():
+        head.bias.copy_(torch.arange(50.0))  # so that the biases of the drawn types tell their ids
+        head.loss(torch.zeros(1, 1, 2), torch.zeros(1, 1, dtype=torch.long))
+    frequency = drawn[0].long().bincount(minlength=50) / 200_000
+    k = torch.arange(50.0)
+    q = ((k + 2) / (k + 1)).log() / torch.tensor(51.0).log()
+    assert torch.allclose(frequency, q, atol=0.004) and torch.allclose(q.sum(), torch.tensor(1.0))
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_adaptive_head_is_a_distribution_and_scores_its_own(tied, monkeypatch):
+    torch.manual_seed(0)
+    monkeypatch.setattr(losses, "SCORED_LOGITS", 300)
+    embedding = torch.nn.Embedding(100, 16)
+    head = losses.AdaptiveHead(16, 100, tied_weight=embedding.weight if tied else None)
+    hidden = torch.randn(6, 4, 16, requires_grad=True)
+    targets = torch.randint(0, 100, (6, 4))
+    targets[0, 0] = targets[3, 1] = -100
+    full = head.log_probs(hidden)
+    assert torch.allclose(full.exp().sum(-1), torch.ones(6, 4), atol=1e-5)
+    expected = full.gather(-1, targets.clamp(min=0).unsqueeze(-1)).squeeze(-1) * (targets != -100)
+    assert torch.allclose(head.target_log_probs(hidden, targets), expected, atol=1e-5)
+    loss = head.loss(hidden, targets)
+    assert torch.allclose(loss, -expected.sum() / 22, atol=1e-5)
+    loss.backward()
+    assert hidden.grad[0, 0].abs().sum() == 0
+    if tied:
+        shared = [p for p in head.parameters() if p is embedding.weight]
+        assert len(shared) == 1 and embedding.weight.grad[:6].abs().sum() > 0 and embedding.weight.grad[6:].sum() == 0
+    nothing = torch.full_like(targets, -100)
+    assert head.loss(hidden, nothing) == 0 and (head.target_log_probs(hidden, nothing) == 0).all()
+
+
+@pytest.mark.parametrize("head", ["adaptive", "sampled"])
+def test_the_other_heads_learn_a_small_language(head):
+    """Train on ids whose successor is fixed: the exact cross-entropy has to fall from ln 30 to nearly 0."""
+    torch.manual_seed(0)
+    embedding = torch.nn.Embedding(30, 64)
+    model = losses.make_head(head, 64, 30, embedding.weight if head == "sampled" else None)
+    between = torch.nn.Linear(64, 64)
+    parameters = {*embedding.parameters(), *model.parameters(), *between.parameters()}
+    optimizer = torch.optim.Adam(parameters, lr=0.01)
+    ids = torch.arange(30).view(30, 1)
+    for _ in range(150):
+        optimizer.zero_grad()
+        model.loss(between(embedding(ids)), (ids * 7 + 1) % 30).backward()
+        optimizer.step()
+    assert -model.target_log_probs(between(embedding(ids)), (ids * 7 + 1) % 30).mean() < 0.1
+
+
+def test_heads_by_name():
+    weight = torch.nn.Parameter(torch.zeros(9, 4))
+    for kind, made in losses.HEADS.items():
+        head = losses.make_head(kind, 4, 9, weight)
+        assert type(head) is made and head.vocab_size == 9 and head.precision == "float32"
+        with pytest.raises(LMTutorError, match="a tied weight must be"):
+            losses.make_head(kind, 5, 9, weight)
+    with pytest.raises(LMTutorError, match="Unknown head 'adaptative'. Did you mean 'adaptive'"):
+        losses.make_head("adaptative", 4, 9)
+    for cutoffs in ((5, 3), (0, 3), (4, 9), (4, 4)):
+        with pytest.raises(LMTutorError, match="cutoffs="):
+            losses.AdaptiveHead(4, 9, cutoffs=cutoffs)
+    with pytest.raises(LMTutorError, match="too few"):
+        losses.AdaptiveHead(4, 2)
+    with pytest.raises(LMTutorError, match="samples=0"):
+        losses.SampledHead(4, 9, samples=0)
