@@ -181,5 +181,5 @@ class Vocabulary:
 
 def _ranked(counts: Counter, min_count: int, without: Container[str]) -> list[str]:
     """Return the types seen often enough, from frequent to rare, equally frequent ones in alphabetical order."""
-    kept = (token for token, n in counts.items() if n >= min_count and token not in without)
-    return sorted(kept, key=lambda token: (-counts[token], token))
+    kept = sorted(token for token, n in counts.items() if n >= min_count and token not in without)
+    return sorted(kept, key=counts.__getitem__, reverse=True)  # sorting keeps the order of what is equal
