@@ -9,13 +9,25 @@
 
 from lmtutor.cache import NeuralCache, tune_cache
 from lmtutor.checkpoint import load_checkpoint, save_checkpoint
-from lmtutor.corpora import Corpus, load_corpus
+from lmtutor.corpora import Corpus, corpus_available, list_corpora, load_corpus
 from lmtutor.dynamic import dynamic_evaluate, gradient_rms
 from lmtutor.errors import LMTutorError
 from lmtutor.evaluate import Score, evaluate, score_text
 from lmtutor.generate import generate
 from lmtutor.models import build_model, describe, model_names
 from lmtutor.models.ngram import NGramLM
+from lmtutor.notebook import corpus_here
+from lmtutor.plots import (
+    plot_gates,
+    plot_gradient_norms_by_lag,
+    plot_history,
+    plot_perplexities,
+    plot_run_curves,
+    plot_surprisal,
+    plot_waterfall,
+    plot_zipf,
+)
+from lmtutor.published import published_curve, published_table
 from lmtutor.runs import find_run, read_recipe, recorded_runs, train_recipe
 from lmtutor.text import Vocabulary
 from lmtutor.train import TrainConfig, fit
@@ -29,6 +41,8 @@ __all__ = [
     "TrainConfig",
     "Vocabulary",
     "build_model",
+    "corpus_available",
+    "corpus_here",
     "describe",
     "dynamic_evaluate",
     "evaluate",
@@ -36,9 +50,20 @@ __all__ = [
     "fit",
     "generate",
     "gradient_rms",
+    "list_corpora",
     "load_checkpoint",
     "load_corpus",
     "model_names",
+    "plot_gates",
+    "plot_gradient_norms_by_lag",
+    "plot_history",
+    "plot_perplexities",
+    "plot_run_curves",
+    "plot_surprisal",
+    "plot_waterfall",
+    "plot_zipf",
+    "published_curve",
+    "published_table",
     "read_recipe",
     "recorded_runs",
     "save_checkpoint",
