@@ -76,7 +76,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise LMTutorError(f"{path} was not written by lmtutor: its header names no config.")
     if header.get("format") != FORMAT:
         raise LMTutorError(
-            f"{path} has format {header.get('format')!r}; this version reads {FORMAT}: install the version that wrote it."
+            f"{path} has format {header.get('format')!r}, this version reads {FORMAT}: install the one that wrote it."
         )
     return tensors, header
 

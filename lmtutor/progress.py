@@ -1,4 +1,4 @@
-"""A progress bar: on a terminal a line that rewrites itself, in a notebook an output that vanishes when done."""
+"""A progress bar: a line that rewrites itself, an output that vanishes when done, or a line a minute in a log."""
 
 import sys
 import time
@@ -7,7 +7,7 @@ import time
 class Progress:
     """Tokens done, tokens a second, time left, and figures of the moment.
 
-    Elsewhere than on a terminal or in a notebook nothing is written, so that a log stays readable.
+    On a terminal the bar is one line; in a notebook it vanishes when done; a log file gets a line a minute.
 
     Parameters
     ----------
@@ -19,8 +19,7 @@ class Progress:
 
     def __init__(self, total: int, title: str, shown: bool = True, done: int = 0):
         self.total, self.title, self.first = total, title, done
-        self.terminal = shown and sys.stderr.isatty()
-        self.display = None
+        self.shown, self.terminal, self.display = shown, shown and sys.stderr.isatty(), None
         if shown and not self.terminal and "ipykernel" in sys.modules:
             from IPython.display import display
 
@@ -33,7 +32,7 @@ class Progress:
     def update(self, done: int, **figures: float) -> None:
         """Show that `done` tokens are done, at most twice a second."""
         now = time.monotonic()
-        if not (self.terminal or self.display) or now - self.written < 0.5:
+        if not self.shown or now - self.written < (0.5 if self.terminal or self.display else 60):
             return
         from tqdm import tqdm
 
@@ -42,7 +41,7 @@ class Progress:
             done,
             self.total,
             now - self.began,
-            ncols=110 if self.display else None,
+            ncols=None if self.terminal else 110,
             prefix=self.title,
             initial=self.first,
             unit=" tokens",
@@ -58,6 +57,9 @@ class Progress:
             sys.stderr.flush()
         elif self.display:
             self.display.update({"text/plain": line}, raw=True)
+        elif line:
+            print(line, file=sys.stderr, flush=True)
 
     def __exit__(self, *_) -> None:
-        self.write("")
+        if self.shown:
+            self.write("")

@@ -79,7 +79,7 @@ def rewrite(path, change):
 @pytest.mark.parametrize(
     "change, says",
     [
-        (lambda t, h: h.update(format=99), "format 99; this version reads 1"),
+        (lambda t, h: h.update(format=99), "format 99, this version reads 1"),
         (lambda t, h: h.pop("config"), "without a usable config"),
         (lambda t, h: h.update(config=[1]), "without a usable config"),
         (lambda t, h: h["config"].update(kind="banana"), "Unknown kind of model 'banana'"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from lmtutor.errors import LMTutorError, nearest
-from lmtutor.losses import SoftmaxHead
+from lmtutor.losses import make_head
 from lmtutor.models import cells
 from lmtutor.models.base import LanguageModel, State
 
@@ -30,6 +30,7 @@ class RecurrentConfig:
     dropout: float = 0.2  # probability: on the embedding, between layers, before the head
     tied: bool = True  # the head's weight is the embedding (Press & Wolf 2017)
     init_range: float = 0.1  # embedding and head start uniform in ± this
+    head: str = "softmax"  # softmax; adaptive (Grave et al. 2017); sampled: trained on a part of the vocabulary
 
     def __post_init__(self):
         if self.cell not in CELLS:
@@ -59,9 +60,10 @@ class RecurrentLM(LanguageModel):
         make = CELLS[config.cell]
         self.layers = nn.ModuleList(make(below, above) for below, above in itertools.pairwise(sizes))
         self.dropout = nn.Dropout(config.dropout)
-        self.head = SoftmaxHead(top, vocab_size, tied_weight=self.embedding.weight if config.tied else None)
-        for weight in (self.embedding.weight, self.head.weight):
-            nn.init.uniform_(weight, -config.init_range, config.init_range)
+        nn.init.uniform_(self.embedding.weight, -config.init_range, config.init_range)
+        self.head = make_head(config.head, top, vocab_size, self.embedding.weight if config.tied else None)
+        if not config.tied and config.head != "adaptive":  # the adaptive head's clusters start as torch starts them
+            nn.init.uniform_(self.head.weight, -config.init_range, config.init_range)
 
     def initial_state(self, batch_size: int) -> State:
         """Zeros: a tuple with one entry a layer, ``(1, B, H)`` or for an LSTM the pair ``(h, c)`` of such tensors."""
