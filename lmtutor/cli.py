@@ -87,9 +87,10 @@ def evaluate(
 
     settings = cache_settings(find_run(run).path) if cache else None
     model, vocab, text = load_all(run, corpus)
+    ids = text.split(split)
     own = load_all(run, None)[2] if dynamic and corpus else text  # whose training split the model comes from
     options = dict(cache=settings, dynamic=dynamic, characters=text.characters[split], progress=True)
-    result = adapted_score(model, text.split(split), own.train, **options)
+    result = adapted_score(model, ids, own.train, **options)
     typer.echo(f"{text.name} {split}: {result}\nprotocol: {result.protocol}\ntext: {text.note}")
 
 

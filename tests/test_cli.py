@@ -1,0 +1,131 @@
+"""The command: what it makes, what it prints, and how it refuses."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from lmtutor import cli
+from lmtutor.errors import LMTutorError
+from tests.test_runs import RECIPE, TEXT
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a text, a recipe, and the run that the command made of it."""
+    folder = tmp_path_factory.mktemp("cli")
+    (folder / "cats.txt").write_text(TEXT)
+    (folder / "cats.toml").write_text(RECIPE.format(name=folder / "cats.txt"))
+    run("train", str(folder / "cats.toml"), "--out", str(folder / "run"), "--sample", "the cat")
+    return folder
+
+
+def run(*words: str, capsys=None) -> str:
+    """Call the command in this process; return what it printed."""
+    try:
+        cli.app(list(words), standalone_mode=False)
+    finally:
+        out = capsys.readouterr().out if capsys else ""
+    return out
+
+
+def test_training_makes_a_run_and_says_the_score(folder):
+    assert {"recipe.toml", "history.csv", "result.json", "checkpoint"} <= {p.name for p in (folder / "run").iterdir()}
+
+
+def test_evaluate_repeats_the_recorded_score(folder, capsys):
+    from lmtutor import find_run
+
+    out = run("evaluate", str(folder / "run"), "--split", "valid", capsys=capsys)
+    assert f"perplexity {find_run(folder / 'run').score('valid').perplexity:.2f}" in out
+    assert "protocol: batch 1" in out
+
+
+def test_evaluate_another_text_with_the_models_own_vocabulary(folder, tmp_path, capsys):
+    (tmp_path / "dogs.txt").write_text("the dog sat .\nthe zebra sat .\n" * 60)
+    out = run("evaluate", str(folder / "run"), "--corpus", str(tmp_path / "dogs.txt"), capsys=capsys)
+    assert "dogs.txt test: perplexity" in out and "of another text" in out
+
+
+def test_generate_and_score(folder, capsys):
+    words = ("generate", str(folder / "run"), "--prompt", "the cat", "--tokens", "5", "--seed", "1")
+    first, second = run(*words, capsys=capsys), run(*words, capsys=capsys)
+    assert first == second and first.startswith("the cat")
+    out = run("score", str(folder / "run"), "the cat zebra", capsys=capsys)
+    assert re.search(r"zebra\s+<unk>\s+-\d", out) and re.search(r"\d nats, perplexity \d", out)
+
+
+def test_lists(capsys):
+    assert "wikitext-2/lstm-200" in run("runs", capsys=capsys)
+    assert "2,088,628" in run("corpora", "list", capsys=capsys)
+
+
+def test_texts_described_cut_and_counted(folder, tmp_path, capsys):
+    text = str(folder / "cats.txt")
+    assert "tokens" in run("corpora", "describe", text, capsys=capsys)
+    assert run("corpora", "sample", text, "--characters", "7", capsys=capsys) == "the cat\n"
+    lines = run("tokenize", text, "--limit", "3", capsys=capsys).split()
+    assert [line.strip("'") for line in lines[1::2]] == ["the", "cat", "sat"]
+    out = run("vocabulary", text, "--limit", "1", "--out", str(tmp_path / "v.json"), capsys=capsys)
+    assert "oov_rate" in out
+    from lmtutor import Vocabulary
+
+    assert "cat" in Vocabulary.load(tmp_path / "v.json")
+
+
+@pytest.mark.parametrize(
+    "words, says",
+    [
+        (["train", "wikitext-2/lstm-20"], "Did you mean 'wikitext-2/lstm-200"),
+        (["train", "wikitext-2/lstm-200", "--set", "learning_rate=3"], "has no 'learning_rate'"),
+        (["evaluate", "nowhere"], "There is no run 'nowhere'"),
+        (["corpora", "fetch", "wikitext2"], "Did you mean 'wikitext-2"),
+        (["corpora", "describe", "no/such/file.txt"], "no such file"),
+        (["tokenize", "baker-street", "--tokenizer", "word"], "Did you mean 'words'"),
+        (["score", "{run}", " "], "no text to score"),
+        (["generate", "{run}", "--temperature", "-1"], "temperature=-1.0"),
+        (["train", "{folder}/cats.toml", "--out", "{run}"], "is not empty"),
+        (["evaluate", "{run}", "--split", "tset"], "no split is called 'tset'"),
+    ],
+)
+def test_bad_input_is_one_line(folder, words, says):
+    words = [word.format(run=folder / "run", folder=folder) for word in words]
+    with pytest.raises(LMTutorError) as error:
+        run(*words)
+    assert says in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_vocabulary_that_does_not_match(folder, tmp_path):
+    import shutil
+
+    shutil.copytree(folder / "run", tmp_path / "run")
+    vocabulary = tmp_path / "run" / "checkpoint" / "vocabulary.json"
+    vocabulary.write_text(vocabulary.read_text().replace('"cat"', '"cow"'))
+    with pytest.raises(LMTutorError, match="is not the vocabulary"):
+        run("evaluate", str(tmp_path / "run"))
+
+
+def test_the_process_ends_with_code_2_and_one_line_on_stderr(tmp_path):
+    (tmp_path / "latin.txt").write_bytes("caf\xe9\n".encode("latin-1") * 50)
+    words = [sys.executable, "-m", "lmtutor", "corpora", "describe", str(tmp_path / "latin.txt")]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("lmtutor: ") and done.stderr.count("\n") == 1
+    assert "byte" in done.stderr and "3" in done.stderr  # the offset of the first bad byte
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [],
+        *[[c] for c in "train evaluate generate score runs tokenize vocabulary finetune tune-cache".split()],
+        *[["corpora", c] for c in ("list", "fetch", "verify", "describe", "sample")],
+    ],
+)
+def test_every_help_gives_an_example(command, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.app([*command, "--help"])
+    out = capsys.readouterr().out
+    assert end.value.code == 0
+    assert not command or "Example: lmtutor " + " ".join(command) in out
