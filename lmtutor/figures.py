@@ -6,6 +6,7 @@ Display goes through HTML: a notebook's own image outputs lose the alternative t
 import base64
 import html
 import io
+import math
 from contextlib import contextmanager
 from functools import cache
 
@@ -106,7 +107,7 @@ def floor_line(axes, value: float, label: str, *, horizontal: bool) -> None:
 def whole_numbers(axes) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
 
 
 def plain_log(axis) -> None:
@@ -114,8 +115,15 @@ def plain_log(axis) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     low, high = sorted(axis.get_view_interval())
-    wide = high / max(low, 1e-300) > 30
-    axis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5) if wide else (1, 1.5, 2, 3, 4, 5, 6, 8)))
+    decades = math.log10(high / low)
+    subs = (
+        (1, 2, 5)
+        if decades > 1.5
+        else (1, 1.5, 2, 3, 4, 5, 6, 8)
+        if decades > 0.5
+        else (1, 1.2, 1.4, 1.6, 1.8, *range(2, 10))
+    )
+    axis.set_major_locator(LogLocator(base=10, subs=subs))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.5g}"))
     axis.set_minor_formatter(NullFormatter())
     axis.set_tick_params(which="minor", length=0)

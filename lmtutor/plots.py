@@ -125,13 +125,14 @@ def plot_run_curves(
         along = history["seconds"].cumsum() if x == "seconds" else history[x]
         line(axes, along, history[column], i, name)
         ends.append(f"{name} ends at {history[column].iloc[-1]:.1f}, lowest {history[column].min():.1f}")
-    alt = f"Line plot of {column.replace('_', ' ')} by {x}: {'; '.join(ends)}."
+    said = column.replace("valid_", "validation ").replace("_", " ")
+    alt = f"Line plot of {said} by {x}: {'; '.join(ends)}."
     if published is not None and x == "epoch":
         alt += draw_published(axes, published, max(history["epoch"].max() for history in histories.values()))
     if floor is not None:
         floor_line(axes, math.exp(floor), f"exact floor {math.exp(floor):.1f}", horizontal=True)
         alt += f" The exact floor is {math.exp(floor):.1f}."
-    axes.set(xlabel=x, ylabel=column.replace("_", " "), yscale="log")
+    axes.set(xlabel=x, ylabel=said, yscale="log")
     if x == "epoch":
         whole_numbers(axes)
     plain_log(axes.yaxis)
@@ -192,15 +193,17 @@ def plot_surprisal(
     rows = -(-len(tokens) // row)
     per_row = -(-len(tokens) // rows)
     fig, axes = figure(rows, 1, height=2.5 * rows + 0.2, sharey=True, squeeze=False)
-    mean = float(np.nanmean(values))
+    mean, box = float(np.nanmean(values)), {"facecolor": PAPER, "edgecolor": "none", "pad": 0}
     for r, ax in enumerate(axes[:, 0]):
         part = slice(r * per_row, (r + 1) * per_row)
         heights = values[part]
         ax.bar(np.arange(len(heights)), heights, width=0.8, color=COLOURS[0])
         for i, height in enumerate(heights):
             if not math.isnan(height):
-                ax.annotate(f"{height:.1f}", (i, height), (0, 2), textcoords="offset points", ha="center", fontsize=8)
-        ax.axhline(mean, color=COLOURS[1], linestyle=DASHES[1], linewidth=1.4)
+                ax.annotate(
+                    f"{height:.1f}", (i, height), (0, 3), textcoords="offset points", ha="center", fontsize=8, bbox=box
+                )
+        ax.axhline(mean, color=COLOURS[1], linestyle=DASHES[1], linewidth=1.4, zorder=0.9)
         ax.set_xticks(np.arange(len(heights)), list(tokens[part]), rotation=50, ha="right", rotation_mode="anchor")
         ax.set(xlim=(-0.7, per_row - 0.3), ylim=(0, np.nanmax(values) * 1.18 + 0.1), ylabel="nats")
         ax.grid(axis="x", visible=False)
@@ -231,7 +234,7 @@ def plot_zipf(counts: Mapping[str, int] | Sequence[int], *, label: str = "types"
     some = np.unique(np.geomspace(1, len(pairs), 300).astype(int)) - 1  # more dots would lie on each other
     axes.plot(ranks[some], frequencies[some], color=COLOURS[0], marker="o", markersize=3, linestyle="none", label=label)
     named = sorted({int(r) for r in np.geomspace(1, len(pairs), 9)}) if words else []
-    for rank in named:
+    for rank in (r for r in named if any(map(str.isalnum, pairs[r - 1][0]))):
         axes.annotate(pairs[rank - 1][0], (rank, frequencies[rank - 1]), (5, 5), textcoords="offset points", fontsize=9)
     axes.set(xscale="log", yscale="log", xlabel="rank", ylabel="tokens", xlim=(0.8, len(pairs) * 2.2))
     axes.legend()

@@ -1,0 +1,171 @@
+"""The figures: what they draw is what they were given, what they say is true, and they can be read on any page."""
+
+import base64
+import math
+import re
+import sys
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lmtutor import plots
+from lmtutor.errors import LMTutorError
+from lmtutor.figures import COLOURS, DASHES, INK, MUTED, PAPER, to_html
+
+
+@pytest.fixture
+def history() -> pd.DataFrame:
+    frame = pd.DataFrame({"epoch": [1, 2, 3], "train_loss": [5.9, 5.3, 5.05], "valid_loss": [5.4, 5.2, 5.1]})
+    return frame.assign(valid_perplexity=np.exp(frame["valid_loss"]), seconds=[60.0, 50.0, 40.0])
+
+
+def curves(axes) -> dict[str, tuple]:
+    return {line.get_label(): line.get_data() for line in axes.get_lines() if len(line.get_xdata())}
+
+
+def test_history_draws_the_losses_the_published_epochs_near_ours_and_the_floor(history):
+    fig = plots.plot_history(history, published="gluonnlp/standard_lstm_lm_200", floor=1.5)
+    left, right = fig.axes
+    assert list(curves(left)["validation"][1]) == [5.4, 5.2, 5.1]
+    assert set(curves(left)["exact entropy 1.50"][1]) == {1.5}
+    (name,) = (label for label in curves(right) if label.startswith("gluonnlp"))
+    assert list(curves(right)[name][0]) == [1, 2, 3]  # of 750
+    assert list(curves(right)[name][1]) == [228.54, 173.08, 160.67]
+    assert set(curves(right)["exact floor 4.5"][1]) == {pytest.approx(math.exp(1.5))}
+    assert right.get_yscale() == "log" and left.get_yscale() == "linear"
+    for number in (f"{math.exp(5.4):.1f}", f"{math.exp(5.1):.1f}", "160.7 after epoch 3", "108.2 at epoch 36", "4.5"):
+        assert number in fig.alt
+
+
+def test_one_epoch_and_a_published_frame_of_ones_own(history):
+    own = pd.DataFrame({"epoch": [1, 2, 3, 4], "valid_perplexity": [9.0, 8.0, 7.0, 6.0]})
+    right = plots.plot_history(history[:1], published=own).axes[1]
+    (name,) = (label for label in curves(right) if label.startswith("published"))
+    assert list(curves(right)[name][1]) == [9, 8, 7]
+
+
+def test_run_curves_by_epoch_and_by_time(history):
+    fig = plots.plot_run_curves({"a": history, "b": history.assign(valid_perplexity=[30.0, 20.0, 25.0])}, floor=2.0)
+    assert list(curves(fig.axes[0])["b"][1]) == [30, 20, 25]
+    assert "b ends at 25.0, lowest 20.0" in fig.alt
+    by_time = plots.plot_run_curves({"a": history}, x="seconds").axes[0]
+    assert list(curves(by_time)["a"][0]) == [60, 110, 150]
+
+
+def test_surprisal_has_a_bar_a_token_and_wraps():
+    values = [math.nan, 1.0, 2.0, 3.0, 0.5]
+    fig = plots.plot_surprisal(list("abcde"), values, row=3)
+    heights = [bar.get_height() for axes in fig.axes for bar in axes.patches]
+    assert heights[1:] == values[1:] and math.isnan(heights[0])
+    assert [t.get_text() for axes in fig.axes for t in axes.get_xticklabels()] == list("abcde")
+    assert "“d” 3.0, “c” 2.0, “b” 1.0" in fig.alt and f"perplexity {math.exp(6.5 / 4):.1f}" in fig.alt
+
+
+def test_zipf_sorts_and_perplexities_stand_on_the_floor():
+    counts = Counter({"the": 50, "maid": 5, "clock": 1, "never": 0})
+    dots = curves(plots.plot_zipf(counts).axes[0])["types"]
+    assert list(dots[0]) == [1, 2, 3] and list(dots[1]) == [50, 5, 1]
+    assert list(curves(plots.plot_zipf([1, 5, 50]).axes[0])["types"][1]) == [50, 5, 1]
+    axes = plots.plot_perplexities({"lstm": 20.0, "unigram": 200.0}, floor=math.log(10)).axes[0]
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["unigram", "lstm"]
+    assert [segment[:, 0].tolist() for segment in axes.collections[0].get_segments()] == [
+        [pytest.approx(10), 200],
+        [pytest.approx(10), 20],
+    ]
+
+
+def test_gradient_norms_leave_out_what_underflowed_and_gates_keep_their_range():
+    drawn = curves(plots.plot_gradient_norms_by_lag({"rnn": [1.0, 0.1, 0.0]}).axes[0])["rnn"][1]
+    assert list(drawn[:2]) == [1, 0.1] and math.isnan(drawn[2])
+    gate, cell = np.array([[0.0, 1.0], [0.5, 0.5], [1.0, 1.0]]), np.array([[-3.0, 1.0], [0.5, 0.5], [1.0, 2.0]])
+    fig = plots.plot_gates({"forget": gate, "cell": cell}, ["a", "b", "c"])
+    first, second = (axes.images[0] for axes in fig.axes[:2])
+    assert np.array_equal(first.get_array(), gate.T) and first.get_clim() == (0, 1)
+    assert second.get_clim() == (-3, 3)
+    assert "forget mean 0.67, highest at “c”" in fig.alt
+
+
+def test_waterfall_shows_what_is_left_and_what_was_saved():
+    axes = plots.plot_waterfall(["plain", "fused", "bf16"], [8.0, 4.0, 1.0]).axes[0]
+    bars = [(bar.get_x(), bar.get_width()) for bar in axes.patches]
+    assert bars == [(0, 8), (0, 4), (0, 1), (4, 4), (1, 3)]
+    assert [t.get_text().split() for t in axes.texts] == [["8"], ["4", "2×", "faster"], ["1", "4×", "faster"]]
+
+
+def test_a_figure_shows_itself_as_an_image_with_its_alternative_text(history):
+    fig = plots.plot_surprisal(['"<eos>&'], [1.0])
+    bundle = fig._repr_mimebundle_()
+    assert bundle["text/plain"] == fig.alt
+    page = bundle["text/html"]
+    assert 'alt="Bar chart' in page and "&quot;&lt;eos&gt;&amp;" in page and "http" not in page
+    svg = base64.b64decode(re.search(r"base64,([^\"]+)", page)[1]).decode()
+    assert f"fill: {PAPER}" in svg  # opaque
+    assert page == to_html(plots.plot_surprisal(['"<eos>&'], [1.0]), fig.alt)  # the same figure, the same bytes
+    assert "<figcaption>A &amp; B</figcaption>" in to_html(fig, "x", caption="A & B")
+
+
+def test_show_wants_an_alternative_text(capsys):
+    from matplotlib.figure import Figure
+
+    with pytest.raises(LMTutorError, match="no alternative text"):
+        plots.show(Figure())
+    plots.show(Figure(), alt="an empty page")
+    assert "an empty page" in capsys.readouterr().out
+
+
+def test_pyplot_is_left_alone_and_the_import_is_light():
+    import subprocess
+
+    code = "import sys, lmtutor.plots as p; assert 'matplotlib' not in sys.modules; p.plot_zipf([3, 2]); "
+    code += "assert 'matplotlib.pyplot' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(a: str, b: str) -> float:
+    light, dark = sorted((luminance(a), luminance(b)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_colours_have_contrast_and_lines_differ_by_more_than_colour():
+    assert min(contrast(colour, PAPER) for colour in COLOURS) >= 3  # WCAG 1.4.11, graphics
+    assert min(contrast(INK, PAPER), contrast(MUTED, PAPER)) >= 4.5  # text
+    assert len(set(DASHES)) == len(COLOURS)
+
+
+def test_published_numbers():
+    curve = plots.published_curve("gluonnlp/standard_lstm_lm_200")
+    assert len(curve) == 750 and list(curve["epoch"][:2]) == [1, 2]
+    best = curve.loc[curve["valid_perplexity"].idxmin()]
+    assert (best["epoch"], best["valid_perplexity"], best["test_perplexity"]) == (36, 108.17, 102.49)
+    table = plots.published_table()
+    tutorial = table[(table["model"] == "lstm-200-tied") & (table["epochs"] == 3)].iloc[0]
+    assert (tutorial["valid_perplexity"], tutorial["test_perplexity"]) == (158.35, 147.84)
+    assert table["source"].notna().all()
+    with pytest.raises(LMTutorError, match="Did you mean.*gluonnlp/standard_lstm_lm_200"):
+        plots.published_curve("gluonnlp/standard_lstm_lm_20")
+
+
+@pytest.mark.parametrize(
+    ("call", "complaint"),
+    [
+        (lambda: plots.plot_history(pd.DataFrame({"epoch": [1]})), "no column 'train_loss'"),
+        (lambda: plots.plot_run_curves({}), "no history"),
+        (lambda: plots.plot_surprisal(["a"], [1, 2]), "1 tokens and 2 values"),
+        (lambda: plots.plot_zipf({}), "no counts"),
+        (lambda: plots.plot_perplexities({}), "empty"),
+        (lambda: plots.plot_gradient_norms_by_lag({}), "no curve"),
+        (lambda: plots.plot_gates({"i": np.zeros((3, 2))}, ["a"]), r"shape \(3, 2\)"),
+        (lambda: plots.plot_waterfall(["a"], []), "1 steps and 0 times"),
+    ],
+)
+def test_bad_input_is_named(call, complaint):
+    with pytest.raises(LMTutorError, match=complaint):
+        call()
