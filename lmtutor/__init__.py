@@ -15,6 +15,7 @@ from lmtutor.errors import LMTutorError
 from lmtutor.evaluate import Score, evaluate, score_text
 from lmtutor.generate import generate
 from lmtutor.models import build_model, describe, model_names
+from lmtutor.models.extend import extend_vocabulary
 from lmtutor.models.ngram import NGramLM
 from lmtutor.notebook import corpus_here
 from lmtutor.plots import (
@@ -27,6 +28,7 @@ from lmtutor.plots import (
     plot_waterfall,
     plot_zipf,
 )
+from lmtutor.pretrained import load_pretrained
 from lmtutor.published import published_curve, published_table
 from lmtutor.runs import find_run, read_recipe, recorded_runs, train_recipe
 from lmtutor.text import Vocabulary
@@ -46,6 +48,7 @@ __all__ = [
     "describe",
     "dynamic_evaluate",
     "evaluate",
+    "extend_vocabulary",
     "find_run",
     "fit",
     "generate",
@@ -53,6 +56,7 @@ __all__ = [
     "list_corpora",
     "load_checkpoint",
     "load_corpus",
+    "load_pretrained",
     "model_names",
     "plot_gates",
     "plot_gradient_norms_by_lag",

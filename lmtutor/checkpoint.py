@@ -105,13 +105,39 @@ def load_tensors(model: nn.Module, tensors: dict[str, Tensor], where: object = "
         own[name].copy_(value)
 
 
+def write_vocabulary(folder: Path, vocab: Vocabulary) -> str:
+    """Write ``vocabulary.json`` unless it is there already; return its SHA-256, which the model's header keeps."""
+    words = json.dumps(vocab.to_dict(), ensure_ascii=False).encode()
+    path = folder / "vocabulary.json"
+    if not path.exists() or path.read_bytes() != words:
+        write_atomically(path, words)
+    return hashlib.sha256(words).hexdigest()
+
+
+def read_vocabulary(folder: Path, header: dict[str, Any]) -> Vocabulary:
+    """Read the vocabulary that belongs to a model's header; `LMTutorError` if it is missing or another one."""
+    path = folder / "vocabulary.json"
+    try:
+        words = path.read_bytes()
+    except OSError as error:
+        raise LMTutorError(f"Cannot read {path}: {error.strerror}; a checkpoint needs its vocabulary.") from None
+    if hashlib.sha256(words).hexdigest() != header.get("vocabulary_sha256"):
+        raise LMTutorError(f"{path} is not the vocabulary that {folder / 'model.safetensors'} was trained with.")
+    return Vocabulary.from_dict(json.loads(words))
+
+
+def model_from_config(path: Path, header: dict[str, Any], vocab: Vocabulary) -> nn.Module:
+    """A fresh model of the shape that a header describes."""
+    try:
+        config = config_from_dict(header["config"])
+    except (KeyError, TypeError, AttributeError):
+        raise LMTutorError(f"{path} has a header without a usable config.") from None
+    return build_model(config, vocab)
+
+
 def save_checkpoint(path: str | Path, model: nn.Module, vocab: Vocabulary) -> None:
     """Save a model and its vocabulary into the folder `path`."""
-    words = json.dumps(vocab.to_dict(), ensure_ascii=False).encode()
-    digest = hashlib.sha256(words).hexdigest()
-    vocabulary = Path(path) / "vocabulary.json"
-    if not vocabulary.exists() or vocabulary.read_bytes() != words:
-        write_atomically(vocabulary, words)
+    digest = write_vocabulary(Path(path), vocab)
     header = {"config": config_to_dict(model.config), "vocabulary_sha256": digest, "vocab_size": len(vocab)}
     write_tensors(Path(path) / "model.safetensors", model_tensors(model), header)
 
@@ -125,19 +151,8 @@ def load_checkpoint(path: str | Path) -> tuple[nn.Module, Vocabulary]:
     """
     path = Path(path)
     tensors, header = read_tensors(path / "model.safetensors")
-    vocabulary = path / "vocabulary.json"
-    try:
-        words = vocabulary.read_bytes()
-    except OSError as error:
-        raise LMTutorError(f"Cannot read {vocabulary}: {error.strerror}; a checkpoint needs its vocabulary.") from None
-    if hashlib.sha256(words).hexdigest() != header.get("vocabulary_sha256"):
-        raise LMTutorError(f"{vocabulary} is not the vocabulary that {path / 'model.safetensors'} was trained with.")
-    vocab = Vocabulary.from_dict(json.loads(words))
-    try:
-        config = config_from_dict(header["config"])
-    except (KeyError, TypeError, AttributeError):
-        raise LMTutorError(f"{path / 'model.safetensors'} has a header without a usable config.") from None
-    model = build_model(config, vocab)
+    vocab = read_vocabulary(path, header)
+    model = model_from_config(path / "model.safetensors", header, vocab)
     load_tensors(model, tensors, path)
     return model.eval(), vocab
 

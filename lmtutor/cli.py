@@ -18,7 +18,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-RunName = Annotated[str, typer.Argument(help="A run folder, or the name of a recorded run.", metavar="RUN")]
+RunName = Annotated[str, typer.Argument(help="A run folder, a recorded run, or a pretrained model.", metavar="RUN")]
 Split = Annotated[str, typer.Option(help="train, valid or test.")]
 CorpusName = Annotated[str | None, typer.Option(help="Score this corpus or text instead of the run's own.")]
 
@@ -185,6 +185,8 @@ TextName = Annotated[
     str, typer.Argument(help="A corpus, a folder, a file, a pattern, or - for standard input.", metavar="TEXT")
 ]
 TokenizerName = Annotated[str | None, typer.Option(help="words, characters, treebank or bpe.")]
+
+
 @corpora.command("list", **example("lmtutor corpora list"))
 def corpora_list() -> None:
     """List the catalogue: token counts, types, tokenizer, licence, and whether the files are here."""
@@ -272,6 +274,27 @@ def vocabulary(
         typer.echo(f"{int(counts[number]):>9,} {corpus.vocab.tokens[number]!r}")
     if out:
         corpus.vocab.save(out)
+
+
+@app.command(**example("lmtutor pretrained lstm-200-wikitext-2"))
+def pretrained(
+    name: Annotated[str | None, typer.Argument(help="Show this model's card; without it, list them all.")] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Check every file; exit code 1 if one is not right.")
+    ] = False,
+) -> None:
+    """List, describe and verify the pretrained models."""
+    from lmtutor.pretrained import find_pretrained, pretrained_models
+
+    wrong = False
+    for model in [find_pretrained(name)] if name else pretrained_models().values():
+        if verify:
+            for file, problem in model.problems().items():
+                wrong |= bool(problem)
+                typer.echo(f"{model.name}/{file}: {problem or 'right'}")
+        else:
+            typer.echo(model.card() if name else f"{model.name:<28}{model.title}")
+    raise typer.Exit(int(wrong))
 
 
 def main() -> None:

@@ -27,6 +27,7 @@ from lmtutor.corpora import Corpus, load_corpus
 from lmtutor.errors import LMTutorError, nearest
 from lmtutor.evaluate import Score, evaluate
 from lmtutor.models import build_model, config_to_dict, model_config, replace_checked
+from lmtutor.pretrained import load_pretrained, pretrained_models
 from lmtutor.train import TrainConfig, fit, pick_device
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -172,10 +173,13 @@ class Run:
         return Score(values["nats"], values["tokens"], values.get("characters"), self.result["protocol"])
 
     def load(self):
-        """The trained model and its vocabulary."""
-        if not (self.path / "checkpoint").is_dir():
+        """The trained model and its vocabulary: the run's own checkpoint, or the packed weights that come with it."""
+        if (self.path / "checkpoint").is_dir():
+            return load_checkpoint(self.path / "checkpoint")
+        packed = next((p.name for p in pretrained_models().values() if p.run == self.name), None)
+        if packed is None:
             raise LMTutorError(f"The run {self.name} is here without its weights: train it with lmtutor train.")
-        return load_checkpoint(self.path / "checkpoint")
+        return load_pretrained(packed)
 
 
 def recorded_runs() -> list[Run]:
@@ -185,19 +189,19 @@ def recorded_runs() -> list[Run]:
 
 
 def find_run(name_or_path: str | Path) -> Run:
-    """A run folder by path, or a recorded run by name.
+    """A run folder by path, a recorded run by name, or the run of a pretrained model by the model's name.
 
     Raises
     ------
-    LMTutorError : neither; the message lists the recorded runs.
+    LMTutorError : none of these; the message lists the names there are.
     """
-    folder = data_files.find(f"runs/{name_or_path}")
-    for path in (Path(name_or_path), folder):
+    name = str(name_or_path)
+    recorded = pretrained_models()[name].run if name in pretrained_models() else name
+    for path in (Path(name_or_path), data_files.find(f"runs/{recorded}")):
         if path is not None and (path / "recipe.toml").is_file():
             return Run(path)
-    raise LMTutorError(
-        f"There is no run {str(name_or_path)!r}.{nearest(str(name_or_path), [r.name for r in recorded_runs()])}"
-    )
+    known = [*(run.name for run in recorded_runs()), *pretrained_models()]
+    raise LMTutorError(f"There is no run {name!r}.{nearest(name, known)}")
 
 
 def train_recipe(

@@ -123,7 +123,7 @@ def test_names_that_are_not_there():
     with pytest.raises(LMTutorError, match="Did you mean 'wikitext-2/lstm-200"):
         read_recipe("wikitext-2/lstm-20")
     with pytest.raises(LMTutorError, match="There is no run"):
-        find_run("nowhere")
+        find_run("no-such-run")
 
 
 def test_a_damaged_result(recipe, tmp_path):

@@ -1,0 +1,164 @@
+"""Small trained models that come with the book, with their vocabularies and model cards.
+
+A packed model takes a quarter of its size: every row of a matrix becomes 8-bit whole numbers and one scale,
+
+    q = round(w / s),   s = max |w| / 127 over the row,   w ≈ s · q,
+
+so that a weight is off by at most half a step of its row. Vectors stay as they are. What the packing costs in
+perplexity is measured and stands on the card.
+"""
+
+import json
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from lmtutor import data_files
+from lmtutor.checkpoint import (
+    load_tensors,
+    model_from_config,
+    model_tensors,
+    read_tensors,
+    read_vocabulary,
+    write_atomically,
+    write_tensors,
+    write_vocabulary,
+)
+from lmtutor.errors import LMTutorError, nearest
+from lmtutor.fetch import CatalogueFile, Entry, fetch_files
+from lmtutor.sources import digest
+from lmtutor.text import Vocabulary
+
+FILES = ("model.safetensors", "vocabulary.json", "card.md")
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """What ``data/models/catalogue.toml`` says of one model."""
+
+    name: str
+    title: str
+    licence: str
+    run: str  # the recorded run that trained it
+    files: dict[str, CatalogueFile]
+
+    def folder(self) -> Path:
+        """Where its files are: beside the package, or downloaded now and checked."""
+        here = data_files.find(f"models/{self.name}")
+        if here is not None and all((here / file).is_file() for file in FILES):
+            return here
+        entry = Entry(self.name, self.title, self.licence, source="", tokenizer="", files=self.files)
+        return fetch_files(entry)["model.safetensors"].parent
+
+    def problems(self) -> dict[str, str]:
+        """What is wrong with each file that is here, empty where nothing is."""
+        folder = self.folder()
+        return {name: file.mismatch(folder / name) for name, file in self.files.items()}
+
+    def card(self) -> str:
+        """The model card."""
+        return (self.folder() / "card.md").read_text(encoding="utf-8")
+
+
+@cache
+def pretrained_models() -> dict[str, Pretrained]:
+    """The models that `load_pretrained` knows, by name."""
+    path = data_files.find("models/catalogue.toml")
+    tables = tomllib.loads(path.read_text(encoding="utf-8")) if path else {}
+    return {
+        name: Pretrained(
+            name,
+            table["title"],
+            table["licence"],
+            table["run"],
+            {
+                file: CatalogueFile(**{"path": f"models/{name}/{file}", "mirrors": (), **facts})
+                for file, facts in table["files"].items()
+            },
+        )
+        for name, table in tables.items()
+    }
+
+
+def find_pretrained(name: str) -> Pretrained:
+    """The entry of a model; `LMTutorError` with the nearest names where there is none."""
+    if name not in pretrained_models():
+        raise LMTutorError(f"There is no pretrained model {name!r}.{nearest(name, pretrained_models())}")
+    return pretrained_models()[name]
+
+
+def load_pretrained(name: str) -> tuple[nn.Module, Vocabulary]:
+    """Load ``(model, vocabulary)`` by name; the model is in evaluation mode.
+
+    Raises
+    ------
+    LMTutorError : an unknown name, a damaged file, or weights that cannot be had.
+    """
+    return load_packed(find_pretrained(name).folder())
+
+
+def load_packed(folder: str | Path) -> tuple[nn.Module, Vocabulary]:
+    """Load what `pack_model` wrote."""
+    path = Path(folder) / "model.safetensors"
+    tensors, header = read_tensors(path)
+    vocab = read_vocabulary(Path(folder), header)
+    model = model_from_config(path, header, vocab)
+    load_tensors(model, unpack_rows(tensors), path)
+    return model.eval(), vocab
+
+
+def pack_model(folder: str | Path, model: nn.Module, vocab: Vocabulary, card: str) -> None:
+    """Write a model with 8-bit rows, its vocabulary and its card into `folder`."""
+    from lmtutor.models import config_to_dict
+
+    folder = Path(folder)
+    header = {"config": config_to_dict(model.config), "vocab_size": len(vocab)}
+    header["vocabulary_sha256"] = write_vocabulary(folder, vocab)
+    write_tensors(folder / "model.safetensors", pack_rows(model_tensors(model)), header)
+    write_atomically(folder / "card.md", card.encode())
+
+
+def pack_rows(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Matrices as int8 rows with a float32 ``.scale`` (rows, 1) each; all else as it is."""
+    packed = {}
+    for name, value in tensors.items():
+        if value.dim() != 2:
+            packed[name] = value
+            continue
+        scale = value.abs().amax(dim=1, keepdim=True).clamp(min=1e-12) / 127
+        packed[name] = (value / scale).round().to(torch.int8)
+        packed[f"{name}.scale"] = scale
+    return packed
+
+
+def unpack_rows(packed: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The inverse of `pack_rows`, up to the rounding."""
+    tensors = {}
+    for name, value in packed.items():
+        if value.dtype == torch.int8:
+            if f"{name}.scale" not in packed:
+                raise LMTutorError(f"The packed model has no scale for {name}: it is damaged.")
+            tensors[name] = value.float() * packed[f"{name}.scale"]
+        elif not name.endswith(".scale"):
+            tensors[name] = value
+    return tensors
+
+
+def catalogue_entry(folder: str | Path, title: str, licence: str, run: str) -> str:
+    """The TOML of a packed model for ``data/models/catalogue.toml``, with sizes and checksums."""
+    folder = Path(folder)
+    lines = [f"[{folder.name}]"]
+    lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in
+              dict(title=title, licence=licence, run=run).items()]  # fmt: skip
+    for name in FILES:
+        path = folder / name
+        lines += [
+            f'\n[{folder.name}.files."{name}"]',
+            f'checksum = "sha256:{digest(path)}"',
+            f"size = {path.stat().st_size}",
+        ]
+    return "\n".join(lines) + "\n"
