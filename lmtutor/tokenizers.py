@@ -140,7 +140,10 @@ class Words(Tokenizer):
     name = "words"
 
     def _cut(self, text: str) -> list[str]:
-        return text.replace("\n", " <eos> ").split()
+        text = text.replace("\n", " <eos> ")
+        for special in SPECIALS:
+            text = text.replace(special, f" {special} ")  # also where it touches a word: "<unk>, said he"
+        return text.split()
 
     def _join(self, tokens: list[str]) -> str:
         return "\n".join(" ".join(line) for line in _lines(tokens))
@@ -181,11 +184,6 @@ class Treebank(Tokenizer):
     Sentence ends are found by Punkt (Kiss and Strunk, 2006), which learns the abbreviations of the training text
     without supervision; words are cut by NLTK's Treebank rules. A blank line ends a paragraph, and with it a
     sentence; a single line end is a blank. Curved double quotes become the Treebank's own `` and ''.
-
-    Parameters
-    ----------
-    punkt
-        What Punkt learned, as `fit` leaves it there; nothing to be written by hand.
     """
 
     name = "treebank"

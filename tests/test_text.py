@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lmtutor.errors import LMTutorError
 from lmtutor.text import Normalisation, Tokenizer, Vocabulary, get_tokenizer
-from lmtutor.tokenizers import SPECIALS, BytePairs, Characters, Treebank, Words
+from lmtutor.tokenizers import SPECIAL, SPECIALS, BytePairs, Characters, Treebank, Words
 
 STORY = """Mr. Holmes didn't look up. “It is <unk>,” said Dr. Watson. "Is it?"
 He had read 3.5 pages of it.
@@ -25,7 +25,7 @@ any_script = st.one_of(texts, st.text("ab .,'\n<unk>\"", max_size=60), st.just("
 
 @pytest.mark.parametrize("name", FITTED)
 def test_specials_stay_one_token(name):
-    text = "one <unk> two <eos> <bos> three <pad>\n"
+    text = "one <unk>, two <eos> <bos>three <pad>\n"
     tokens = FITTED[name].tokenize(text)
     assert [t for t in tokens if t in SPECIALS[:1] + SPECIALS[2:]] == ["<unk>", "<bos>", "<pad>"]
     assert tokens.count("<eos>") == (1 if name == "characters" else 2)
@@ -57,7 +57,8 @@ def test_words_are_exact_up_to_blanks(text):
     tokens = words.tokenize(text)
     back = words.detokenize(tokens)
     assert words.tokenize(back) == tokens
-    assert [line.split() for line in back.split("\n")] == [line.split() for line in text.split("\n")]
+    if not SPECIAL.search(text):
+        assert [line.split() for line in back.split("\n")] == [line.split() for line in text.split("\n")]
 
 
 @given(any_script)
