@@ -17,7 +17,7 @@ times as fast, and the factor log2(e) goes into the small matrix.)
 *Division last.* Dividing by the row sums scales rows of the small matrices (H columns), never the tiles.
 
 What is kept of a block of rows is E, for the weight gradient Eᵀ · h; in bfloat16 that is two bytes a logit. Large
-batches are taken in several blocks of rows, so that what is kept stays below `KEPT` numbers, or `LEAST_ROWS` rows.
+batches are taken in several blocks of rows, so that what is kept stays below `KEPT` bytes, or `LEAST_ROWS` rows.
 """
 
 import math
@@ -30,7 +30,7 @@ from lmtutor.machine import product
 
 IGNORED = -100  # a target that is not scored
 TILE = 8192  # bytes of a row of a tile: 2,048 types in float32, 4,096 in bfloat16
-KEPT = 12 << 20  # numbers of E kept for the backward products: 24 MiB in bfloat16
+KEPT = 48 << 20  # bytes of E kept for the backward products
 LEAST_ROWS = 256  # rows in a block, however large the vocabulary: with fewer, the products slow down
 SCORED_ROWS = 1024  # rows in a block when nothing is kept
 LOG2_E = math.log2(math.e)
@@ -115,7 +115,7 @@ def _loss_and_gradients(hidden, weight, bias, targets, smoothing, dtype, wanted)
         fresh(x) if want else None for x, want in zip((hidden, weight, bias), wanted, strict=True)
     )
     log_sum = torch.empty_like(target_logits)
-    size = max(LEAST_ROWS, KEPT // V)
+    size = max(LEAST_ROWS, KEPT // dtype.itemsize // V)
     size = max(1, -(-rows // max(1, -(-rows // size))))  # blocks of equal height
     for start in range(0, rows, size):
         block = slice(start, start + size)
@@ -162,7 +162,7 @@ class _Exponentials:
     def __init__(self, hidden, weight, bias, target_logits, dtype, weigh=False, keep=False):
         rows, H = hidden.shape
         self.dtype, self.H = dtype, H
-        width = -(-(H + 3) // 16) * 16  # whole vector registers
+        width = -(-(H + 3) // 32) * 32  # whole vector registers
         states = hidden.new_zeros(rows, width, dtype=dtype)
         states[:, :H] = hidden * LOG2_E
         states[:, H : H + 2] = 1
@@ -210,6 +210,8 @@ class _Exponentials:
             part = product(e.t(), columns)
             here = slice(start, start + len(part))
             for total, piece in ((d_weight, part[:, : self.H]), (d_bias, part[:, self.H])):
-                if total is not None:
-                    total[here] = piece if first else total[here] + piece
+                if total is not None and first:
+                    total[here].copy_(piece)
+                elif total is not None:
+                    total[here].add_(piece)
             start = here.stop

@@ -37,7 +37,7 @@ def assert_agree(ours, theirs, tolerance):
         assert (a - b).abs().max() <= tolerance * b.abs().max(), float((a - b).abs().max() / b.abs().max())
 
 
-@pytest.fixture(params=[None, (16, 40, 4)], ids=["one tile", "many tiles and blocks"])
+@pytest.fixture(params=[None, (16, 160, 4)], ids=["one tile", "many tiles and blocks"])
 def tiling(request, monkeypatch):
     """Run a test with the real tile sizes, and with tiles of 4 types and blocks of 4 rows or a little more."""
     if request.param:
