@@ -20,7 +20,7 @@ def corpus_here(name: str, **options) -> Corpus:
         f"Fetch it with “lmtutor corpora fetch {name}”, or name the folder that holds it in LMTUTOR_DATA, and run the "
         "page again. Numbers of recorded runs are those of the corpus that they name.",
     )
-    return load_corpus("baker-street", **{k: v for k, v in options.items() if k in ("min_count", "max_size", "lower")})
+    return load_corpus("baker-street", **options)
 
 
 def say(title: str, text: str) -> None:
