@@ -116,49 +116,66 @@ def load_corpus(
     if tokens is not None or seed is not None:
         if str(name_or_path) != "baker-street":
             raise LMTutorError("tokens and seed are for 'baker-street' alone: other corpora are as long as they are.")
-    splits, how, entropy = _find(name_or_path, shares, tokens, seed, progress)
-    entry = catalogue().get(str(name_or_path))
+    found = _find(name_or_path, shares, tokens, seed, progress)
+    entry = found.entry
     if vocab is None:
         chosen = _tokenizer(tokenizer, entry, Normalisation(nfkc, whitespace, lower), max_size)
         if specials is None and tokenizer is None and entry:
             specials = entry.specials
     else:
         chosen, min_count, max_size, specials = vocab.tokenizer, 1, None, None
-    encoding = entry.encoding if entry else "utf-8"
-    reading = Reading(chosen, min_count, max_size, specials, vocab, encoding, boundaries)
-    encoded = encode(splits, reading)
+    encoded = encode(
+        found.splits, Reading(chosen, min_count, max_size, specials, vocab, found.encoding, boundaries)
+    )
     return Corpus(
-        name=str(name_or_path) if entry else Path(name_or_path).name,
+        name=entry.name if entry else Path(name_or_path).name,
         **encoded.ids,
         vocab=vocab or encoded.vocab,
         characters=encoded.characters,
-        entropy=entropy if vocab is None else None,
-        note=_note(name_or_path, entry, how, encoded, borrowed=vocab is not None),
+        entropy=found.entropy if vocab is None else None,
+        note=_note(name_or_path, found, encoded, borrowed=vocab is not None),
     )
 
 
+@dataclass(frozen=True)
+class _Found:
+    """Where a corpus is, before any of it is cut into tokens."""
+
+    splits: Splits
+    how: str  # how it was split, in a sentence
+    entry: Entry | None = None  # of the catalogue; None for a text of one's own
+    entropy: float | None = None  # nats per token
+
+    @property
+    def encoding(self) -> str:
+        return self.entry.encoding if self.entry else "utf-8"
+
+
 def _find(
-    name_or_path: str | Path, shares: Sequence[float], tokens: int | None, seed: int | None, progress: bool
-) -> tuple[Splits, str, float | None]:
-    """Return the spans of each split, how they were split, and the entropy in nats per token where it is known."""
-    if str(name_or_path) == "baker-street":
-        return _baker_street(tokens or 200_000, seed or 0)
+    name_or_path: str | Path,
+    shares: Sequence[float] = SHARES,
+    tokens: int | None = None,
+    seed: int | None = None,
+    progress: bool = True,
+) -> _Found:
     name = str(name_or_path)
     if isinstance(name_or_path, Path) or name not in catalogue():
         if name != "-" and not Path(name).exists() and not any(sign in name for sign in "/\\*?[.~"):
             find_entry(name)  # raises, with the nearest names
-        return *find_splits(Path(name).expanduser() if name.startswith("~") else name, shares), None
+        return _Found(*find_splits(Path(name).expanduser() if name.startswith("~") else name, shares))
     entry = find_entry(name)
+    if name == "baker-street":
+        return _baker_street(entry, tokens or 200_000, seed or 0)
     files = fetch_files(entry, progress)
     for key, path in files.items():
         if wrong := entry.files[key].mismatch(path):
             if path.is_relative_to(download_folder()):
                 raise LMTutorError(f"{path} is not what {name} should be ({wrong}): delete it and load again.")
             warnings.warn(f"{path} is not the {name} of the catalogue: {wrong}.", stacklevel=3)
-    return *PREPARATIONS[entry.prepare](files), None
+    return _Found(*PREPARATIONS[entry.prepare](files), entry)
 
 
-def _baker_street(tokens: int, seed: int) -> tuple[Splits, str, float]:
+def _baker_street(entry: Entry, tokens: int, seed: int) -> _Found:
     from lmtutor.grammar import baker_street_corpus
 
     drawn = baker_street_corpus(tokens, seed)
@@ -166,7 +183,7 @@ def _baker_street(tokens: int, seed: int) -> tuple[Splits, str, float]:
     for split in SPLITS:
         text = get_tokenizer("words").detokenize(getattr(drawn, split))
         splits[split] = [Span(text.encode(), label=f"the {split} split of baker-street")]
-    return splits, "Independent stories in each split.", drawn.entropy
+    return _Found(splits, "Independent stories in each split.", entry, drawn.entropy)
 
 
 def _tokenizer(
@@ -184,7 +201,7 @@ def _tokenizer(
     return get_tokenizer(name, **asdict(normalisation))
 
 
-def _note(name: str | Path, entry: Entry | None, how: str, encoded: Encoded, borrowed: bool) -> str:
+def _note(name: str | Path, found: _Found, encoded: Encoded, borrowed: bool) -> str:
     """Say in a few sentences what was done to a text, so that a number measured on it means something."""
     vocab, tokenizer = encoded.vocab, encoded.vocab.tokenizer
     rule = RULES.get(tokenizer.name, tokenizer.name)
@@ -194,8 +211,8 @@ def _note(name: str | Path, entry: Entry | None, how: str, encoded: Encoded, bor
     if vocab.unk_id is not None:
         rates = [f"{100 * encoded.unknown[split] / len(encoded.ids[split]):.2f}" for split in SPLITS]
         unknown = f"; <unk> is {' / '.join(rates)} % of the tokens"
-    title = entry.title if entry else Path(name).name
-    return f"{title}. {how} Tokens: {rule}{changed}. Vocabulary: {len(vocab):,} types {origin}{unknown}."
+    title = found.entry.title if found.entry else Path(name).name
+    return f"{title}. {found.how} Tokens: {rule}{changed}. Vocabulary: {len(vocab):,} types {origin}{unknown}."
 
 
 def corpus_available(name: str, fetch: bool = False) -> bool:
@@ -263,11 +280,10 @@ def list_corpora() -> pd.DataFrame:
 
 def sample_text(name_or_path: str | Path, split: str = "train", characters: int = 500) -> str:
     """Return the beginning of a split's raw text."""
-    splits, *_ = _find(name_or_path, SHARES, None, None, progress=True)
-    if split not in splits:
+    found = _find(name_or_path)
+    if split not in found.splits:
         raise LMTutorError(f"no split is called {split!r}: ask for one of {', '.join(SPLITS)}.")
-    entry = catalogue().get(str(name_or_path))
-    return next(blocks(splits[split], entry.encoding if entry else "utf-8"))[:characters]
+    return next(blocks(found.splits[split], found.encoding))[:characters]
 
 
 def coverage(name_or_path: str | Path, vocab: Vocabulary) -> pd.DataFrame:
@@ -275,11 +291,11 @@ def coverage(name_or_path: str | Path, vocab: Vocabulary) -> pd.DataFrame:
 
     The columns are those of `Vocabulary.coverage`: tokens, types, those out of vocabulary, and their rate.
     """
-    splits, *_ = _find(name_or_path, SHARES, None, None, progress=True)
+    found = _find(name_or_path)
     rows = {}
-    for split, spans in splits.items():
+    for split, spans in found.splits.items():
         counts: Counter[str] = Counter()
-        for text in blocks(spans):
+        for text in blocks(spans, found.encoding):
             counts.update(vocab.tokenizer.tokenize(text))
         rows[split] = vocab.coverage(counts)
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("split")

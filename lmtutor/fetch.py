@@ -52,6 +52,8 @@ class CatalogueFile:
             return str(error).removeprefix(f"{path} ")
         if found == wanted:
             return ""
+        if _is_web_page(path):
+            return "it is a web page"
         size = path.stat().st_size
         hint = f", {size:,} bytes instead of {self.size:,}" if self.size not in (None, size) else ""
         return f"its checksum is {found[:12]}… instead of {wanted[:12]}…{hint}"
@@ -247,6 +249,10 @@ def _opened(archive: Path) -> Iterator[tuple[list[str], Callable[[str], BinaryIO
         with tarfile.open(archive) as opened:
             yield opened.getnames(), opened.extractfile
     else:
-        start = archive.read_bytes()[:512].lstrip().lower()
-        what = "a web page" if start.startswith((b"<!doctype", b"<html")) else "something else, or half a file,"
+        what = "a web page" if _is_web_page(archive) else "something else, or half a file,"
         raise _BadArchive(f"it answered with {what} instead of an archive")
+
+
+def _is_web_page(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(512).lstrip().lower().startswith((b"<!doctype", b"<html"))

@@ -155,6 +155,11 @@ def test_a_wrong_checksum_is_refused(server):
     assert "checksum" in message and f"34 bytes instead of {len(TEXT):,}" in message
 
 
+def test_a_web_page_instead_of_a_text(server):
+    server.pages["/train.txt"] = PAGE
+    assert "it is a web page" in fails(server.url("/train.txt"))
+
+
 @pytest.mark.parametrize("kind", ["zip", "tgz"])
 def test_a_file_out_of_an_archive_which_is_asked_for_once(server, kind):
     server.pages["/own.arc"] = archive(kind, ["./own/wiki.train.tokens", "own/wiki.test.tokens"])
