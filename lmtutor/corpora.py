@@ -15,7 +15,7 @@ from lmtutor.prepare import PREPARATIONS
 from lmtutor.sources import SPLITS, Span, Splits, blocks, find_splits
 from lmtutor.text import Vocabulary
 from lmtutor.token_cache import Encoded, Reading, encode
-from lmtutor.tokenizers import BytePairs, Characters, Normalisation, Tokenizer, get_tokenizer
+from lmtutor.tokenizers import BytePairs, Characters, Normalisation, Tokenizer, Words, get_tokenizer
 
 SHARES = (0.9, 0.05, 0.05)  # of a text without splits of its own
 RULES = {
@@ -132,7 +132,7 @@ def load_corpus(
         **encoded.ids,
         vocab=vocab or encoded.vocab,
         characters=encoded.characters,
-        entropy=found.entropy if vocab is None else None,
+        entropy=found.entropy if encoded.vocab.tokenizer.to_dict() == Words().to_dict() else None,  # it is per word
         note=_note(name_or_path, found, encoded, borrowed=vocab is not None),
     )
 

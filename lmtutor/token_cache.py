@@ -89,9 +89,9 @@ def encode(splits: Splits, reading: Reading) -> Encoded:
         work = folder = Path(tempfile.mkdtemp(prefix="lmtutor-"))
     try:
         _build(work, splits, reading)
-        if work != folder:
+        if work != folder and _load(folder) is None:
+            shutil.rmtree(folder, ignore_errors=True)  # what is there, if anything, is broken
             with contextlib.suppress(OSError):  # another process was faster, and wrote the same
-                shutil.rmtree(folder, ignore_errors=True)  # unless what is there is broken
                 work.rename(folder)
         encoded = _load(folder)
     except OSError as error:

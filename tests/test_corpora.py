@@ -287,6 +287,7 @@ def test_baker_street_knows_its_entropy_and_has_no_unknown_word():
     assert 20_000 <= len(corpus.train) < 25_000
     assert 1 < corpus.entropy < 5
     assert not (corpus.train == corpus.vocab.unk_id).any()
+    assert load_corpus("baker-street", tokens=20_000, tokenizer="characters").entropy is None  # it is per word
     assert torch.equal(load_corpus("baker-street", tokens=20_000, seed=3).train, corpus.train)
     assert not torch.equal(load_corpus("baker-street", tokens=20_000, seed=4).train[:500], corpus.train[:500])
     with pytest.raises(LMTutorError, match="for 'baker-street' alone"):
