@@ -129,10 +129,13 @@ def _onednn_linear():
     return linear if right else None
 
 
-def product(a: Tensor, b: Tensor) -> Tensor:
-    """The matrix product (N, K) @ (K, M), by the fastest exact road for its type and device. Not differentiable."""
+def product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
+    """The matrix product (N, K) @ (K, M), plus a bias (M,), by the fastest exact road for its type and device.
+
+    Not differentiable.
+    """
     if a.dtype == torch.float32 and a.device.type == "cpu" and a.numel() * b.shape[1] > 1 << 20:
         linear = _onednn_linear()
         if linear is not None:
-            return linear(a, b.t(), None, "none", [], "")
-    return a @ b
+            return linear(a, b.t(), bias, "none", [], "")
+    return a @ b if bias is None else torch.addmm(bias, a, b)

@@ -64,6 +64,8 @@ def test_product_is_the_matrix_product(shape):
     for left in (a, a.t().contiguous().t()):
         for right in (b, b.t().contiguous().t(), torch.cat([b, b], dim=1)[:, :m]):
             assert torch.allclose(machine.product(left, right), expected, rtol=1e-5, atol=1e-4)
+            bias = torch.randn(m)
+            assert torch.allclose(machine.product(left, right, bias), expected + bias, rtol=1e-5, atol=1e-4)
 
 
 def test_freed_memory_is_kept_where_glibc_is():
