@@ -203,10 +203,11 @@ class LSTM2002(BlockLSTM):
 
         i_t = σ(… + p_i · c_{t−1}),   f_t = σ(… + p_f · c_{t−1})
         c_t = f_t · c_{t−1} + i_t · g(z_t)
-        o_t = σ(… + p_o · c_t),   h_t = o_t · c_t
+        o_t = σ(… + p_o · c_t),   h_t = o_t · h(c_t)
 
-    The paper drops the squashing of the output; ``squash_output=True`` puts it back, as later networks did.
-    Forget gates start open and output gates closed.
+    Forget gates start open and output gates closed. The paper leaves out the squashing h; that is
+    ``squash_output=False``. Its networks of a few cells bear it. In ours, of dozens, cells feed each other through
+    outputs without bound and the loss diverges within a hundred steps, so h is back, as in all later LSTMs.
     """
 
     gates = ("input", "forget", "output")
@@ -219,7 +220,7 @@ class LSTM2002(BlockLSTM):
         init_range: float = 0.1,
         forget_bias: float = 2.0,
         output_bias: float = -2.0,
-        squash_output: bool = False,
+        squash_output: bool = True,
     ):
         super().__init__(input_size, hidden_size, block_size, init_range)
         self.squash_output = squash_output

@@ -64,7 +64,7 @@ def test_peepholes_agree_with_the_cell_of_2002(problem):
     """The papers' cell is twice ours (their g goes from −2 to 2): halve its candidates, double our peepholes."""
     x, y, fill = problem
     model, (h, c) = fill(CharLSTM(V, H))
-    cell = LSTM2002(V, H, squash_output=True).double()
+    cell = LSTM2002(V, H).double()
     double = torch.tensor([1.0, 1, 1, 2]).repeat_interleave(H)[:, None].double()
     with torch.no_grad():
         cell.weight_ih.copy_(double * stacked(model, "W_x", "ifog"))
