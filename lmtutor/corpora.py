@@ -283,7 +283,12 @@ def sample_text(name_or_path: str | Path, split: str = "train", characters: int 
     found = _find(name_or_path)
     if split not in found.splits:
         raise LMTutorError(f"no split is called {split!r}: ask for one of {', '.join(SPLITS)}.")
-    return next(blocks(found.splits[split], found.encoding))[:characters]
+    text = ""
+    for block in blocks(found.splits[split], found.encoding):
+        text += block
+        if len(text) >= characters:
+            break
+    return text[:characters]
 
 
 def coverage(name_or_path: str | Path, vocab: Vocabulary) -> pd.DataFrame:
