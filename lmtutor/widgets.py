@@ -1,0 +1,156 @@
+"""Interaction that needs no kernel: a slider or a menu over results that were computed when the page was built.
+
+`explorer` returns one piece of HTML with a few lines of script in it, no library and no request. It works in the built
+page, from the file system, by keyboard and with a screen reader, and in a live notebook it is the same thing. Where
+scripts do not run, all states are shown one below the other.
+"""
+
+import html
+import re
+from collections.abc import Mapping
+
+from lmtutor.errors import LMTutorError
+from lmtutor.figures import to_html
+
+_TAG = re.compile(r"\s*<(div|p|pre|table|figure|img|svg|span|ul|ol|dl|details|section|em|strong|code|h[2-6])\b")
+
+# Wires every explorer that is not wired yet, so that one may stand in another, or twice on a page.
+_SCRIPT = """
+for (const root of document.querySelectorAll(".lm-explorer:not([data-wired])")) {
+  if (root.contains(document.currentScript)) continue;  // not read to its end yet: its own script will do it
+  root.dataset.wired = "";
+  const label = root.querySelector("label"), control = label.querySelector("input, select");
+  const said = label.querySelector("output"), states = [...root.querySelectorAll(":scope > .lm-state")];
+  const choose = () => {
+    const chosen = states[Number(control.value)];
+    for (const state of states) state.hidden = state !== chosen;
+    if (said) {
+      said.textContent = chosen.dataset.name;
+      control.setAttribute("aria-valuetext", chosen.dataset.name);
+    }
+  };
+  for (const name of root.querySelectorAll(":scope > .lm-state > .lm-name")) name.hidden = true;
+  label.hidden = false;
+  control.addEventListener("input", choose);
+  choose();
+}
+"""
+
+
+class Explorer:
+    """A labelled control over precomputed states; shows itself at the end of a cell.
+
+    Attributes
+    ----------
+    label
+        What the control changes.
+    states
+        Value of the control -> HTML.
+    start
+        The value that is shown first.
+    """
+
+    def __init__(self, label: str, states: dict[str, str], start: str, control: str, caption: str | None):
+        self.label, self.states, self.start, self.control, self.caption = label, states, start, control, caption
+
+    def __repr__(self) -> str:
+        return f"Explorer({self.label!r}: {', '.join(self.states)})"
+
+    def _repr_html_(self) -> str:
+        names = [html.escape(name) for name in self.states]
+        first = list(self.states).index(self.start)
+        if self.control == "slider":
+            control = (
+                f'<input type="range" min="0" max="{len(names) - 1}" step="1" value="{first}" autocomplete="off" '
+                f'aria-valuetext="{names[first]}" style="width:16em;max-width:60%;margin:0 .6em;vertical-align:middle">'
+                f'<output style="font-weight:600">{names[first]}</output>'
+            )
+        else:
+            options = "".join(
+                f'<option value="{i}"{" selected" * (i == first)}>{name}</option>' for i, name in enumerate(names)
+            )
+            control = f'<select autocomplete="off" style="margin-left:.6em;font:inherit">{options}</select>'
+        shown = "".join(
+            f'<div class="lm-state" data-name="{name}"><p class="lm-name"><strong>{html.escape(self.label)}: {name}'
+            f"</strong></p>{state}</div>"
+            for name, state in zip(names, self.states.values(), strict=True)
+        )
+        caption = f'<p class="lm-caption"><em>{html.escape(self.caption)}</em></p>' if self.caption else ""
+        return (
+            f'<div class="lm-explorer" role="group" aria-label="{html.escape(self.label)}" style="margin:1em 0">'
+            f'<label hidden style="display:block;margin-bottom:.4em">{html.escape(self.label)}{control}</label>'
+            f"{shown}{caption}</div><script>(() => {{{_SCRIPT}}})();</script>"
+        )
+
+
+def explorer(
+    label: str,
+    states: Mapping[object, object],
+    *,
+    start: object | None = None,
+    control: str | None = None,
+    caption: str | None = None,
+) -> Explorer:
+    """Let the reader of a page move through results that are computed already.
+
+    >>> lm.widgets.explorer("n-gram order", {n: samples[n] for n in (1, 2, 3, 5)})
+
+    Parameters
+    ----------
+    label
+        What the control changes; also its name for screen readers.
+    states
+        Value of the control -> what to show: a matplotlib figure (its alternative text goes along), a frame or
+        anything else that knows its HTML, a string of HTML that begins with a tag, or plain text.
+    start
+        The value shown first; the first of `states` unless given.
+    control
+        ``"slider"`` for an order, ``"menu"`` for names; unless given, a slider if all values are numbers.
+    caption
+        A sentence below.
+
+    Raises
+    ------
+    LMTutorError
+        If there are no states, two have one name, a state is of an unknown kind, or a figure has no alternative text.
+    """
+    shown: dict[str, str] = {}
+    for value, state in states.items():
+        if str(value) in shown:
+            raise LMTutorError(f"explorer {label!r}: two states are called {str(value)!r}; give each its own name")
+        shown[str(value)] = _fragment(label, value, state)
+    if not shown:
+        raise LMTutorError(f"explorer {label!r}: there are no states; give {{value: what to show}}")
+    first = next(iter(shown)) if start is None else str(start)
+    if first not in shown:
+        raise LMTutorError(f"explorer {label!r}: no state is called {first!r}; start with one of {', '.join(shown)}")
+    if control is None:
+        control = "slider" if all(_is_number(name) for name in shown) else "menu"
+    if control not in ("slider", "menu"):
+        raise LMTutorError(f"explorer {label!r}: no control is called {control!r}; use 'slider' or 'menu'")
+    return Explorer(label, shown, first, control, caption)
+
+
+def _fragment(label: str, value: object, state: object) -> str:
+    """The HTML of one state."""
+    if hasattr(state, "savefig"):
+        if not getattr(state, "alt", ""):
+            raise LMTutorError(f"explorer {label!r}: the figure of {value!r} has no alternative text; set figure.alt")
+        return to_html(state, state.alt)
+    if isinstance(state, str):
+        if _TAG.match(state):
+            return state
+        return f'<pre style="white-space:pre-wrap">{html.escape(state)}</pre>'
+    if hasattr(state, "_repr_html_"):
+        return state._repr_html_()
+    raise LMTutorError(
+        f"explorer {label!r}: cannot show a {type(state).__name__}; give text, HTML, a frame or a figure"
+    )
+
+
+def _is_number(name: str) -> bool:
+    try:
+        float(name.replace(",", ""))
+    except ValueError:
+        return False
+    return True
