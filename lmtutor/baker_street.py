@@ -1,10 +1,11 @@
 """The rules and the words of the embedded corpus "baker-street": small detective stories, all our own.
 
-`grammar.py` reads this text; it explains what the rules mean and proves that they can be read from the left.
+`pcfg.py` reads this text and proves that every story has one derivation, told by its tokens from the left.
 
 A rule is ``HEAD = alternative | alternative``. A number before an alternative is its weight (1 if there is none),
 ``_`` is nothing at all. ``HEAD ~ words`` is a list whose words get rarer down the list, like words of a language do.
-Words in CAPITALS are other rules. ``HEAD:x`` is a rule with a parameter: ``ASK:a`` is ASK with every x made an a.
+Words in CAPITALS are other rules. ``HEAD:x`` is a rule with a parameter (n, t, x or y): ``ASK:a`` is ASK with every x
+made an a. Of several rules of one name the first that fits is taken.
 ``+a`` draws something for the story to remember (here: the surname of suspect a) and writes it; ``@a`` writes it
 again; ``@a.he`` writes a form that agrees with it.
 """

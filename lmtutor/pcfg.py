@@ -3,7 +3,7 @@
 The memory holds what a text keeps coming back to. In the stories of `baker_street.py`, which is written in the
 notation that this file reads: the names of the cast, the stolen thing, the house, the clue.
 
-A grammar is **LL(1)**: the next token always tells which alternative was taken, and `Grammar` proves it when it is
+Every grammar here is **LL(1)**: the next token always tells which alternative was taken, and `Grammar` proves it when it is
 built. So a story has one derivation, and three things follow exactly, none of them by sampling:
 
 * the true distribution of the next token given the story so far (`Reader`);
