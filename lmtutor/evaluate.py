@@ -11,6 +11,7 @@ from torch import Tensor
 from lmtutor.batches import Batch
 from lmtutor.errors import LMTutorError
 from lmtutor.losses import IGNORED
+from lmtutor.machine import keep_freed_memory
 
 STREAM_PROTOCOL = "batch 1, state carried over the whole text, every token scored except the very first"
 SAMPLES_PROTOCOL = "each sample from a fresh state, every token scored once"
@@ -99,6 +100,7 @@ def evaluate(model, text: Tensor | Iterable[Batch], *, characters: int | None = 
     ------
     LMTutorError : fewer than two tokens, or ids outside the model's vocabulary.
     """
+    keep_freed_memory()
     stream = isinstance(text, Tensor)
     if stream:
         check_ids(model, text)

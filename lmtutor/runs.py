@@ -26,9 +26,10 @@ from lmtutor.checkpoint import load_checkpoint, load_tensors, model_tensors, wri
 from lmtutor.corpora import Corpus, load_corpus
 from lmtutor.errors import LMTutorError, nearest
 from lmtutor.evaluate import Score, evaluate
+from lmtutor.machine import choose_device
 from lmtutor.models import build_model, config_to_dict, model_config, replace_checked
 from lmtutor.pretrained import load_pretrained, pretrained_models
-from lmtutor.train import TrainConfig, fit, pick_device
+from lmtutor.train import TrainConfig, fit
 
 RECIPES = Path(__file__).parent / "recipes"
 TABLES = ("corpus", "model", "training", "published")
@@ -231,7 +232,7 @@ def train_recipe(
             raise LMTutorError(f"{start.path} was trained with another vocabulary than {corpus.name} has now.")
         load_tensors(model, model_tensors(trained), start.path)
         options["keep_start"] = True
-    device = pick_device(recipe.training.device)
+    device = choose_device(recipe.training.device)
     write_atomically(out / "recipe.toml", recipe.to_toml().encode())
     resumable = resume and (out / "state.safetensors").is_file()
     history = fit(model, corpus, recipe.training, out=out, resume=resumable, **options)

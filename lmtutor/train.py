@@ -20,6 +20,7 @@ from lmtutor.evaluate import Score, evaluate
 from lmtutor.generate import generate
 from lmtutor.interrupt import stop_signals
 from lmtutor.losses import IGNORED
+from lmtutor.machine import choose_device, describe, keep_freed_memory
 from lmtutor.models.base import detach
 from lmtutor.optim import AveragedSGD, Schedule, averaged_weights, make_optimizer, set_rate
 from lmtutor.progress import Progress
@@ -113,17 +114,6 @@ def fit(
     return trainer.frame()
 
 
-def pick_device(name: str) -> torch.device:
-    """`auto` is CUDA where there is one, else the CPU."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise LMTutorError("device='cuda': this machine has no CUDA device that torch can use; say device='cpu'.")
-    if name not in ("cpu", "cuda"):
-        raise LMTutorError(f"device={name!r}: it has to be auto, cpu or cuda.")
-    return torch.device(name)
-
-
 class Trainer:
     """All that a training run holds. Whatever changes from step to step is in `state` and nowhere else."""
 
@@ -133,7 +123,7 @@ class Trainer:
                 f"The model has {model.vocab_size} types, the corpus {len(corpus.vocab)}: "
                 "build the model with corpus.vocab, or load the corpus with vocab=…"
             )
-        self.device = pick_device(config.device)
+        self.device = choose_device(config.device)
         self.model, self.corpus, self.config, self.out = model.to(self.device), corpus, config, out
         self.model.head.precision = config.precision
         self.train_ids = corpus.train.to(self.device)
@@ -153,6 +143,9 @@ class Trainer:
 
     def run(self) -> None:
         """Train until the last epoch, or until `stop` is set."""
+        keep_freed_memory()
+        if self.show:
+            print(f"training on {describe(self.device, self.config.precision)}", flush=True)
         self.last_save = time.monotonic()
         while self.epoch < self.config.epochs and not self.stop and not getattr(self.optimizer, "done", False):
             self.train_epoch()
