@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from lmtutor.errors import LMTutorError, nearest
 from lmtutor.losses import SoftmaxHead
+from lmtutor.machine import product_dtype
 from lmtutor.models.base import LanguageModel, State
 from lmtutor.models.qrnn import QRNNLayer
 from lmtutor.models.regularise import (
@@ -106,6 +107,7 @@ class AWDLM(LanguageModel):
         new_state = []
         for depth, (layer, layer_state) in enumerate(zip(self.layers, state, strict=True)):
             if isinstance(layer, QRNNLayer):  # drops its own weights
+                layer.products = product_dtype(self.head.precision, inputs.device)
                 raw, layer_state = layer(hidden, layer_state)
             else:
                 raw, layer_state = call_with_weight_drop(layer, (hidden, layer_state), config.weight_drop)

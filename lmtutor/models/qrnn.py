@@ -110,6 +110,10 @@ class QRNNLayer(nn.Module):
     zoneout : probability that a unit keeps its :math:`c_{t-1}` for a step (f = 1) in training.
     weight_drop : probability of an entry of the gates' weight to be dropped for a batch.
 
+    Attributes
+    ----------
+    products : dtype of the gates' products in training, float32 unless set to bfloat16; evaluation is in float32.
+
     Raises
     ------
     LMTutorError : a window below 1.
@@ -123,6 +127,7 @@ class QRNNLayer(nn.Module):
             raise LMTutorError(f"window={window}: a QRNN layer has to see at least the present input.")
         self.input_size, self.hidden_size, self.window = input_size, hidden_size, window
         self.zoneout, self.weight_drop = zoneout, weight_drop
+        self.products = torch.float32
         self.gates = nn.Linear(window * input_size, 3 * hidden_size)  # z, f, o
 
     def initial_state(self, batch_size: int) -> tuple[Tensor, Tensor]:
@@ -138,7 +143,9 @@ class QRNNLayer(nn.Module):
             padded = torch.cat([before, x])
             before = padded[len(x) :]
             x = torch.cat([padded[k : k + len(x)] for k in range(self.window)], dim=-1)
-        z, f, o = call_with_weight_drop(self.gates, (x,), self.weight_drop, ["weight"]).chunk(3, dim=-1)
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.products == torch.bfloat16 and self.training):
+            gates = call_with_weight_drop(self.gates, (x,), self.weight_drop, ["weight"])
+        z, f, o = gates.to(cell.dtype).chunk(3, dim=-1)  # the recurrence itself is never less than float32
         f, z = self.zone_out(f.sigmoid()), z.tanh()
         c = forget_mult(f, z, cell[0])
         return o.sigmoid() * c, (c[-1:], before)

@@ -143,6 +143,22 @@ def test_weight_drop_cuts_entries_of_the_gates_in_training_alone():
     assert 0 < (layer.gates.weight.grad != 0).float().mean() < 0.8
 
 
+def test_bfloat16_products_are_for_training_alone_and_stay_close():
+    torch.manual_seed(0)
+    layer = QRNNLayer(16, 8, window=2)
+    x, state = torch.randn(20, 2, 16), layer.initial_state(2)
+    exact = layer(x, state)[0]
+    layer.products = torch.bfloat16
+    rough = layer(x, state)[0]
+    assert rough.dtype == torch.float32 and not torch.equal(rough, exact)
+    torch.testing.assert_close(rough, exact, rtol=0, atol=0.02)
+    rough.sum().backward()
+    rough_grad, layer.gates.weight.grad = layer.gates.weight.grad, None
+    exact.sum().backward()
+    torch.testing.assert_close(rough_grad, layer.gates.weight.grad, rtol=0.05, atol=0.1)
+    assert torch.equal(layer.eval()(x, state)[0], exact)
+
+
 def test_a_layer_has_to_see_something():
     with pytest.raises(LMTutorError, match="window=0"):
         QRNNLayer(3, 3, window=0)
