@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from lmtutor.errors import LMTutorError
+from lmtutor.errors import LMTutorError, nearest
 
 IGNORED = -100  # a target that is not scored: what torch's cross-entropy skips by default
 
@@ -242,3 +242,64 @@ def _at_least_one(**numbers: int) -> None:
     for name, number in numbers.items():
         if number < 1:
             raise LMTutorError(f"{name} is {number}: it must be at least 1.")
+
+
+CUTS = ("stream", "sentences", "documents", "windows")
+
+
+def cut_batches(
+    ids: Tensor,
+    vocab,
+    cut: str = "stream",
+    *,
+    batch_size: int,
+    bptt: int,
+    stride: int = 0,
+    random_bptt: bool = False,
+    generator: torch.Generator | None = None,
+) -> Iterator[Batch]:
+    """Cut a text as a `TrainConfig` says: as one stream in columns, or into samples that start from a fresh state.
+
+    Parameters
+    ----------
+    vocab
+        Where `<eos>`, which closes sentences, and `<bos>`, which opens documents, get their ids.
+    cut
+        `"stream"`, `"sentences"`, `"documents"`, or `"windows"` of `bptt` tokens that begin every `stride` tokens.
+
+    Raises
+    ------
+    LMTutorError
+        If there is no such cut, or the vocabulary lacks the type that it goes by.
+    """
+    if cut not in CUTS:
+        raise LMTutorError(f"Unknown cut {cut!r}.{nearest(cut, CUTS)}")
+    if cut == "stream":
+        return stream_batches(ids, batch_size, bptt, generator=generator, random_bptt=random_bptt)
+    if cut == "windows":
+        return window_batches(ids, batch_size, bptt, stride or None, generator=generator)
+    return sample_batches(
+        ids, _samples(ids, vocab, cut), batch_size, start=_start(vocab), bptt=bptt, generator=generator
+    )
+
+
+def scored_tokens(ids: Tensor, vocab, cut: str, batch_size: int) -> int:
+    """How many tokens one pass over a text scores when it is cut so."""
+    if cut == "stream":
+        return (len(ids) // batch_size - 1) * batch_size
+    if cut == "windows":
+        return len(ids) - 1
+    samples = _samples(ids, vocab, cut)
+    return int((samples[:, 1] - samples[:, 0] - (ids[samples[:, 0]] == _start(vocab)).long()).sum())
+
+
+def _samples(ids: Tensor, vocab, cut: str) -> Tensor:
+    special, where = ("<eos>", vocab.eos_id) if cut == "sentences" else ("<bos>", vocab.bos_id)
+    if where is None:
+        hint = "" if cut == "sentences" else ", which load_corpus(…, boundaries=True) puts before each document"
+        raise LMTutorError(f"cut={cut!r} goes by {special}{hint}; this vocabulary has none: say cut='stream'.")
+    return sentences(ids, where) if cut == "sentences" else documents(ids, where)
+
+
+def _start(vocab) -> int:
+    return vocab.bos_id if vocab.bos_id is not None else vocab.eos_id

@@ -124,9 +124,7 @@ def load_corpus(
             specials = entry.specials
     else:
         chosen, min_count, max_size, specials = vocab.tokenizer, 1, None, None
-    encoded = encode(
-        found.splits, Reading(chosen, min_count, max_size, specials, vocab, found.encoding, boundaries)
-    )
+    encoded = encode(found.splits, Reading(chosen, min_count, max_size, specials, vocab, found.encoding, boundaries))
     return Corpus(
         name=entry.name if entry else Path(name_or_path).name,
         **encoded.ids,

@@ -187,9 +187,7 @@ def by_shares(span: Span, shares: Sequence[float]) -> tuple[Splits, str]:
         for share in (shares[0], shares[0] + shares[1]):
             cuts.append(_line_end(file, max(cuts[-1], start + round(share * (stop - start))), stop))
         cuts.append(stop)
-    parts = [
-        Span(span.source, first, last, span.label) for first, last in zip(cuts[:-1], cuts[1:], strict=True)
-    ]
+    parts = [Span(span.source, first, last, span.label) for first, last in zip(cuts[:-1], cuts[1:], strict=True)]
     where = "the text's first, middle and last part"
     return dict(zip(SPLITS, ([part] for part in parts), strict=True)), f"Split as {where}: {_percent(shares)}."
 

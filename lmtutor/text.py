@@ -69,9 +69,7 @@ class Vocabulary:
         room = None if max_size is None else max(0, max_size - len(specials))
         return cls(specials + ranked[:room], tokenizer)
 
-    def extended(
-        self, tokens: Iterable[str], min_count: int = 1, max_size: int | None = None
-    ) -> "Vocabulary":
+    def extended(self, tokens: Iterable[str], min_count: int = 1, max_size: int | None = None) -> "Vocabulary":
         """Return a vocabulary that also knows the types of other tokens; what has an id keeps it.
 
         The new types come last, from frequent to rare: a model's weights for the old ones stay where they are.

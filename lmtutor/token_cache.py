@@ -47,9 +47,7 @@ class Reading:
     def key(self, splits: Splits) -> str:
         """Return a name for the ids that this reading makes of these texts."""
         digests = {source: digest(source) for source in {s.source for spans in splits.values() for s in spans}}
-        spans = {
-            split: [(digests[span.source], *span.bounds) for span in spans] for split, spans in splits.items()
-        }
+        spans = {split: [(digests[span.source], *span.bounds) for span in spans] for split, spans in splits.items()}
         library = {"treebank": "nltk", "bpe": "tokenizers"}.get(self.tokenizer.name)
         settings = [
             FORMAT,

@@ -58,9 +58,7 @@ def test_stream_scores_each_column_once_and_in_order(length, batch_size, bptt, r
     ids = torch.arange(length)
     if length < 2 * batch_size:
         return
-    batches = list(
-        stream_batches(ids, batch_size, bptt, generator=generator(seed), random_bptt=random_bptt)
-    )
+    batches = list(stream_batches(ids, batch_size, bptt, generator=generator(seed), random_bptt=random_bptt))
     grid = columns(ids, batch_size)
     assert torch.equal(torch.cat([b.inputs for b in batches]), grid[:-1])
     assert torch.equal(torch.cat([b.targets for b in batches]), grid[1:])

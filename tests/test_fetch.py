@@ -263,7 +263,7 @@ def test_a_catalogue_corpus_end_to_end(server, monkeypatch):
 
 
 def test_a_gutenberg_file_is_known_by_its_stories(tmp_path):
-    from tests.test_corpora import gutenberg
+    from tests.test_catalogue import gutenberg
 
     stories = fetch.sherlock_stories(gutenberg())
     known = hashlib.sha256("".join(text for _, text in stories).encode()).hexdigest()
