@@ -7,6 +7,7 @@
 >>> lm.evaluate(model, corpus.test).perplexity
 """
 
+from lmtutor import plots, widgets
 from lmtutor.cache import NeuralCache, tune_cache
 from lmtutor.checkpoint import load_checkpoint, save_checkpoint
 from lmtutor.corpora import Corpus, corpus_available, list_corpora, load_corpus
@@ -66,6 +67,7 @@ __all__ = [
     "plot_surprisal",
     "plot_waterfall",
     "plot_zipf",
+    "plots",
     "published_curve",
     "published_table",
     "read_recipe",
@@ -74,4 +76,5 @@ __all__ = [
     "score_text",
     "train_recipe",
     "tune_cache",
+    "widgets",
 ]

@@ -3,8 +3,8 @@
 The memory holds what a text keeps coming back to. In the stories of `baker_street.py`, which is written in the
 notation that this file reads: the names of the cast, the stolen thing, the house, the clue.
 
-Every grammar here is **LL(1)**: the next token always tells which alternative was taken, and `Grammar` proves it when it is
-built. So a story has one derivation, and three things follow exactly, none of them by sampling:
+Every grammar here is **LL(1)**: the next token always tells which alternative was taken, and `Grammar` proves it when
+it is built. So a story has one derivation, and three things follow exactly, none of them by sampling:
 
 * the true distribution of the next token given the story so far (`Reader`);
 * the entropy of a story. It is the entropy of its derivation, H = Σ_A E[n_A] H_A, where E[n_A] is the expected number
