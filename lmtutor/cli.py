@@ -38,11 +38,15 @@ def train(
     sample: Annotated[str | None, typer.Option(help="Continue this prompt after each epoch.")] = None,
 ) -> None:
     """Train a recipe and make a run folder: recipe.toml, history.csv, result.json, checkpoint/."""
+    from lmtutor import distributed
     from lmtutor.runs import read_recipe, train_recipe
 
+    distributed.start()
     plan = read_recipe(recipe).with_changes(set or [])
     folder = out or Path("runs") / plan.name
     run = train_recipe(plan, folder, resume=resume, keep_every=keep_every, sample=sample)
+    if distributed.rank() > 0:
+        return
     if not (folder / "result.json").exists():
         raise typer.Exit(130)
     typer.echo(f"{folder}: valid {run.score('valid')}\n{folder}: test {run.score('test')}")

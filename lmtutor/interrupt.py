@@ -9,7 +9,7 @@ from typing import Any
 
 @contextlib.contextmanager
 def stop_signals(trainer: Any) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM set ``trainer.stop``; a second one ends the program at once.
+    """Let Ctrl-C and SIGTERM set ``trainer.asked``; a second one ends the program at once.
 
     Outside the main thread, where Python hands out no signals, nothing happens.
     """
@@ -18,9 +18,9 @@ def stop_signals(trainer: Any) -> Iterator[None]:
         return
 
     def stop(number, frame):
-        if trainer.stop:
+        if trainer.asked:
             raise KeyboardInterrupt
-        trainer.stop = True
+        trainer.asked = True
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

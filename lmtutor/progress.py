@@ -1,7 +1,9 @@
 """A progress bar: a line that rewrites itself, an output that vanishes when done, or a line a minute in a log."""
 
+import contextlib
 import sys
 import time
+from pathlib import Path
 
 
 class Progress:
@@ -63,3 +65,15 @@ class Progress:
     def __exit__(self, *_) -> None:
         if self.shown:
             self.write("")
+
+
+@contextlib.contextmanager
+def tensorboard(out: Path):
+    """A TensorBoard writer into ``out/tensorboard``; ImportError where it is not installed."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    writer = SummaryWriter(out / "tensorboard")
+    try:
+        yield writer
+    finally:
+        writer.close()

@@ -21,7 +21,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from lmtutor import data_files
+from lmtutor import data_files, distributed
 from lmtutor.checkpoint import load_checkpoint, load_tensors, model_tensors, write_atomically
 from lmtutor.corpora import Corpus, load_corpus
 from lmtutor.errors import LMTutorError, nearest
@@ -29,7 +29,7 @@ from lmtutor.evaluate import Score, evaluate
 from lmtutor.machine import choose_device
 from lmtutor.models import build_model, config_to_dict, model_config, replace_checked
 from lmtutor.pretrained import load_pretrained, pretrained_models
-from lmtutor.train import TrainConfig, fit
+from lmtutor.train import TrainConfig, fit, text_to_score
 
 RECIPES = Path(__file__).parent / "recipes"
 TABLES = ("corpus", "model", "training", "published")
@@ -221,7 +221,7 @@ def train_recipe(
     if resume:
         if (out / "recipe.toml").is_file():
             recipe = dataclasses.replace(read_recipe(out / "recipe.toml"), name=recipe.name)
-    elif out.exists() and any(out.iterdir()):
+    elif distributed.rank() == 0 and out.exists() and any(out.iterdir()):
         raise LMTutorError(f"{out} is not empty: name a new folder with --out, or go on with --resume.")
     corpus = recipe.load_corpus()
     torch.manual_seed(recipe.training.seed)
@@ -233,20 +233,22 @@ def train_recipe(
         load_tensors(model, model_tensors(trained), start.path)
         options["keep_start"] = True
     device = choose_device(recipe.training.device)
-    write_atomically(out / "recipe.toml", recipe.to_toml().encode())
+    if distributed.rank() == 0:
+        write_atomically(out / "recipe.toml", recipe.to_toml().encode())
     resumable = resume and (out / "state.safetensors").is_file()
     history = fit(model, corpus, recipe.training, out=out, resume=resumable, **options)
-    if history.attrs["interrupted"]:
+    if history.attrs["interrupted"] or distributed.rank() > 0:
         return Run(out)
+    scores = {
+        split: evaluate(model, text_to_score(corpus, split, recipe.training), characters=corpus.characters[split])
+        for split in ("valid", "test")
+    }
     result = dict(
         recipe=recipe.name,
         parameters=sum(p.numel() for p in model.parameters()),
         model=config_to_dict(model.config),
-        **{
-            split: score_dict(evaluate(model, corpus.split(split), characters=corpus.characters[split]))
-            for split in ("valid", "test")
-        },
-        protocol=Score(0.0, 1).protocol,
+        **{split: score_dict(score) for split, score in scores.items()},
+        protocol=scores["test"].protocol,
         corpus=corpus.note,
         published=recipe.published,
         finetuned_from=start.name if start else None,

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import math
 import time
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -12,8 +11,9 @@ import pandas as pd
 import torch
 from torch import nn
 
-from lmtutor import checkpoint
-from lmtutor.batches import stream_batches
+from lmtutor import checkpoint, distributed
+from lmtutor.batches import cut_batches, scored_tokens
+from lmtutor.config import Diverged, TrainConfig
 from lmtutor.corpora import Corpus
 from lmtutor.errors import LMTutorError
 from lmtutor.evaluate import Score, evaluate
@@ -23,47 +23,11 @@ from lmtutor.losses import IGNORED
 from lmtutor.machine import choose_device, describe, keep_freed_memory
 from lmtutor.models.base import detach
 from lmtutor.optim import AveragedSGD, Schedule, averaged_weights, make_optimizer, set_rate
-from lmtutor.progress import Progress
+from lmtutor.progress import Progress, tensorboard
 
 COLUMNS = ["epoch", "train_loss", "valid_loss", "valid_perplexity", "seconds", "tokens_per_second", "lr"]
 LOOK_EVERY = 20  # steps between two looks at the loss; on a GPU each look waits for the device
 SAVE_EVERY = 300  # seconds between two saves within an epoch
-
-
-class Diverged(LMTutorError):
-    """The loss became NaN, infinite, or worse than guessing."""
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How to train. The defaults are the original tutorial's recipe."""
-
-    epochs: int = 3  # passes over the training split
-    optimizer: str = "sgd"  # sgd, nt-asgd, asgd, adam, adamw
-    lr: float = 20.0  # highest learning rate
-    schedule: str = "plateau"  # constant, plateau, steps, linear, one-cycle, four-phase: see optim.Schedule
-    milestones: tuple = ()  # epochs after which the schedule `steps` divides lr by 10
-    momentum: float = 0.0  # of sgd; the cycles take up to 0.1 off it while lr is high
-    betas: tuple = (0.9, 0.999)  # of adam and adamw; likewise the first
-    nonmono: int = 5  # epochs that nt-asgd and asgd do not compare with
-    clip: float = 0.25  # largest Euclidean norm of the whole gradient; 0 does not clip
-    bptt: int = 35  # tokens through which the gradient flows
-    random_bptt: bool = False  # draw each batch's length around bptt, and scale its learning rate with it
-    batch_size: int = 20  # columns read side by side
-    weight_decay: float = 0.0  # share of a weight taken off a step, times lr
-    seed: int = 1  # of the dropout and of all else that is drawn
-    precision: str = "auto"  # of the softmax's products: auto, float32, bfloat16
-    device: str = "auto"  # auto, cpu, cuda
-
-    def __post_init__(self):
-        for name in ("bptt", "batch_size"):
-            if getattr(self, name) < 1:
-                raise LMTutorError(f"{name}={getattr(self, name)}: it has to be at least 1.")
-        for name in ("epochs", "clip", "weight_decay", "seed", "momentum", "nonmono"):
-            if not getattr(self, name) >= 0:
-                raise LMTutorError(f"{name}={getattr(self, name)}: it has to be 0 or more.")
-        if not (self.lr > 0 and math.isfinite(self.lr)):
-            raise LMTutorError(f"lr={self.lr}: the learning rate has to be a positive number.")
 
 
 def fit(
@@ -108,10 +72,19 @@ def fit(
     if resume:
         trainer.restore()
     elif keep_start:
-        trainer.keep(evaluate(model, corpus.valid))
+        trainer.keep(evaluate(model, text_to_score(corpus, "valid", trainer.config)))
     with stop_signals(trainer):
         trainer.run()
     return trainer.frame()
+
+
+def text_to_score(corpus: Corpus, split: str, config: TrainConfig):
+    """A split as `evaluate` is to read it: the stream of its ids, or the samples that a training on samples knows."""
+    ids = corpus.split(split)
+    if config.cut == "stream":
+        return ids
+    cutting = dict(batch_size=config.batch_size, bptt=config.bptt, stride=config.stride)
+    return cut_batches(ids, corpus.vocab, config.cut, **cutting)
 
 
 class Trainer:
@@ -123,23 +96,27 @@ class Trainer:
                 f"The model has {model.vocab_size} types, the corpus {len(corpus.vocab)}: "
                 "build the model with corpus.vocab, or load the corpus with vocab=…"
             )
+        if distributed.world() > 1 and config.cut != "stream":
+            raise LMTutorError(f"cut={config.cut!r} trains in one process: start it without torchrun, or cut a stream.")
         self.device = choose_device(config.device)
         self.model, self.corpus, self.config, self.out = model.to(self.device), corpus, config, out
         self.model.head.precision = config.precision
-        self.train_ids = corpus.train.to(self.device)
+        self.train_ids = corpus.train.to(self.device) if config.cut == "stream" else corpus.train
         more = dict(momentum=config.momentum, betas=config.betas, nonmono=config.nonmono)
         self.optimizer = make_optimizer(config.optimizer, model.parameters(), config.lr, config.weight_decay, **more)
         self.schedule = Schedule(config.schedule, config.lr, milestones=config.milestones)
         self.lr = config.lr  # of the last step, before random BPTT scales it
         self.keep_every, self.sample = 0, None
-        self.show = progress
+        self.show = progress and distributed.rank() == 0
+        self.writes = out is not None and distributed.rank() == 0
         self.best: dict[str, torch.Tensor] | None = None
-        self.stop = False
+        self.asked, self.stop = False, False  # a signal came; all processes have agreed to stop
         self.history: list[dict] = []
         self.epoch, self.step = 0, 0  # finished epochs; finished steps of the one under way
         self.nats, self.tokens, self.seconds = 0.0, 0, 0.0  # of the epoch under way
         self.hidden = None  # the recurrent state, carried from batch to batch
-        torch.manual_seed(config.seed)
+        distributed.same_start(model)
+        torch.manual_seed(config.seed + distributed.rank())  # each process drops other units
 
     def run(self) -> None:
         """Train until the last epoch, or until `stop` is set."""
@@ -153,11 +130,9 @@ class Trainer:
                 self.end_epoch()
         if self.stop:
             self.save()
-            say = f"Stopped after {len(self.history)} whole epochs"
-            print(
-                f"{say}; go on with resume=True (lmtutor train … --resume)." if self.out else f"{say}.",
-                flush=True,
-            )
+            go_on = "; go on with resume=True (lmtutor train … --resume)" if self.out else ""
+            if distributed.rank() == 0:
+                print(f"Stopped after {len(self.history)} whole epochs{go_on}.", flush=True)
         if self.best is not None:
             checkpoint.load_tensors(self.model, self.best)
 
@@ -167,49 +142,61 @@ class Trainer:
         spent = self.seconds
         # A generator of its own for each epoch: a resumed epoch draws the same batches and skips those done.
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + self.epoch)
-        batches = stream_batches(
-            self.train_ids,
-            config.batch_size,
-            config.bptt,
-            generator=generator,
-            random_bptt=config.random_bptt,
-        )
-        whole = len(self.train_ids) // config.batch_size * config.batch_size - config.batch_size  # targets an epoch
+        batches = cut_batches(self.train_ids, self.corpus.vocab, generator=generator, **self.cutting())
+        whole = scored_tokens(self.train_ids, self.corpus.vocab, config.cut, config.batch_size)
         self.model.train()
         nats = torch.zeros((), dtype=torch.float64, device=self.device)
         with Progress(whole, f"epoch {self.epoch + 1}", self.show, done=self.tokens) as bar:
             for batch in islice(batches, self.step, None):
                 nats += self.train_step(batch, (self.epoch + self.tokens / whole) / config.epochs)
-                self.tokens += batch.targets.numel()
+                self.tokens += self.scored(batch)
                 self.step += 1
                 self.seconds = spent + time.monotonic() - began
                 if self.step % LOOK_EVERY == 0 or self.tokens == whole:
-                    self.nats += float(nats)
+                    self.nats += float(distributed.total(nats))
                     nats.zero_()
                     self.look()
                     mean = self.nats / self.tokens
                     bar.update(self.tokens, loss=mean, perplexity=math.exp(min(mean, 700)))
-                    if self.stop or (self.out and time.monotonic() - self.last_save > SAVE_EVERY):
+                    if self.agree():
                         self.save()
                     if self.stop and self.tokens < whole:
                         return
         self.step = 0
 
+    def agree(self) -> bool:
+        """Whether to save now, and by `stop` whether to end: the same answer in every process."""
+        due = bool(self.out) and distributed.rank() == 0 and time.monotonic() - self.last_save > SAVE_EVERY
+        asked, due = distributed.total(torch.tensor([float(self.asked), float(due)], device=self.device)).tolist()
+        self.stop = self.stop or asked > 0
+        return due > 0 or self.stop
+
     def train_step(self, batch, done: float) -> torch.Tensor:
         """One update of the parameters; returns the batch's summed nats, not yet waited for."""
         config = self.config
+        inputs, targets = (distributed.my_columns(part).to(self.device) for part in (batch.inputs, batch.targets))
         if not batch.carry or self.hidden is None:
-            self.hidden = self.model.initial_state(batch.inputs.shape[1])
+            self.hidden = self.model.initial_state(inputs.shape[1])
         self.lr = self.schedule.lr(done)
         length = len(batch.inputs) / config.bptt if config.random_bptt else 1.0  # this batch's, for this batch's step
         set_rate(self.optimizer, self.lr * length, self.schedule.momentum_drop(done))
         self.optimizer.zero_grad(set_to_none=True)
-        nats, penalty, self.hidden = self.model.loss(batch.inputs, batch.targets, detach(self.hidden))
+        nats, penalty, self.hidden = self.model.loss(inputs, targets, detach(self.hidden))
         (nats + penalty).backward()
+        distributed.average_gradients(self.model.parameters())
         if config.clip:
             nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
         self.optimizer.step()
-        return nats.detach().double() * (batch.targets != IGNORED).sum()
+        return nats.detach().double() * (targets != IGNORED).sum()
+
+    def cutting(self) -> dict:
+        """How the config wants a text cut, for `cut_batches`."""
+        names = ("cut", "batch_size", "bptt", "stride", "random_bptt")
+        return {name: getattr(self.config, name) for name in names}
+
+    def scored(self, batch) -> int:
+        """How many targets of a batch count; in a stream all do, and the device need not be asked."""
+        return batch.targets.numel() if self.config.cut == "stream" else int((batch.targets != IGNORED).sum())
 
     def look(self) -> None:
         """Raise `Diverged` when the loss is not a number, or the epoch is far worse than guessing."""
@@ -228,7 +215,7 @@ class Trainer:
         """Validate, note the epoch down, keep it if it is the best, and save."""
         began = time.monotonic()
         with averaged_weights(self.optimizer):
-            score = evaluate(self.model, self.corpus.valid)
+            score = evaluate(self.model, text_to_score(self.corpus, "valid", self.config))
             if not math.isfinite(score.nats):
                 raise Diverged(
                     f"The validation loss of epoch {self.epoch + 1} is {score.nats}: lower lr ({self.config.lr:g})."
@@ -248,6 +235,7 @@ class Trainer:
         if isinstance(self.optimizer, AveragedSGD):
             self.optimizer.after_epoch(score.nats_per_token)
         self.nats, self.tokens, self.seconds, self.hidden = 0.0, 0, 0.0, None
+        self.agree()
         self.save()
         with averaged_weights(self.optimizer):
             self.tell(row, score)
@@ -256,9 +244,9 @@ class Trainer:
         """Keep the weights that the model has now if they are the best so far, and every n-th epoch if asked to."""
         if self.schedule.after_epoch(score.nats_per_token, self.epoch):
             self.best = {name: value.clone() for name, value in checkpoint.model_tensors(self.model).items()}
-            if self.out:
+            if self.writes:
                 checkpoint.save_checkpoint(self.out / "checkpoint", self.model, self.corpus.vocab)
-        if self.out and self.keep_every and self.epoch % self.keep_every == 0:
+        if self.writes and self.keep_every and self.epoch % self.keep_every == 0:
             checkpoint.save_checkpoint(self.out / "epochs" / f"{self.epoch:04}", self.model, self.corpus.vocab)
 
     def tell(self, row: dict, score: Score) -> None:
@@ -270,11 +258,11 @@ class Trainer:
                 f"{row['seconds']:.0f} s, lr {row['lr']:.4g}",
                 flush=True,
             )
-        if self.sample is not None:
+        if self.sample is not None and distributed.rank() == 0:
             with torch.random.fork_rng(devices=[]):
                 text = generate(self.model, self.corpus.vocab, self.sample, 30, seed=self.config.seed)
             print(f"  {text}", flush=True)
-        if self.out:
+        if self.writes:
             with contextlib.suppress(ImportError), tensorboard(self.out) as writer:
                 for name in COLUMNS[1:]:
                     writer.add_scalar(name, row[name], row["epoch"])
@@ -289,21 +277,23 @@ class Trainer:
         """Write the history and all that an exact resume needs."""
         if not self.out:
             return
+        processes = distributed.gather({"hidden": detach(self.hidden), "rng": torch.get_rng_state()})
+        self.last_save = time.monotonic()
+        if not self.writes:
+            return
         csv = self.frame().to_csv(index=False).encode()
         state = dict(
             config=dataclasses.asdict(self.config),
             model=checkpoint.model_tensors(self.model),
             optimizer=self.optimizer.state_dict(),
             schedule=self.schedule.state_dict(),
-            rng=torch.get_rng_state(),
+            processes=processes,
             cuda_rng=torch.cuda.get_rng_state() if self.device.type == "cuda" else None,
-            hidden=detach(self.hidden),
             history=self.history,
             **{name: getattr(self, name) for name in ("epoch", "step", "nats", "tokens", "seconds", "lr")},
         )
         checkpoint.save_state(self.out / "state.safetensors", state)
         checkpoint.write_atomically(self.out / "history.csv", csv)
-        self.last_save = time.monotonic()
 
     def restore(self) -> None:
         """Go back to what `save` wrote."""
@@ -317,27 +307,18 @@ class Trainer:
             raise LMTutorError(
                 f"{self.out} was trained with another {changed}: resume with the same, or start a new run."
             )
+        if len(state["processes"]) != distributed.world():
+            raise LMTutorError(f"{self.out} was trained by {len(state['processes'])} processes: resume with as many.")
+        own = state["processes"][distributed.rank()]
         checkpoint.load_tensors(self.model, state["model"], self.out)
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
-        torch.set_rng_state(state["rng"])
+        torch.set_rng_state(own["rng"])
         if state["cuda_rng"] is not None and self.device.type == "cuda":
             torch.cuda.set_rng_state(state["cuda_rng"])
         for name in ("epoch", "step", "nats", "tokens", "seconds", "history"):
             setattr(self, name, state[name])
         self.lr = state.get("lr", self.lr)
-        self.hidden = state["hidden"]
+        self.hidden = own["hidden"]
         best = self.out / "checkpoint" / "model.safetensors"
         self.best = checkpoint.read_tensors(best)[0] if best.is_file() else None
-
-
-@contextlib.contextmanager
-def tensorboard(out: Path):
-    """A TensorBoard writer into ``out/tensorboard``; ImportError where it is not installed."""
-    from torch.utils.tensorboard import SummaryWriter
-
-    writer = SummaryWriter(out / "tensorboard")
-    try:
-        yield writer
-    finally:
-        writer.close()

@@ -213,3 +213,25 @@ def test_schedules():
     cycle = Schedule("one-cycle", 1.0)
     assert cycle.lr(0.0) == pytest.approx(0.1) and cycle.lr(0.3) == pytest.approx(1.0)
     assert cycle.lr(0.999999) == pytest.approx(0.001, rel=1e-2)
+
+
+@pytest.mark.parametrize("changes", [dict(cut="sentences"), dict(cut="windows", bptt=16, stride=8)])
+def test_samples_are_trained_and_scored_by_the_same_calls(changes):
+    from lmtutor.batches import scored_tokens
+    from lmtutor.train import text_to_score
+
+    corpus, model = tiny_corpus(), tiny_model()
+    config = TrainConfig(epochs=4, lr=1.0, batch_size=4, precision="float32", **changes)
+    history = fit(model, corpus, config, progress=False)
+    assert history["valid_loss"].iloc[-1] < history["valid_loss"].iloc[0]
+    score = evaluate(model, text_to_score(corpus, "valid", config))
+    assert score.nats_per_token == pytest.approx(history["valid_loss"].min())
+    assert score.tokens == scored_tokens(corpus.valid, corpus.vocab, config.cut, config.batch_size)
+    assert "each sample from a fresh state" in score.protocol
+
+
+def test_documents_need_bos():
+    with pytest.raises(LMTutorError, match="boundaries=True"):
+        fit(tiny_model(), tiny_corpus(), TrainConfig(cut="documents"), progress=False)
+    with pytest.raises(LMTutorError, match="Did you mean 'sentences'"):
+        fit(tiny_model(), tiny_corpus(), TrainConfig(cut="sentence"), progress=False)
