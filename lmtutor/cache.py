@@ -24,7 +24,7 @@ from lmtutor.losses import IGNORED
 from lmtutor.models.base import LanguageModel, State
 
 BLOCK_NUMBERS = 1 << 20  # products held at once: 4 MiB of float32, which stays near the processor
-MOST_ROWS, LEAST_ROWS = 256, 32  # queries in a block
+MOST_ROWS, LEAST_ROWS = 160, 32  # queries in a block
 
 
 def target_log_probs_by_setting(
