@@ -301,6 +301,21 @@ def pretrained(
     raise typer.Exit(int(wrong))
 
 
+@app.command(**example('lmtutor release runs/mine lstm-mine --title "An LSTM on my text" --licence "CC BY 4.0"'))
+def release(
+    run: RunName,
+    name: Annotated[str, typer.Argument(help="What the model is to be called.")],
+    title: Annotated[str, typer.Option(help="One line that says what it is.")],
+    licence: Annotated[str, typer.Option(help="Of the weights: the corpus decides.")],
+) -> None:
+    """Make a pretrained model of a run: 8-bit weights, vocabulary and card, in data/models."""
+    from lmtutor.release import release as pack
+    from lmtutor.runs import find_run
+
+    for split, score in pack(find_run(run), name, title, licence).items():
+        typer.echo(f"{name} {split}: {score}")
+
+
 def main() -> None:
     """Run the command; an `LMTutorError` becomes one line and exit code 2."""
     try:

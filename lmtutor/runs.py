@@ -217,7 +217,7 @@ def train_recipe(
     ------
     LMTutorError : `out` holds another run already, or what `fit` raises.
     """
-    out, began = Path(out), time.time()
+    out, began, commit = Path(out), time.time(), git_commit()
     if resume:
         if (out / "recipe.toml").is_file():
             recipe = dataclasses.replace(read_recipe(out / "recipe.toml"), name=recipe.name)
@@ -255,7 +255,7 @@ def train_recipe(
         epochs=len(history),
         training_seconds=float(history["seconds"].sum()),
         seconds=time.time() - began,
-        **provenance(device, recipe.training.seed),
+        **{**provenance(device, recipe.training.seed), "commit": commit},
     )
     write_atomically(out / "result.json", (json.dumps(result, indent=2, ensure_ascii=False) + "\n").encode())
     return Run(out)

@@ -1,0 +1,80 @@
+"""Make a pretrained model of a finished run: pack its weights, measure what packing costs, write its card."""
+
+import re
+from pathlib import Path
+
+from lmtutor import data_files
+from lmtutor.checkpoint import write_atomically
+from lmtutor.errors import LMTutorError
+from lmtutor.evaluate import Score, evaluate
+from lmtutor.pretrained import catalogue_entry, load_packed, pack_model, pretrained_models
+from lmtutor.runs import Run
+
+LARGEST = 16 << 20  # bytes of one file
+CARD = """# {name}
+
+{title}.
+
+| | |
+|---|---|
+| parameters | {parameters:,}, {kilobytes:,} KiB with 8-bit rows |
+| corpus | {corpus} |
+| licence of the weights | {licence} |
+| trained by | `{command}`, {epochs} epochs, {minutes:.0f} minutes on {device} |
+| commit | {commit} |
+| test perplexity | {test:.2f} packed, {whole:.2f} before packing ({cost:+.2f} %) |
+| valid perplexity | {valid:.2f} packed, {whole_valid:.2f} before packing |
+| protocol | {protocol} |
+
+For teaching and for first experiments: to score and continue text like that of its corpus. It repeats what that
+corpus says and how it says it, mistakes and prejudices included; it knows nothing after it; it is no source of facts.
+"""
+
+
+def release(run: Run, name: str, title: str, licence: str) -> dict[str, Score]:
+    """Pack a run's weights into ``data/models/NAME`` and enter it in the catalogue there.
+
+    Returns
+    -------
+    The packed model's scores, ``valid`` and ``test``.
+
+    Raises
+    ------
+    LMTutorError : not a checkout, or a file larger than 16 MiB.
+    """
+    if not data_files.in_checkout():
+        raise LMTutorError("A release goes into data/models of a checkout: install the project with pip install -e.")
+    folder = data_files.CHECKOUT / "models" / name
+    result, (model, vocab) = run.result, run.load()
+    pack_model(folder, model, vocab, "")
+    if (folder / "model.safetensors").stat().st_size > LARGEST:
+        raise LMTutorError(f"{folder / 'model.safetensors'} is larger than {LARGEST:,} bytes: too large to release.")
+    packed, _ = load_packed(folder)
+    corpus = run.recipe.load_corpus()
+    scores = {split: evaluate(packed, corpus.split(split)) for split in ("valid", "test")}
+    card = CARD.format(
+        name=name,
+        title=title,
+        licence=licence,
+        kilobytes=round((folder / "model.safetensors").stat().st_size / 1024),
+        minutes=result["training_seconds"] / 60,
+        test=scores["test"].perplexity,
+        valid=scores["valid"].perplexity,
+        whole=result["test"]["perplexity"],
+        whole_valid=result["valid"]["perplexity"],
+        cost=100 * (scores["test"].perplexity / result["test"]["perplexity"] - 1),
+        **{key: result[key] for key in ("parameters", "corpus", "command", "epochs", "device", "commit", "protocol")},
+    )
+    write_atomically(folder / "card.md", card.encode())
+    enter(folder, catalogue_entry(folder, title, licence, result["recipe"]))
+    return scores
+
+
+def enter(folder: Path, entry: str) -> None:
+    """Put a model's entry into the catalogue, in place of an earlier one."""
+    path = folder.parent / "catalogue.toml"
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    models = re.split(r"^(?=\[[^.\]]+\]$)", text, flags=re.M)
+    kept = [model.strip() for model in models if model.strip() and not model.startswith(f"[{folder.name}]\n")]
+    write_atomically(path, ("\n\n".join(sorted([*kept, entry.strip()])) + "\n").encode())
+    pretrained_models.cache_clear()
