@@ -147,7 +147,7 @@ class Run:
     @property
     def recipe(self) -> Recipe:
         """What was trained."""
-        return read_recipe(self.path / "recipe.toml")
+        return dataclasses.replace(read_recipe(self.path / "recipe.toml"), name=self.name)
 
     @property
     def history(self) -> pd.DataFrame:

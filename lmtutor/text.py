@@ -69,22 +69,6 @@ class Vocabulary:
         room = None if max_size is None else max(0, max_size - len(specials))
         return cls(specials + ranked[:room], tokenizer)
 
-    def extended(self, tokens: Iterable[str], min_count: int = 1, max_size: int | None = None) -> "Vocabulary":
-        """Return a vocabulary that also knows the types of other tokens; what has an id keeps it.
-
-        The new types come last, from frequent to rare: a model's weights for the old ones stay where they are.
-
-        Parameters
-        ----------
-        tokens
-            The tokens of the new text's training split, or a `Counter` of them.
-        min_count, max_size
-            As for `build`, the known types counted in `max_size`.
-        """
-        new = _ranked(Counter(tokens), min_count, without=self._ids)
-        room = None if max_size is None else max(0, max_size - len(self))
-        return Vocabulary(self.tokens + new[:room], self.tokenizer)
-
     def coverage(self, tokens: Iterable[str]) -> dict[str, float]:
         """Return how much of a text these types cover.
 

@@ -199,14 +199,6 @@ def test_byte_pair_vocabularies_hold_every_piece():
     assert vocab.decode_text(vocab.encode_text("猫 and cat\n")) == "猫 and cat\n"
 
 
-def test_extending_keeps_the_old_ids():
-    old = Vocabulary.build("a a b".split(), Words())
-    new = old.extended("c c d b b".split())
-    assert new.tokens == [*old.tokens, "c", "d"] and new.tokenizer is old.tokenizer
-    assert old.extended("c c d".split(), min_count=2).tokens == [*old.tokens, "c"]
-    assert len(old.extended("c c d".split(), max_size=5)) == 5
-
-
 def test_a_broken_vocabulary_file_is_named():
     with pytest.raises(LMTutorError, match="no vocabulary.*tokens"):
         Vocabulary.from_dict({"tokenizer": {"name": "words"}})
