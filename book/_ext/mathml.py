@@ -39,7 +39,7 @@ def converter() -> LatexToMathML:
 def prepare(latex: str) -> str:
     """Return LaTeX as the converter wants it.
 
-    Several lines without an environment are aligned, as the MathJax renderer of Sphinx does it.
+    Several lines, or an `&`, without an environment are aligned, as the MathJax renderer of Sphinx does it.
     """
 
     def unnumber(match: re.Match) -> str:
@@ -47,7 +47,7 @@ def prepare(latex: str) -> str:
         return rf"\{match[1]}{{{name}}}" if name else ""
 
     latex = NUMBERED.sub(unnumber, latex.strip())
-    if r"\\" in INNER.sub("", latex):
+    if re.search(r"\\\\|(?<!\\)&", INNER.sub("", latex)):
         latex = rf"\begin{{aligned}}{latex}\end{{aligned}}"
     return latex
 

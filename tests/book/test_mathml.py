@@ -43,6 +43,7 @@ def test_aligned_equations_align_at_the_ampersand(environment):
 
 def test_several_lines_without_environment_are_aligned():
     assert rows(r"a &= b \\ c &= d") == [["a", "=b"], ["c", "=d"]]
+    assert rows(r"a &= b & c &= d") == [["a", "=b", "c", "=d"]]
 
 
 def test_a_matrix_inside_one_line_stays_one_line():
