@@ -119,7 +119,8 @@ def test_the_process_ends_with_code_2_and_one_line_on_stderr(tmp_path):
     "command",
     [
         [],
-        *[[c] for c in "train evaluate generate score runs tokenize vocabulary finetune tune-cache pretrained release".split()],
+        *[[c] for c in "train evaluate generate score runs tokenize vocabulary".split()],
+        *[[c] for c in "finetune tune-cache pretrained release".split()],
         *[["corpora", c] for c in ("list", "fetch", "verify", "describe", "sample")],
     ],
 )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lmtutor.errors import LMTutorError
 from lmtutor.text import Normalisation, Tokenizer, Vocabulary, get_tokenizer
-from lmtutor.tokenizers import SPECIAL, SPECIALS, BytePairs, Characters, Treebank, Words
+from lmtutor.tokenizers import SPECIAL, SPECIALS, BytePairs, Characters, Treebank
 
 STORY = """Mr. Holmes didn't look up. “It is <unk>,” said Dr. Watson. "Is it?"
 He had read 3.5 pages of it.
