@@ -74,8 +74,9 @@ lab: $(STAMP)  ## open the chapters as notebooks in JupyterLab
 	@$(BIN)/jupytext-config --settings-file $(LABCONF) set-default-viewer markdown
 	@$(BIN)/jupyter lab --notebook-dir=book
 
-bench: $(STAMP)  ## the benchmarks (minutes; prints a table)
-	@$(BIN)/python -m pytest -q -s -o python_files='bench_*.py' tests/benchmarks
+bench: $(STAMP)  ## the benchmarks: speed of each part (minutes; some need LMTUTOR_DATA)
+	@set -e; for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script; done
+	@echo "== training, scoring, generating"; $(BIN)/python -m tests.benchmarks --quick
 
 clean:  ## remove what was built, not the virtual environment
 	rm -rf _build build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
