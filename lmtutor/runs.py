@@ -224,6 +224,8 @@ def train_recipe(
     elif distributed.rank() == 0 and out.exists() and any(out.iterdir()):
         raise LMTutorError(f"{out} is not empty: name a new folder with --out, or go on with --resume.")
     corpus = recipe.load_corpus()
+    if distributed.rank() == 0 and options.get("progress", True):
+        print(corpus.note, flush=True)
     torch.manual_seed(recipe.training.seed)
     model = build_model(recipe.model_config(), corpus.vocab)
     if start is not None:
