@@ -37,6 +37,16 @@ def filter_log_probs(
     return torch.log_softmax(log_probs, dim=-1)
 
 
+def draw(log_probs: Tensor, generator: torch.Generator) -> int:
+    """Draw a type from (V,) log-probabilities in float64: the first whose running sum exceeds a uniform number.
+
+    One pass; `torch.multinomial` draws a number for each of the V types.
+    """
+    below = log_probs.exp().cumsum(0)
+    point = torch.rand(1, generator=generator, dtype=torch.float64) * below[-1]
+    return int(torch.searchsorted(below, point, right=True).clamp(max=len(below) - 1))
+
+
 def check_choices(tokens: int, temperature: float, top_k: int | None, top_p: float | None, beam: int | None) -> None:
     """Raise `LMTutorError` for a setting that has no meaning."""
     if tokens < 0:
@@ -104,7 +114,7 @@ def generate(
                     token = int(row.argmax())
                 else:
                     row = filter_log_probs(row, temperature, top_k, top_p)
-                    token = int(torch.multinomial(row.exp(), 1, generator=generator))
+                    token = draw(row, generator)
                 added.append(token)
                 log_probs, state = model.next_log_probs(torch.tensor([[token]], device=device), state)
     return vocab.decode_text(torch.cat([prompt_ids, torch.tensor(added, dtype=torch.long)]))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lmtutor.errors import LMTutorError, nearest
 from lmtutor.fused import IGNORED, linear_cross_entropy, linear_log_probs
-from lmtutor.machine import product_dtype
+from lmtutor.machine import product, product_dtype
 
 PLAIN_LOGITS = 1 << 26  # on a GPU, batches with fewer logits take torch's own road: 256 MiB
 SCORED_LOGITS = 1 << 24  # logits of an adaptive softmax held at once when scoring: 64 MiB
@@ -64,7 +64,12 @@ class Head(nn.Module):
 
     def log_probs(self, hidden: Tensor) -> Tensor:
         """Log-probabilities of every type in nats: (…, H) to (…, V)."""
-        return F.log_softmax(F.linear(hidden, self.weight, self.bias), dim=-1)
+        if torch.is_grad_enabled():
+            logits = F.linear(hidden, self.weight, self.bias)
+        else:
+            logits = product(hidden.reshape(-1, hidden.shape[-1]), self.weight.t(), self.bias)
+            logits = logits.view(*hidden.shape[:-1], -1)
+        return F.log_softmax(logits, dim=-1)
 
     def target_log_probs(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """Log-probability of each target in nats: (T, B, H) and (T, B) to (T, B); 0 where the target is -100.

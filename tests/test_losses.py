@@ -143,14 +143,16 @@ def test_backward_twice_and_scaled(tiling):
     assert torch.allclose(head.weight.grad, 6 * once, atol=1e-5)
 
 
-def test_a_tied_weight_is_one_parameter_with_both_gradients():
-    embedding = torch.nn.Embedding(11, 4)
+@pytest.mark.parametrize("sparse", [False, True], ids=["dense", "sparse"])
+def test_a_tied_weight_is_one_parameter_with_both_gradients(sparse):
+    embedding = torch.nn.Embedding(11, 4, sparse=sparse)
     head = losses.SoftmaxHead(4, 11, tied_weight=embedding.weight)
     assert head.weight is embedding.weight
     ids, targets = torch.randint(0, 11, (5, 2)), torch.randint(0, 11, (5, 2))
     head.loss(embedding(ids).tanh(), targets).backward()
     ours = embedding.weight.grad
-    theirs = torch.autograd.grad(plain(head, embedding(ids).tanh(), targets), embedding.weight)[0]
+    assert not ours.is_sparse  # the lookup's part is added to the head's
+    theirs = torch.autograd.grad(plain(head, F.embedding(ids, head.weight).tanh(), targets), head.weight)[0]
     assert torch.allclose(ours, theirs, atol=1e-6)
     with pytest.raises(LMTutorError, match="must be .* \\(11, 5\\) but is \\(11, 4\\)"):
         losses.SoftmaxHead(5, 11, tied_weight=embedding.weight)
@@ -162,6 +164,9 @@ def test_target_log_probs_agree_with_log_probs(tiling):
     expected = full.gather(-1, targets.clamp(min=0).unsqueeze(-1)).squeeze(-1) * (targets != -100)
     assert torch.allclose(head.target_log_probs(hidden, targets), expected, atol=1e-6)
     assert torch.allclose(full.exp().sum(-1), torch.ones(7, 3), atol=1e-5)
+    with torch.no_grad():
+        assert torch.allclose(head.log_probs(hidden), full, atol=1e-6)
+        assert torch.allclose(head.log_probs(hidden[2, 1]), full[2, 1], atol=1e-6)
     head.precision = "bfloat16"  # of training alone
     assert torch.allclose(head.target_log_probs(hidden, targets), expected, atol=1e-6)
 

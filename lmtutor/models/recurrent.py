@@ -3,6 +3,7 @@
 import itertools
 from dataclasses import dataclass
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lmtutor.errors import LMTutorError, nearest
@@ -79,7 +80,9 @@ class RecurrentLM(LanguageModel):
 
     def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Read `inputs` ``(T, B)`` on from `state`; return what the head reads ``(T, B, H)`` and the new state."""
-        hidden = self.dropout(self.embedding(inputs))
+        # A tied weight's gradient is made whole by the head: the lookup has no more than its rows to add to it.
+        vectors = F.embedding(inputs, self.embedding.weight, sparse=self.config.tied and self.training)
+        hidden = self.dropout(vectors)
         new_state = []
         for layer, layer_state in zip(self.layers, state, strict=True):
             hidden, layer_state = layer(hidden, layer_state)
