@@ -1,0 +1,253 @@
+"""Run a notebook's cells in a confined process, and survive whatever they do.
+
+A cell that runs too long, exits, is killed for its memory or loses the connection is named and left out; the process is
+started again, the cells before it are run again, and the others get their turn.
+"""
+
+import contextlib
+import json
+import os
+import random
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from lmtutor.classroom import confine
+from lmtutor.errors import LMTutorError
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the student's process may use."""
+
+    cell_seconds: float = 120.0  # wall time of a cell
+    notebook_seconds: float = 600.0  # wall time of a notebook, all its restarts included
+    cpu_seconds: int = 600
+    megabytes: int = 2048  # memory beyond what the libraries take
+    file_megabytes: int = 50  # largest file
+    disk_megabytes: int = 200  # all files together
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell to run."""
+
+    code: str
+    test: bool = False  # a test's output is not shown, and its error names no line of it
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a cell."""
+
+    output: str = ""
+    error: str | None = None  # type of the exception, or "TimeLimit", "ProcessEnded", "NotRun"
+    message: str = ""
+    where: str | None = None  # the student's line
+
+    @property
+    def stopped(self) -> bool:
+        """The process did not survive this cell."""
+        return self.error in ("TimeLimit", "ProcessEnded")
+
+
+class Died(Exception):
+    """The student's process is gone, or had to be stopped."""
+
+
+class Sandbox:
+    """Confined processes for student code, one a notebook; a context manager.
+
+    Parameters
+    ----------
+    hide : folders that student code must not see: the course with its gradebook, the sources with hidden tests.
+    limits : what it may use.
+    isolation : "namespaces" or "user"; the best that the machine allows unless given.
+
+    Raises
+    ------
+    LMTutorError
+        Where the machine offers no way to keep student code from the teacher's files.
+    """
+
+    def __init__(self, hide: Sequence[Path] = (), limits: Limits | None = None, isolation: str | None = None):
+        self.hide, self.limits = [Path(place).resolve() for place in hide], limits or Limits()
+        self.isolation = isolation or confine.isolation()
+        if self.isolation == "none":
+            raise LMTutorError(
+                "grading: this machine cannot keep student code away from the gradebook. Grade on Linux, as root (a "
+                "container is enough) or as a user who may make user namespaces."
+            )
+        closed = [place for path in confine.libraries() if (place := confine.closed_to_others(path))]
+        if self.isolation == "user" and closed:
+            raise LMTutorError(
+                f"grading: the unprivileged user cannot read Python or lmtutor through {closed[0]}; install them where "
+                "everybody may read."
+            )
+        self.notice = {
+            "namespaces": "student code runs without network, in namespaces of its own",
+            "user": "student code runs as an unprivileged user; namespaces are not available, so it HAS the network",
+        }[self.isolation]
+
+    def __enter__(self) -> "Sandbox":
+        mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.door = mine
+        root = str(Path(__file__).resolve().parents[2])
+        keep = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH")}
+        self.environment = keep | {
+            "OMP_NUM_THREADS": "1",
+            "MKL_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+            "MPLBACKEND": "agg",
+            "LMTUTOR_OFFLINE": "1",
+            "PYTHONPATH": root,
+        }
+        command = [sys.executable, "-m", "lmtutor.classroom.worker", str(theirs.fileno())]
+        self.home = tempfile.mkdtemp(prefix="lmtutor-grading-")
+        os.chmod(self.home, 0o755)
+        environment = self.environment | {"HOME": self.home, "MPLCONFIGDIR": self.home, "IPYTHONDIR": self.home}
+        self.process = subprocess.Popen(
+            command, pass_fds=[theirs.fileno()], env=environment, cwd=self.home, stdin=subprocess.DEVNULL
+        )
+        theirs.close()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.door.close()
+        self.process.wait(timeout=30)
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def run(self, cells: Sequence[Cell], files: Path | None = None) -> list[Outcome]:
+        """Run cells in order, as a notebook.
+
+        Parameters
+        ----------
+        cells : what to run.
+        files : a folder whose files the student's process gets a copy of.
+
+        Returns
+        -------
+        list of Outcome, one a cell. A cell is left out of the repetition once it has ended the process.
+        """
+        outcomes: list[Outcome | None] = [None] * len(cells)
+        end = time.monotonic() + self.limits.notebook_seconds
+        while None in outcomes:
+            with _Process(self, files) as process:
+                for number, cell in enumerate(cells):
+                    before = outcomes[number]
+                    if before is not None and before.stopped:
+                        continue
+                    seconds = min(self.limits.cell_seconds, end - time.monotonic())
+                    if seconds <= 0:
+                        late = Outcome(error="NotRun", message="the time for the whole notebook was used up")
+                        return [late if outcome is None else outcome for outcome in outcomes]
+                    outcome = process.cell(cell, seconds)
+                    outcomes[number] = outcome if before is None or outcome.stopped else before
+                    if outcome.stopped:
+                        break
+        return outcomes
+
+
+class _Process:
+    """One confined process."""
+
+    def __init__(self, sandbox: Sandbox, files: Path | None):
+        self.sandbox, self.files = sandbox, files
+
+    def __enter__(self) -> "_Process":
+        box = self.sandbox
+        self.user = confine.FIRST_USER + random.SystemRandom().randrange(confine.USERS)
+        self.folder = Path(tempfile.mkdtemp(prefix="lmtutor-student-"))
+        if self.files is not None:
+            shutil.copytree(self.files, self.folder, dirs_exist_ok=True, symlinks=False, ignore=_links)
+        self.connection, theirs = socket.socketpair()
+        control, far = socket.socketpair()
+        job = asdict(box.limits) | {
+            "folder": str(self.folder),
+            "user": self.user,
+            "isolation": box.isolation,
+            "hide": [str(place) for place in box.hide],
+            "environment": box.environment,
+        }
+        socket.send_fds(box.door, [json.dumps(job).encode()], [theirs.fileno(), far.fileno()])
+        theirs.close()
+        far.close()
+        control.settimeout(300)  # the libraries may still be loading
+        answer = json.loads(control.makefile("r").readline() or '{"failed": "the sandbox did not start"}')
+        control.close()
+        if "failed" in answer:
+            self.connection.close()
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise LMTutorError(f"grading: the sandbox could not be set up ({answer['failed']}).")
+        self.pid, self.buffer = answer["pid"], b""
+        return self
+
+    def __exit__(self, *_) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)  # first of its namespace: all it started end with it
+        self.connection.close()
+        if self.sandbox.isolation == "user":
+            _end_all_of(self.user)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def cell(self, cell: Cell, seconds: float) -> Outcome:
+        """Run one cell for at most so many seconds."""
+        end, ticket = time.monotonic() + seconds, secrets.token_hex(16)
+        try:
+            reply = self.ask({"ticket": ticket, "code": cell.code, "test": cell.test}, end)
+            if reply.get("ticket") != ticket:
+                raise Died("it answered out of turn")
+            self.ask({"ping": ticket}, time.monotonic() + 10)  # a process that lied about its end is found out here
+        except TimeoutError:
+            return Outcome(error="TimeLimit", message=f"ran longer than {seconds:.0f} s and was stopped")
+        except (Died, OSError, ValueError) as problem:
+            return Outcome(error="ProcessEnded", message=f"ended the process that ran it ({problem})")
+        error = reply.get("error")
+        if error is None:
+            return Outcome(str(reply.get("output", "")))
+        return Outcome(str(reply.get("output", "")), str(error["type"]), str(error["message"]), error["where"])
+
+    def ask(self, request: dict, end: float) -> dict:
+        """Send one line and read one."""
+        self.connection.settimeout(max(end - time.monotonic(), 0.001))
+        self.connection.sendall(json.dumps(request).encode() + b"\n")
+        while b"\n" not in self.buffer:
+            left = end - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            self.connection.settimeout(left)
+            piece = self.connection.recv(1 << 16)
+            if not piece:
+                raise Died("it exited or was killed, for instance for its memory")
+            self.buffer += piece
+            if len(self.buffer) > 1 << 20:
+                raise Died("it sent too much")
+        line, self.buffer = self.buffer.split(b"\n", 1)
+        reply = json.loads(line)
+        if not isinstance(reply, dict):
+            raise Died("it answered something else")
+        return reply
+
+
+def _links(folder: str, names: list[str]) -> list[str]:
+    """What is not copied: links, which could point anywhere."""
+    return [name for name in names if (Path(folder) / name).is_symlink()]
+
+
+def _end_all_of(user: int) -> None:
+    """Kill every process of a user that only student code has."""
+    child = os.fork()
+    if child == 0:
+        with contextlib.suppress(BaseException):
+            os.setresuid(user, user, user)
+            os.kill(-1, signal.SIGKILL)
+        os._exit(0)
+    os.waitpid(child, 0)

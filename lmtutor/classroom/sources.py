@@ -1,0 +1,185 @@
+"""One source an assignment: read it, check it, and make the release and the solution of it.
+
+A source is a MyST notebook with nbgrader's cell metadata. Regions between `### BEGIN SOLUTION` and `### END SOLUTION`
+become a stub in the release; regions between `### BEGIN HIDDEN TESTS` and `### END HIDDEN TESTS` vanish from it.
+An instructor can keep hidden tests of their own in a folder outside the tree, `FOLDER/a1.py`, a block a test cell.
+"""
+
+import copy
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lmtutor.data_files import PACKAGE
+from lmtutor.errors import LMTutorError, nearest
+
+SOURCES = PACKAGE.parent / "book" / "assignments"
+CODE_STUB = '# Your code here.\nraise RuntimeError("this part is still yours to write")'
+TEXT_STUB = "*Your answer here.*"
+HIDDEN = re.compile(r"^[ \t]*### BEGIN HIDDEN TESTS\n(.*?)^[ \t]*### END HIDDEN TESTS[ \t]*\n?", re.M | re.S)
+SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n(.*?)^[ \t]*### END SOLUTION[ \t]*(\n?)", re.M | re.S)
+POINTS_MARK = "%points%"
+BLOCK = re.compile(r"^# %% +(\S+)[ \t]*\n", re.M)
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A source that was read and checked."""
+
+    name: str  # a1
+    title: str
+    minutes: int  # of a student who has read the chapter
+    notebook: Any  # nbformat's; with solutions and hidden tests
+
+    @property
+    def cells(self) -> dict[str, Any]:
+        """The cells that nbgrader knows, by grade_id."""
+        return {c.metadata.nbgrader.grade_id: c for c in self.notebook.cells if "nbgrader" in c.metadata}
+
+    @property
+    def points(self) -> pd.DataFrame:
+        """A row a graded cell: question, kind ("tests" or "read"), points."""
+        rows = [
+            (question_of(name), "tests" if cell.cell_type == "code" else "read", cell.metadata.nbgrader.points)
+            for name, cell in self.cells.items()
+            if cell.metadata.nbgrader.grade
+        ]
+        return pd.DataFrame(rows, columns=["question", "graded by", "points"])
+
+
+def question_of(grade_id: str) -> str:
+    """`a1-q2` for its answer cell `a1-q2` and its test cell `a1-q2-test`."""
+    return grade_id.removesuffix("-test")
+
+
+def assignment_names(folder: Path = SOURCES) -> list[str]:
+    """List the assignments of a folder: a1, a2 …"""
+    return sorted(path.stem for path in Path(folder).glob("*.md"))
+
+
+def read_assignment(name: str, folder: Path = SOURCES, hidden: Path | None = None) -> Assignment:
+    """Read a source and check its metadata.
+
+    Parameters
+    ----------
+    name : such as `"a1"`.
+    folder : where the sources lie.
+    hidden : an instructor's folder; its `NAME.py`, where there is one, replaces the hidden tests of the source.
+
+    Raises
+    ------
+    LMTutorError
+        When the source is missing, its metadata is wrong, or the hidden file names a cell that does not exist.
+    """
+    import jupytext
+
+    path = Path(folder) / f"{name}.md"
+    if not path.is_file():
+        raise LMTutorError(f"There is no assignment {name!r} in {folder}.{nearest(name, assignment_names(folder))}")
+    notebook = jupytext.read(path)
+    facts = notebook.metadata.pop("assignment", None) or {}
+    if not {"title", "minutes"} <= set(facts):
+        raise LMTutorError(f"{path}: the header needs `assignment:` with a title and minutes.")
+    notebook.metadata = type(notebook.metadata)(
+        kernelspec=notebook.metadata.get("kernelspec"), language_info={"name": "python"}
+    )
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"{name}-{number}"  # jupytext draws ids at random; the release has to be the same each time
+    assignment = Assignment(name, facts["title"], facts["minutes"], notebook)
+    _check(assignment, path)
+    own = Path(hidden) / f"{name}.py" if hidden else None
+    if own and own.is_file():
+        _replace_hidden(assignment, own)
+    for cell in notebook.cells:
+        if POINTS_MARK in cell.source:
+            cell.source = cell.source.replace(POINTS_MARK, _points_table(assignment))
+    return assignment
+
+
+def _check(assignment: Assignment, path: Path) -> None:
+    seen = set()
+    for cell in assignment.notebook.cells:
+        facts = cell.metadata.get("nbgrader")
+        if facts is None:
+            if "### BEGIN" in cell.source:
+                raise LMTutorError(f"{path}: a cell with a solution or hidden tests has no nbgrader metadata.")
+            continue
+        wanted = {"schema_version", "grade_id", "solution", "grade", "locked", "task"}
+        if not wanted <= set(facts) or facts.grade != ("points" in facts) or facts.schema_version != 3:
+            raise LMTutorError(f"{path}: {facts.get('grade_id')}: metadata need {sorted(wanted)}, points if graded.")
+        if facts.grade_id in seen or not facts.grade_id.startswith(f"{assignment.name}-"):
+            raise LMTutorError(f"{path}: {facts.grade_id}: ids are used once and start with {assignment.name}-.")
+        seen.add(facts.grade_id)
+
+
+def _points_table(assignment: Assignment) -> str:
+    rows = [f"| {question} | {kind} | {points} |" for question, kind, points in assignment.points.itertuples(index=False)]
+    total = assignment.points["points"].sum()
+    return "\n".join(["| question | graded by | points |", "|---|---|---|", *rows, f"| **all** | | **{total}** |"])
+
+
+def hidden_tests(assignment: Assignment) -> dict[str, str]:
+    """Return the code of the hidden tests by grade_id of their cell."""
+    found = {name: HIDDEN.findall(cell.source) for name, cell in assignment.cells.items()}
+    return {name: "".join(parts) for name, parts in found.items() if parts}
+
+
+def write_hidden(assignment: Assignment, path: Path) -> None:
+    """Write the hidden tests in the form that `read_assignment` reads back: a block a cell after `# %% a1-q1-test`."""
+    blocks = [f"# %% {name}\n{code}" for name, code in hidden_tests(assignment).items()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(blocks), encoding="utf-8")
+
+
+def _replace_hidden(assignment: Assignment, path: Path) -> None:
+    parts = BLOCK.split(path.read_text(encoding="utf-8"))
+    blocks = dict(zip(parts[1::2], parts[2::2], strict=True))
+    for name, code in blocks.items():
+        cell = assignment.cells.get(name)
+        if cell is None or not HIDDEN.search(cell.source):
+            raise LMTutorError(f"{path}: {name} is no cell with hidden tests.{nearest(name, hidden_tests(assignment))}")
+        region = f"### BEGIN HIDDEN TESTS\n{code.strip()}\n### END HIDDEN TESTS\n"
+        cell.source = HIDDEN.sub(lambda _, region=region: region, cell.source).rstrip()
+
+
+def release(assignment: Assignment) -> Any:
+    """Make the student's notebook: stubs for solutions, no hidden tests, no outputs, test cells locked."""
+    notebook = copy.deepcopy(assignment.notebook)
+    for cell in notebook.cells:
+        facts = cell.metadata.get("nbgrader")
+        if facts is None:
+            continue
+        cell.source = HIDDEN.sub("", cell.source).rstrip()
+        if facts.solution:
+            cell.source = _with_stub(cell.source, TEXT_STUB if cell.cell_type == "markdown" else CODE_STUB)
+        if facts.locked:
+            cell.metadata["deletable"] = cell.metadata["editable"] = False
+    return without_outputs(notebook)
+
+
+def _with_stub(source: str, stub: str) -> str:
+    def one(match: re.Match) -> str:
+        return "\n".join(match[1] + line for line in stub.splitlines()) + match[3]
+
+    replaced, count = SOLUTION.subn(one, source)
+    return replaced.rstrip() if count else stub
+
+
+def solution(assignment: Assignment) -> Any:
+    """Make the solved notebook: as a student with full marks would hand it in, without hidden tests."""
+    notebook = copy.deepcopy(assignment.notebook)
+    for cell in notebook.cells:
+        if "nbgrader" in cell.metadata:
+            cell.source = SOLUTION.sub(lambda m: m[2], HIDDEN.sub("", cell.source)).rstrip()
+    return without_outputs(notebook)
+
+
+def without_outputs(notebook: Any) -> Any:
+    """Empty the outputs of the code cells, in place."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    return notebook

@@ -1,0 +1,156 @@
+"""The process that runs student code. Started by `sandbox`, as `python -m lmtutor.classroom.worker`.
+
+It imports the heavy libraries once. For each notebook it forks a supervisor, which enters the namespaces and forks the
+one process that gives up all privileges and runs the cells it is sent. That process holds nothing worth stealing: one
+socket, its own copy of the student's files, and the cell that it is asked to run.
+"""
+
+import contextlib
+import io
+import json
+import os
+import signal
+import socket
+import sys
+import traceback
+from pathlib import Path
+
+from lmtutor.classroom import confine
+
+LONGEST = 20_000  # characters of output kept of a cell
+MESSAGE = 500  # characters kept of an error's message
+
+
+class Capped(io.StringIO):
+    """Keeps the first characters written, and swallows the rest."""
+
+    def write(self, text: str) -> int:
+        """Keep what still fits."""
+        room = LONGEST - self.tell()
+        if room > 0:
+            super().write(text[:room])
+        return len(text)
+
+
+def make_shell():
+    """Make an IPython without history, threads or a terminal: magics and display work, nothing is written."""
+    from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
+
+    config = Config()
+    config.HistoryManager.enabled = False
+    config.InteractiveShell.colors = "NoColor"
+    config.InteractiveShell.xmode = "Plain"
+    return InteractiveShell.instance(config=config)
+
+
+def run_cell(shell, code: str, is_test: bool) -> dict:
+    """Run one cell; say what it printed, and what was raised and where."""
+    out = Capped()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+        shell.showtraceback = shell.showsyntaxerror = lambda *a, **k: None
+        shell.showindentationerror = lambda *a, **k: None
+        result = shell.run_cell(code, store_history=False)
+    reply = {"output": "" if is_test else out.getvalue(), "error": None}
+    error = result.error_before_exec or result.error_in_exec
+    if error is not None:
+        reply["error"] = describe(error, code, is_test)
+    return reply
+
+
+def describe(error: BaseException, code: str, is_test: bool) -> dict:
+    """Name an error in a way that shows no line of a test: its type, its message, and the student's line."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "ipykernel" not in frame.filename]
+    in_cells = [frame for frame in frames if "ipython-input" in frame.filename or "/ipykernel_" in frame.filename]
+    top = in_cells[0].filename if in_cells else None
+    theirs = [frame for frame in in_cells if not is_test or frame.filename != top]
+    line = None
+    if theirs:
+        line = f"in {theirs[-1].name}, line {theirs[-1].lineno} of its cell: {theirs[-1].line}"
+    message = str(error)[:MESSAGE]
+    if is_test and isinstance(error, AssertionError) and not theirs and not message:
+        message = "a test without a message failed"
+    if is_test and isinstance(error, SyntaxError):
+        message = "the test could not be read"
+    return {"type": type(error).__name__, "message": message, "where": line}
+
+
+def serve(connection: socket.socket) -> None:
+    """Run the cells that come, one JSON a line, until the connection closes."""
+    shell, me = make_shell(), os.getpid()
+    for line in connection.makefile("r", encoding="utf-8"):
+        request = json.loads(line)
+        if "ping" in request:
+            reply = {"pong": request["ping"]}
+        else:
+            reply = {"ticket": request["ticket"], **run_cell(shell, request["code"], request["test"])}
+        if os.getpid() != me:
+            os._exit(1)  # a fork of the student's that came back here
+        connection.sendall(json.dumps(reply).encode() + b"\n")
+
+
+def supervise(connection: socket.socket, control: socket.socket, job: dict) -> None:
+    """Enter the namespaces, fork the process that runs the cells, tell its number, and wait for its end."""
+    folder, user = Path(job["folder"]), job["user"]
+    if job["isolation"] == "namespaces":
+        confine.enter_namespaces()
+        confine.arrange_files(folder, [Path(p) for p in job["hide"]], user, job["disk_megabytes"])
+    else:
+        confine.own(folder, user)
+    child = os.fork()
+    if child:
+        control.sendall(json.dumps({"pid": child}).encode() + b"\n")
+        control.close()
+        connection.close()
+        os.waitpid(child, 0)
+        return
+    control.close()
+    if job["isolation"] == "namespaces":
+        confine.show_own_processes_only()
+    os.setsid()
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(job["environment"], HOME=str(folder), LMTUTOR_CACHE=f"{folder}/.cache", TMPDIR=str(folder))
+    confine.drop_privileges(user)
+    confine.limit(job["megabytes"], job["cpu_seconds"], job["file_megabytes"])
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for number in range(3):
+        os.dup2(nowhere, number)
+    os.closerange(3, connection.fileno())
+    os.closerange(connection.fileno() + 1, 1024)
+    serve(connection)
+
+
+def main() -> None:
+    """Import what assignments use, then fork for each job that arrives on the socket given as argument."""
+    door = socket.socket(fileno=int(sys.argv[1]))
+    for name in ("numpy", "pandas", "torch", "matplotlib", "IPython.core.interactiveshell", "lmtutor"):
+        __import__(name)
+    import matplotlib
+    import torch
+
+    matplotlib.use("agg")
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # supervisors are not waited for
+    while True:
+        message, numbers, _, _ = socket.recv_fds(door, 1 << 20, 2)
+        if not message:
+            return
+        if os.fork() == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            door.close()
+            connection, control = (socket.socket(fileno=n) for n in numbers)
+            status = 1
+            with contextlib.suppress(BaseException):
+                try:
+                    supervise(connection, control, json.loads(message))
+                    status = 0
+                except BaseException as error:
+                    control.sendall(json.dumps({"failed": f"{type(error).__name__}: {error}"}).encode() + b"\n")
+            os._exit(status)
+        for number in numbers:
+            os.close(number)
+
+
+if __name__ == "__main__":
+    main()
