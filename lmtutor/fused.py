@@ -32,7 +32,7 @@ IGNORED = -100  # a target that is not scored
 TILE = 8192  # bytes of a row of a tile: 2,048 types in float32, 4,096 in bfloat16
 KEPT = 48 << 20  # bytes of E kept for the backward products
 LEAST_ROWS = 256  # rows in a block, however large the vocabulary: with fewer, the products slow down
-SCORED_ROWS = 1024  # rows in a block when nothing is kept
+SCORED = 512, 1024  # types and rows of a tile when scoring, where nothing is kept
 LOG2_E = math.log2(math.e)
 
 
@@ -73,9 +73,9 @@ def linear_log_probs(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tens
     Shapes as in `linear_cross_entropy`; the products are in the type of `hidden`.
     """
     pieces = [hidden.new_zeros(0)]
-    types = TILE // hidden.dtype.itemsize
+    types, rows = SCORED
     scaled_bias = bias * LOG2_E
-    for h, t in zip(hidden.split(SCORED_ROWS), targets.clamp(min=0).split(SCORED_ROWS), strict=True):
+    for h, t in zip(hidden.split(rows), targets.clamp(min=0).split(rows), strict=True):
         target_logits = torch.linalg.vecdot(h, weight[t]) + bias[t]
         # With no gradient to make, no column of ones is needed; and logits of a sane model need no shift.
         states, row_sum = h * LOG2_E, 0

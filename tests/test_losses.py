@@ -43,7 +43,7 @@ def tiling(request, monkeypatch):
     if request.param:
         for name, value in zip(("TILE", "KEPT", "LEAST_ROWS"), request.param, strict=True):
             monkeypatch.setattr(fused, name, value)
-        monkeypatch.setattr(fused, "SCORED_ROWS", 5)
+        monkeypatch.setattr(fused, "SCORED", (6, 5))
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])

@@ -48,6 +48,21 @@ def test_reading_in_two_halves_is_reading_at_once(cell):
     torch.testing.assert_close(end, last)
 
 
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_reading_step_by_step_without_gradient_is_reading_at_once(cell):
+    torch.manual_seed(0)
+    model = build_model(RecurrentConfig(cell=cell, **SMALL), 11)
+    inputs, state = torch.randint(11, (6, 3)), model.initial_state(3)
+    whole, last = model(inputs, state)
+    steps = []
+    with torch.no_grad():
+        for row in inputs:
+            hidden, state = model(row[None], state)
+            steps.append(hidden)
+    torch.testing.assert_close(torch.cat(steps), whole)
+    torch.testing.assert_close(state, last)
+
+
 def test_a_tied_model_has_one_matrix_and_both_uses_train_it():
     model = build_model(RecurrentConfig(tied=True, **SMALL), 11)
     assert model.head.weight is model.embedding.weight
