@@ -110,6 +110,7 @@ def write_font(target: Path, codes: set[int]) -> None:
     cut.subset(font)
     target.parent.mkdir(parents=True, exist_ok=True)
     subset.save_font(font, str(target), options)
+    font.close()
 
 
 def place_font(app, exception) -> None:
