@@ -19,14 +19,14 @@ SOURCES := $(shell find book lmtutor data _config.yml _toc.yml -type f \
              -not -path '*/__pycache__/*' -not -path '*/.ipynb_checkpoints/*' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test test-fast lint lab bench clean FORCE
+.PHONY: help assignments setup book test test-fast lint lab bench clean FORCE
 .DELETE_ON_ERROR:
 
 help:  ## this list
 	@echo "Recurrent Language Models, by Hand and at Scale"
 	@echo
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
-	  while IFS=$$'\t' read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
+	  while IFS=$$'\t' read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
 	@echo
 	@echo "  PYTHON=python3.12 chooses the Python (3.11 or newer); LMTUTOR_DATA=DIR names a folder with corpora."
 
@@ -73,6 +73,14 @@ lint: $(STAMP)  ## ruff
 lab: $(STAMP)  ## open the chapters as notebooks in JupyterLab
 	@$(BIN)/jupytext-config --settings-file $(LABCONF) set-default-viewer markdown
 	@$(BIN)/jupyter lab --notebook-dir=book
+
+$(VENV)/.classroom: $(STAMP)
+	@echo "Installing nbgrader into $(VENV)"
+	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[book,dev,classroom]'
+	@touch $@
+
+assignments: $(VENV)/.classroom  ## student releases, solutions and nbgrader's course tree: _build/assignments
+	@$(BIN)/lmtutor assignments build
 
 bench: $(STAMP)  ## the benchmarks: speed of each part (minutes; some need LMTUTOR_DATA)
 	@set -e; for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script; done

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from lmtutor.classroom.cli import app as assignments
 from lmtutor.errors import LMTutorError
 
 app = typer.Typer(
@@ -314,6 +315,9 @@ def release(
 
     for split, score in pack(find_run(run), name, title, licence).items():
         typer.echo(f"{name} {split}: {score}")
+
+
+app.add_typer(assignments, name="assignments")
 
 
 def main() -> None:

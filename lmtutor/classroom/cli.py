@@ -1,0 +1,88 @@
+"""The command group `lmtutor assignments`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Build assignments, grade a class.", no_args_is_help=True, rich_markup_mode=None)
+
+Out = Annotated[Path, typer.Option(help="Where release/, solution/ and course/ go.")]
+Course = Annotated[Path, typer.Option(help="nbgrader's tree.")]
+Name = Annotated[str, typer.Argument(help="An assignment, such as a1.", metavar="NAME")]
+Sources = Annotated[Path | None, typer.Option(help="Folder of the sources; the book's unless given.")]
+OUT, COURSE = Path("_build/assignments"), Path("_build/assignments/course")
+
+
+def _sources(folder: Path | None) -> Path:
+    from lmtutor.classroom.sources import SOURCES
+
+    return folder or SOURCES
+
+
+@app.command(epilog="Example: lmtutor assignments build --hidden ~/hidden-tests")
+def build(
+    names: Annotated[list[str] | None, typer.Argument(help="Which; all unless given.", metavar="[NAME …]")] = None,
+    out: Out = OUT,
+    sources: Sources = None,
+    hidden: Annotated[Path | None, typer.Option(help="Folder of hidden tests of your own: NAME.py.")] = None,
+    course: Annotated[bool, typer.Option("--course/--no-course", help="Also make nbgrader's tree.")] = True,
+) -> None:
+    """Make the student releases, the solutions and nbgrader's course tree."""
+    from lmtutor.classroom.course import build as make
+
+    typer.echo(make(out, names or [], _sources(sources), hidden, course).to_string())
+    typer.echo(f"in {out}: release/ (for students), solution/" + (", course/ (nbgrader's)" if course else ""))
+
+
+@app.command(epilog="Example: lmtutor assignments points a1")
+def points(name: Name, sources: Sources = None) -> None:
+    """Print the point table of an assignment."""
+    from lmtutor.classroom.sources import read_assignment
+
+    assignment = read_assignment(name, _sources(sources))
+    typer.echo(f"{assignment.name}. {assignment.title} (about {assignment.minutes} minutes)")
+    typer.echo(assignment.points.to_string(index=False) + f"\nall: {assignment.points['points'].sum()}")
+
+
+@app.command(epilog="Example: lmtutor assignments hidden ~/hidden-tests")
+def hidden(
+    folder: Annotated[Path, typer.Argument(help="Where to write them; keep it outside the public tree.")],
+    sources: Sources = None,
+) -> None:
+    """Write the worked set of hidden tests, to be changed: one NAME.py an assignment."""
+    from lmtutor.classroom.sources import assignment_names, read_assignment, write_hidden
+
+    for name in assignment_names(_sources(sources)):
+        write_hidden(read_assignment(name, _sources(sources)), folder / f"{name}.py")
+        typer.echo(str(folder / f"{name}.py"))
+
+
+@app.command(epilog="Example: lmtutor assignments due a1 2027-01-15T18:00+01:00")
+def due(name: Name, when: Annotated[str, typer.Argument(help="Date and time, ISO 8601.")], course: Course = COURSE) -> None:
+    """Set when an assignment is due; the summary then says who was late."""
+    from lmtutor.classroom.course import set_due
+
+    typer.echo(f"{name} is due {set_due(course, name, when):%Y-%m-%d %H:%M} UTC")
+
+
+@app.command(epilog="Example: lmtutor assignments grade a1 --collect ~/Downloads/a1-submissions")
+def grade(
+    name: Name,
+    course: Course = COURSE,
+    collect: Annotated[Path | None, typer.Option(help="First copy submissions from here: STUDENT.ipynb or STUDENT/.")] = None,
+    seconds: Annotated[float, typer.Option(help="Most seconds a cell may run.")] = 120.0,
+    megabytes: Annotated[int, typer.Option(help="Most memory, beyond what the libraries take.")] = 2048,
+) -> None:
+    """Grade every submission; write the summary table and a feedback page a student."""
+    from lmtutor.classroom.course import need_nbgrader
+
+    need_nbgrader()
+    from lmtutor.classroom import grading
+    from lmtutor.classroom.sandbox import Limits
+
+    if collect is not None:
+        typer.echo(f"{grading.collect(collect, course, name)} submissions copied from {collect}")
+    table = grading.grade(course, name, Limits(cell_seconds=seconds, megabytes=megabytes), progress=typer.echo)
+    typer.echo(table.drop(columns="notes").to_string())
+    typer.echo(f"summary: {course / f'summary-{name}.csv'}; feedback: {course / 'feedback'}")

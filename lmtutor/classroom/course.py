@@ -1,0 +1,153 @@
+"""Build what a course needs: releases, solutions, and the tree in which nbgrader keeps its gradebook."""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+
+from lmtutor.classroom.sources import (
+    CODE_STUB,
+    SOURCES,
+    TEXT_STUB,
+    Assignment,
+    assignment_names,
+    read_assignment,
+    release,
+    solution,
+)
+from lmtutor.errors import LMTutorError
+
+CONFIG = f"""# Written by `lmtutor assignments build`. nbgrader's commands and its pages read it, too.
+c = get_config()
+c.CourseDirectory.course_id = "lmtutor"
+c.ClearSolutions.code_stub = {{"python": {CODE_STUB!r}}}
+c.ClearSolutions.text_stub = {TEXT_STUB!r}
+c.Autograde.sanitize_preprocessors = [
+    "lmtutor.classroom.grading.Intake",
+    "nbgrader.preprocessors.ClearOutput",
+    "nbgrader.preprocessors.OverwriteKernelspec",
+    "nbgrader.preprocessors.OverwriteCells",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]
+c.Autograde.autograde_preprocessors = [
+    "lmtutor.classroom.grading.ConfinedExecute",
+    "nbgrader.preprocessors.LimitOutput",
+    "nbgrader.preprocessors.SaveAutoGrades",
+    "nbgrader.preprocessors.AssignLatePenalties",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]
+"""
+
+
+def need_nbgrader() -> None:
+    """Raise `LMTutorError` where nbgrader is not installed."""
+    from importlib.util import find_spec
+
+    if find_spec("nbgrader") is None:
+        raise LMTutorError('The course tree needs nbgrader: pip install "lmtutor[classroom]".')
+
+
+def nbgrader_api(course: Path):
+    """Return nbgrader's API for a course, with the course's own configuration."""
+    need_nbgrader()
+    import logging
+    import warnings
+
+    from nbgrader.apps.api import NbGraderAPI
+    from traitlets.config import PyFileConfigLoader
+
+    scripts = str(Path(sys.executable).parent)
+    if scripts not in os.environ["PATH"].split(os.pathsep):  # nbgrader calls `alembic`, also outside an activated environment
+        os.environ["PATH"] = scripts + os.pathsep + os.environ["PATH"]
+    if not (course / "nbgrader_config.py").is_file():
+        raise LMTutorError(f"{course} is no course; make one with: lmtutor assignments build --out FOLDER")
+    config = PyFileConfigLoader("nbgrader_config.py", path=str(course)).load_config()
+    config.CourseDirectory.root = str(course.resolve())
+    warnings.filterwarnings("ignore", message="Object of type .* not in session")  # nbgrader's, of its own gradebook
+    config.Application.log_level = logging.ERROR
+    api = NbGraderAPI(config=config)
+    api.coursedir.log.setLevel(logging.ERROR)
+    api.log.setLevel(logging.ERROR)
+    return api
+
+
+def build(
+    out: Path, names: Sequence[str] = (), sources: Path = SOURCES, hidden: Path | None = None, course: bool = True
+) -> pd.DataFrame:
+    """Make, under `out`: release/NAME.ipynb, solution/NAME.ipynb and course/, nbgrader's tree.
+
+    Parameters
+    ----------
+    names : which assignments; all of `sources` unless given.
+    hidden : an instructor's folder of hidden tests, `NAME.py`; where one is missing, the worked set is used.
+    course : False leaves out nbgrader's tree, and needs no nbgrader.
+
+    Returns
+    -------
+    DataFrame with a row an assignment: title, minutes, questions, points.
+
+    Raises
+    ------
+    LMTutorError
+        When a source is wrong, or nbgrader is not installed or refuses.
+    """
+    import nbformat
+
+    if hidden is not None and not Path(hidden).is_dir():
+        raise LMTutorError(f"{hidden} is no folder of hidden tests; make one with: lmtutor assignments hidden FOLDER")
+    chosen = [read_assignment(name, sources, hidden) for name in (names or assignment_names(sources))]
+    if not chosen:
+        raise LMTutorError(f"There are no assignments in {sources}; name their folder with --sources.")
+    for kind, make in (("release", release), ("solution", solution)):
+        (out / kind).mkdir(parents=True, exist_ok=True)
+        for assignment in chosen:
+            nbformat.write(make(assignment), out / kind / f"{assignment.name}.ipynb")
+    if course:
+        _build_course(out, chosen, [p for p in (sources, hidden) if p is not None])
+    rows = [(a.name, a.title, a.minutes, len(a.points), int(a.points["points"].sum())) for a in chosen]
+    return pd.DataFrame(rows, columns=["assignment", "title", "minutes", "questions", "points"]).set_index("assignment")
+
+
+def _build_course(out: Path, chosen: Sequence[Assignment], hide: Sequence[Path]) -> None:
+    import nbformat
+
+    need_nbgrader()
+    tree = out / "course"
+    tree.mkdir(parents=True, exist_ok=True)
+    tree.chmod(0o700)  # the gradebook and the hidden tests are the teacher's alone
+    (tree / "nbgrader_config.py").write_text(CONFIG, encoding="utf-8")
+    (tree / "hide.json").write_text(json.dumps([str(Path(p).resolve()) for p in hide]), encoding="utf-8")
+    api = nbgrader_api(tree)
+    for assignment in chosen:
+        folder = tree / "source" / assignment.name
+        folder.mkdir(parents=True, exist_ok=True)
+        nbformat.write(assignment.notebook, folder / f"{assignment.name}.ipynb")
+        result = api.generate_assignment(assignment.name, force=True, create=True)
+        if not result["success"]:
+            reason = (result.get("log") or result.get("error") or "no reason given").strip().splitlines()[-1]
+            raise LMTutorError(f"nbgrader could not generate {assignment.name}: {reason}")
+        made = tree / "release" / assignment.name / f"{assignment.name}.ipynb"
+        (out / "release" / f"{assignment.name}.ipynb").write_bytes(made.read_bytes())
+
+
+def set_due(course: Path, name: str, due: str) -> datetime:
+    """Set when an assignment is due: an ISO date and time; without a time zone it is local time.
+
+    Raises
+    ------
+    LMTutorError
+        When the date cannot be read or there is no such assignment in the course.
+    """
+    try:
+        when = datetime.fromisoformat(due).astimezone(UTC)
+    except ValueError:
+        raise LMTutorError(f"{due!r} is no date: write it as 2027-01-15T18:00+01:00.") from None
+    if not (course / "release" / name).is_dir():
+        raise LMTutorError(f"{name!r} is not in the course {course}; build it first.")
+    with nbgrader_api(course).gradebook as gradebook:
+        gradebook.update_or_create_assignment(name, duedate=when.replace(tzinfo=None))
+    return when

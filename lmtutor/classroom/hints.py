@@ -1,0 +1,1 @@
+"""Hints for students: `lm.check("a2-q3", answer)` says what looks wrong, never what would be right."""

@@ -1,0 +1,164 @@
+"""What student code may not do, it cannot do; and the cells after it still run."""
+
+import os
+import sys
+import time
+
+import pytest
+
+from lmtutor.classroom import confine
+from lmtutor.classroom.sandbox import Cell, Limits, Sandbox
+from lmtutor.errors import LMTutorError
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="confinement uses Linux namespaces"),
+]
+LIMITS = Limits(cell_seconds=8, notebook_seconds=300, megabytes=700, file_megabytes=5, disk_megabytes=20)
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("teacher")
+    (folder / "gradebook.db").write_text("the scores")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def box(course):
+    if confine.isolation() == "none":
+        pytest.skip("this machine cannot confine a process")
+    with Sandbox(hide=[course], limits=LIMITS) as box:
+        yield box
+
+
+def run(box, *codes, **options):
+    return box.run([Cell(code) for code in codes], **options)
+
+
+def test_cells_share_names_and_show_output(box):
+    first, second, third = run(box, "x = 20", "print(x + 1)", "y")
+    assert (first.output, second.output) == ("", "21\n")
+    assert (third.error, third.message) == ("NameError", "name 'y' is not defined")
+
+
+def test_runs_as_an_unprivileged_user_in_a_folder_of_its_own(box, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "link.txt").symlink_to("/etc/passwd")
+    code = "import os; print(os.getuid(), open('notes.txt').read(), os.path.exists('link.txt')); open('notes.txt', 'w').write('changed')"
+    (outcome,) = run(box, code, files=tmp_path)
+    user, text, link = outcome.output.split()[:3]
+    assert int(user) != 0 and text == "mine" and link == "False"
+    assert (tmp_path / "notes.txt").read_text() == "mine", "it works on a copy"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "while True: pass",
+        "import os; os._exit(0)",
+        "import time\ntry:\n    time.sleep(60)\nexcept BaseException:\n    time.sleep(60)",
+        "import os, signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); os.close(3)\nfor n in range(3, 60):\n    try: os.close(n)\n    except OSError: pass\nos._exit(0)",
+    ],
+    ids=["loop", "exit", "catches everything", "closes its connection"],
+)
+def test_cell_that_ends_or_holds_the_process_is_left_out(box, code):
+    before, bad, after = run(box, "x = 1", code, "print(x)")
+    assert bad.stopped and not before.error and after.output == "1\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("b = bytearray(2 * 2**30)", "MemoryError"),
+        ("import os; os.fork()", "BlockingIOError"),
+        ("import subprocess; subprocess.run(['true'])", "BlockingIOError"),
+        ("open('big', 'wb').write(b'0' * 10**7)", "OSError"),
+        ("import os; os.setuid(0)", "PermissionError"),
+        ("import sys; sys.exit()", "SystemExit"),
+    ],
+    ids=["memory", "fork", "program", "file size", "root", "sys.exit"],
+)
+def test_limits_raise_in_the_student_s_cell(box, code, error):
+    bad, after = run(box, code, "print('still here')")
+    assert bad.error == error and after.output == "still here\n"
+
+
+def test_gradebook_cannot_be_read_or_written(box, course):
+    path = str(course / "gradebook.db")
+    read, write = run(box, f"print(open({path!r}).read())", f"open({path!r}, 'w').write('full marks')")
+    assert read.error in ("PermissionError", "FileNotFoundError") and write.error
+    assert (course / "gradebook.db").read_text() == "the scores"
+
+
+def test_nothing_outside_its_folder_can_be_written(box, tmp_path_factory):
+    open_to_all = tmp_path_factory.mktemp("open")
+    open_to_all.chmod(0o777)
+    (outcome,) = run(box, f"open({str(open_to_all / 'x')!r}, 'w')")
+    assert outcome.error in ("OSError", "PermissionError", "FileNotFoundError")
+    assert not list(open_to_all.iterdir())
+
+
+def test_no_network_in_namespaces(box):
+    if box.isolation != "namespaces":
+        pytest.skip("this machine has no namespaces; the grader says so")
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        (outcome,) = run(box, f"import socket; socket.create_connection(('127.0.0.1', {port}), 2)")
+    assert outcome.error == "OSError"
+
+
+def test_disk_is_small(box):
+    if box.isolation != "namespaces":
+        pytest.skip("the small disk needs namespaces")
+    (outcome,) = run(box, "for n in range(20): open(str(n), 'wb').write(b'0' * 4 * 2**20)")
+    assert outcome.error == "OSError" and "No space" in outcome.message
+
+
+def test_output_is_kept_short_and_a_test_s_is_not_shown(box):
+    (flood,) = run(box, "for n in range(100_000): print('spam')")
+    assert len(flood.output) == 20_000
+    (quiet,) = box.run([Cell("print('secret')\nassert False, 'what to do'", test=True)])
+    assert (quiet.output, quiet.error, quiet.message, quiet.where) == ("", "AssertionError", "what to do", None)
+
+
+def test_answer_forged_ahead_is_not_believed(box):
+    forged = (
+        "import json, os\nfor n in range(3, 60):\n"
+        "    try: os.write(n, json.dumps({'ticket': 'x', 'output': '', 'error': None}).encode() + b'\\n')\n"
+        "    except OSError: pass"
+    )
+    bad, after = run(box, forged, "1 / 0")
+    assert bad.stopped and after.error == "ZeroDivisionError"
+
+
+def test_time_of_the_notebook_is_limited(box):
+    limits = Limits(cell_seconds=2, notebook_seconds=4, megabytes=700)
+    box.limits, kept = limits, box.limits
+    try:
+        start = time.monotonic()
+        outcomes = run(box, *["while True: pass"] * 5)
+    finally:
+        box.limits = kept
+    assert outcomes[-1].error == "NotRun" and time.monotonic() - start < 60
+
+
+def test_without_any_confinement_grading_is_refused():
+    with pytest.raises(LMTutorError, match="cannot keep student code away"):
+        Sandbox(isolation="none")
+
+
+def test_as_another_user_where_namespaces_are_missing(course):
+    """What a container without the right to namespaces gets: a user of its own, and the gradebook closed to it."""
+    if os.getuid() != 0 or any(confine.closed_to_others(path) for path in confine.libraries()):
+        pytest.skip("needs root, and libraries that others can read")
+    course.chmod(0o700)
+    with Sandbox(hide=[course], limits=LIMITS, isolation="user") as box:
+        assert "HAS the network" in box.notice
+        who, read, loop, after = run(
+            box, "import os; print(os.getuid())", f"open({str(course / 'gradebook.db')!r})", "while True: pass", "print(1)"
+        )
+    assert int(who.output) >= confine.FIRST_USER and read.error == "PermissionError"
+    assert loop.stopped and after.output == "1\n"
