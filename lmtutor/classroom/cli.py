@@ -59,7 +59,9 @@ def hidden(
 
 
 @app.command(epilog="Example: lmtutor assignments due a1 2027-01-15T18:00+01:00")
-def due(name: Name, when: Annotated[str, typer.Argument(help="Date and time, ISO 8601.")], course: Course = COURSE) -> None:
+def due(
+    name: Name, when: Annotated[str, typer.Argument(help="Date and time, ISO 8601.")], course: Course = COURSE
+) -> None:
     """Set when an assignment is due; the summary then says who was late."""
     from lmtutor.classroom.course import set_due
 
@@ -70,7 +72,9 @@ def due(name: Name, when: Annotated[str, typer.Argument(help="Date and time, ISO
 def grade(
     name: Name,
     course: Course = COURSE,
-    collect: Annotated[Path | None, typer.Option(help="First copy submissions from here: STUDENT.ipynb or STUDENT/.")] = None,
+    collect: Annotated[
+        Path | None, typer.Option(help="First copy submissions from here: STUDENT.ipynb or STUDENT/.")
+    ] = None,
     seconds: Annotated[float, typer.Option(help="Most seconds a cell may run.")] = 120.0,
     megabytes: Annotated[int, typer.Option(help="Most memory, beyond what the libraries take.")] = 2048,
 ) -> None:

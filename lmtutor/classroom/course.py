@@ -61,7 +61,9 @@ def nbgrader_api(course: Path):
     from traitlets.config import PyFileConfigLoader
 
     scripts = str(Path(sys.executable).parent)
-    if scripts not in os.environ["PATH"].split(os.pathsep):  # nbgrader calls `alembic`, also outside an activated environment
+    if scripts not in os.environ["PATH"].split(
+        os.pathsep
+    ):  # nbgrader calls `alembic`, also outside an activated environment
         os.environ["PATH"] = scripts + os.pathsep + os.environ["PATH"]
     if not (course / "nbgrader_config.py").is_file():
         raise LMTutorError(f"{course} is no course; make one with: lmtutor assignments build --out FOLDER")

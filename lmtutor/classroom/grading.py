@@ -76,7 +76,9 @@ class Intake(Preprocessor):
             cells.append(cell)
         order = list(known)
         for place, grade_id in enumerate(order):
-            if grade_id in seen or not (known[grade_id].metadata.nbgrader.grade or known[grade_id].metadata.nbgrader.locked):
+            if grade_id in seen or not (
+                known[grade_id].metadata.nbgrader.grade or known[grade_id].metadata.nbgrader.locked
+            ):
                 continue  # a missing answer stays missing: the student may have written it in a cell of their own
             before = set(order[:place])
             spots = [i for i, c in enumerate(cells) if c.metadata.get("nbgrader", {}).get("grade_id") in before]
@@ -250,7 +252,7 @@ def _row(api: Any, name: str, student: str, status: str, notes: str) -> dict:
 
 
 def collect(folder: Path, course: Path, name: str) -> int:
-    """Copy a folder of submissions into the course: `STUDENT.ipynb` files, or folders `STUDENT/` that hold one notebook.
+    """Copy submissions into the course: files `STUDENT.ipynb`, or folders `STUDENT/` that hold one notebook.
 
     When a file was last changed counts as when it was handed in, unless a `timestamp.txt` lies beside it.
 

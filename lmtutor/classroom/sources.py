@@ -116,7 +116,9 @@ def _check(assignment: Assignment, path: Path) -> None:
 
 
 def _points_table(assignment: Assignment) -> str:
-    rows = [f"| {question} | {kind} | {points} |" for question, kind, points in assignment.points.itertuples(index=False)]
+    rows = [
+        f"| {question} | {kind} | {points} |" for question, kind, points in assignment.points.itertuples(index=False)
+    ]
     total = assignment.points["points"].sum()
     return "\n".join(["| question | graded by | points |", "|---|---|---|", *rows, f"| **all** | | **{total}** |"])
 

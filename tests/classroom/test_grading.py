@@ -48,7 +48,12 @@ def test_nbgrader_s_release_holds_what_ours_holds(built, name):
     ours = release(read_assignment(name))
     assert [c.source.rstrip() for c in theirs.cells] == [c.source for c in ours.cells]
     text = json.dumps(theirs)
-    assert not any(line in text for code in hidden_tests(read_assignment(name)).values() for line in code.splitlines() if len(line) > 30)
+    assert not any(
+        line in text
+        for code in hidden_tests(read_assignment(name)).values()
+        for line in code.splitlines()
+        if len(line) > 30
+    )
 
 
 def test_hard_coded_answer_loses_the_hidden_points(classroom):
@@ -79,7 +84,9 @@ def test_edited_deleted_moved_and_doubled_test_cells_are_restored(classroom):
 
 def test_deleted_test_cell_still_gives_points_for_a_right_answer(classroom):
     notebook = classroom.notebook()
-    notebook.cells = [c for c in notebook.cells if not c.metadata.get("nbgrader", {}).get("grade_id", "").endswith("-test")]
+    notebook.cells = [
+        c for c in notebook.cells if not c.metadata.get("nbgrader", {}).get("grade_id", "").endswith("-test")
+    ]
     classroom.hand_in("tidy", notebook)
     assert grading.grade(classroom.course, "a1", LIMITS).loc["tidy", "score"] == 16
 
@@ -151,7 +158,17 @@ def test_class_of_thirty_in_one_command(classroom, capsys):
     hand_in("empty", b"", 0)
     hand_in("old-json", b'{"cells": 3}', 0)
     assert len(expected) == 30
-    command = ["assignments", "grade", "a1", "--course", str(classroom.course), "--collect", str(box), "--seconds", "20"]
+    command = [
+        "assignments",
+        "grade",
+        "a1",
+        "--course",
+        str(classroom.course),
+        "--collect",
+        str(box),
+        "--seconds",
+        "20",
+    ]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
     table = pd.read_csv(classroom.course / "summary-a1.csv", index_col="student")
@@ -183,7 +200,9 @@ def test_feedback_shows_messages_and_no_code_of_a_test(classroom):
 
 
 def test_hidden_message_is_shown_without_its_code(classroom):
-    classroom.with_answer("carl", "a1-q1", "def perplexity(log_probs):\n    if len(log_probs) == 4: return 4.0\n    return math.inf")
+    classroom.with_answer(
+        "carl", "a1-q1", "def perplexity(log_probs):\n    if len(log_probs) == 4: return 4.0\n    return math.inf"
+    )
     grading.grade(classroom.course, "a1", LIMITS)
     page = (classroom.course / "feedback/carl/a1/a1.html").read_text(encoding="utf-8")
     assert "perplexity is wrong on a random text" in page and "rng" not in page

@@ -68,7 +68,9 @@ def test_every_question_has_an_answer_cell_tests_and_points(name):
             answer = cells[grade_id.removesuffix("-test")]
             assert answer.metadata.nbgrader.solution and "### BEGIN SOLUTION" in answer.source
             assert facts.locked and "### BEGIN HIDDEN TESTS" in cell.source
-            assert "default_rng()" in cell.source or "manual_seed(secrets" in cell.source, "hidden tests draw fresh cases"
+            assert "default_rng()" in cell.source or "manual_seed(secrets" in cell.source, (
+                "hidden tests draw fresh cases"
+            )
     for cell in assignment.notebook.cells:
         if cell.metadata.get("nbgrader", {}).get("solution") and cell.cell_type == "markdown":
             where = assignment.notebook.cells.index(cell)
