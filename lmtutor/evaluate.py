@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -11,7 +12,8 @@ from torch import Tensor
 from lmtutor.batches import Batch
 from lmtutor.errors import LMTutorError
 from lmtutor.losses import IGNORED
-from lmtutor.machine import keep_freed_memory
+from lmtutor.machine import keep_freed_memory, side_by_side
+from lmtutor.models.base import LanguageModel
 
 STREAM_PROTOCOL = "batch 1, state carried over the whole text, every token scored except the very first"
 SAMPLES_PROTOCOL = "each sample from a fresh state, every token scored once"
@@ -105,21 +107,42 @@ def evaluate(model, text: Tensor | Iterable[Batch], *, characters: int | None = 
     if stream:
         check_ids(model, text)
         text = stretches(text)
-    device = device_of(model)
-    nats, tokens, state = 0.0, 0, None
-    with eval_mode(model):
+    device, nats, tokens = device_of(model), 0.0, 0
+    overlap = device.type == "cpu" and head_is_the_cost(model)
+
+    def pieces():
+        """What is left to do for each batch once the state has gone through it, which has to happen in order."""
+        nonlocal tokens
+        state = None
         for batch in text:
             if not batch.carry or state is None:
                 state = model.initial_state(batch.inputs.shape[1])
-            targets = batch.targets.to(device)
-            log_probs, state = model.target_log_probs(batch.inputs.to(device), targets, state)
-            nats -= float(log_probs.double().sum())
+            inputs, targets = batch.inputs.to(device), batch.targets.to(device)
             tokens += int((targets != IGNORED).sum())
+            if overlap:
+                hidden, state = model(inputs, state)
+                yield partial(model.head.target_log_probs, hidden, targets)
+            else:
+                log_probs, state = model.target_log_probs(inputs, targets, state)
+                yield lambda done=log_probs: done
+
+    with eval_mode(model):
+        for log_probs in side_by_side(pieces()) if overlap else (piece() for piece in pieces()):
+            nats -= float(log_probs.double().sum())
     if tokens == 0:
         raise LMTutorError("The text has no token to score: the first token of a text is only read.")
     protocol = STREAM_PROTOCOL if stream else SAMPLES_PROTOCOL
     more = getattr(model, "protocol", None)  # what a model that goes on learning while it reads says of itself
     return Score(nats, tokens, characters, f"{protocol}; {more}" if more else protocol)
+
+
+def head_is_the_cost(model) -> bool:
+    """Whether the softmax is most of a model's work, and can follow behind the states that it reads."""
+    if not isinstance(model, LanguageModel) or type(model).target_log_probs is not LanguageModel.target_log_probs:
+        return False
+    head = {id(p) for p in model.head.parameters()}
+    rest = sum(p.numel() for p in model.parameters() if id(p) not in head and len(p) != model.vocab_size)
+    return 4 * rest < sum(p.numel() for p in model.head.parameters())
 
 
 def check_ids(model, ids: Tensor) -> None:

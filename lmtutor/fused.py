@@ -32,7 +32,7 @@ IGNORED = -100  # a target that is not scored
 TILE = 8192  # bytes of a row of a tile: 2,048 types in float32, 4,096 in bfloat16
 KEPT = 48 << 20  # bytes of E kept for the backward products
 LEAST_ROWS = 256  # rows in a block, however large the vocabulary: with fewer, the products slow down
-SCORED = 512, 1024  # types and rows of a tile when scoring, where nothing is kept
+SCORED = 2048, 1024  # types and rows of a tile when scoring, where nothing is kept
 LOG2_E = math.log2(math.e)
 
 

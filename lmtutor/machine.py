@@ -3,6 +3,9 @@
 import ctypes
 import functools
 import platform
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor
@@ -89,6 +92,31 @@ def describe(device: torch.device | str, precision: str = "auto") -> str:
     if precision == "auto":
         why = " (in hardware)" if kind == "bfloat16" else " (no bfloat16 in hardware)"
     return f"{where}; the softmax's products in {kind}{why}"
+
+
+def side_by_side(tasks: Iterable[Callable[[], Tensor]]) -> Iterator[Tensor]:
+    """Run independent pieces of work on the CPU, each on one processor; yield the results in order.
+
+    torch splits every operation over all processors and waits for the slowest each time. Where there are many pieces
+    of work, one processor for each needs no such waiting, and the next piece can be prepared meanwhile: `tasks` is
+    read by the calling thread, a few pieces ahead. Inside, that thread too works on one processor.
+    """
+    threads = torch.get_num_threads()
+    if threads == 1:
+        yield from (task() for task in tasks)
+        return
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            waiting = deque()
+            for task in tasks:
+                waiting.append(pool.submit(task))
+                if len(waiting) > threads + 1:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+    finally:
+        torch.set_num_threads(threads)
 
 
 @functools.cache

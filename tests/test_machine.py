@@ -3,6 +3,7 @@
 import platform
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
@@ -85,6 +86,28 @@ def test_freed_memory_is_kept_where_glibc_is():
     kept, faults = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout.split()
     assert kept == str(platform.libc_ver()[0] == "glibc")
     assert kept == "False" or int(faults) < 1000
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_side_by_side_keeps_the_order_and_the_thread_count(threads):
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        made = []
+
+        def tasks(broken=None):
+            for i in range(20):
+                made.append(i)
+                yield lambda i=i: (time.sleep(0.002 * (i % 3)), 1 // (i != broken), i)[-1]
+
+        results = machine.side_by_side(tasks())
+        assert next(results) == 0 and len(made) <= threads + 2  # a few pieces ahead, not all
+        assert list(results) == list(range(1, 20))
+        with pytest.raises(ZeroDivisionError):
+            list(machine.side_by_side(tasks(broken=7)))
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_broken_operator_is_not_trusted(monkeypatch):
