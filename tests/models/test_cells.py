@@ -8,7 +8,9 @@ import torch
 from torch import nn
 
 from lmtutor.errors import LMTutorError
+from lmtutor.models import build_model
 from lmtutor.models.cells import CELLS, LSTM1997, LSTM2000, LSTM2002, Elman1990, hidden_for, parameter_count
+from lmtutor.models.recurrent import RecurrentConfig
 
 T, B, E, H = 7, 3, 5, 6
 
@@ -141,6 +143,26 @@ def test_equal_parameters():
     assert hidden_for(lambda h: Elman1990(32, h), 10_000) == 84
     with pytest.raises(LMTutorError, match="too few"):
         hidden_for(lambda h: Elman1990(32, h), 10)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_language_model_of_each_cell_carries_its_state_and_learns(name):
+    torch.manual_seed(3)
+    config = RecurrentConfig(cell=name, embedding=8, hidden=16, layers=1, dropout=0.0, tied=False)
+    model = build_model(config, 7).double()
+    text = (torch.arange(60) % 7).reshape(2, 30).T
+    whole, _ = model.target_log_probs(text[:-1], text[1:], model.initial_state(2))
+    first, state = model.target_log_probs(text[:9], text[1:10], model.initial_state(2))
+    second, _ = model.target_log_probs(text[9:-1], text[10:], state)
+    torch.testing.assert_close(torch.cat([first, second]), whole)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
+    for _ in range(50):
+        optimizer.zero_grad()
+        nats, _, _ = model.loss(text[:-1], text[1:], model.initial_state(2))
+        nats.backward()
+        optimizer.step()
+    assert all(p.grad.abs().sum() > 0 for p in model.parameters())
+    assert nats.item() < 0.5 * np.log(7)
 
 
 def test_cells_that_do_not_fill_blocks_are_refused():
