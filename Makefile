@@ -2,7 +2,9 @@
 #   make book PYTHON=python3.12      another Python (3.11 or newer)
 #   LMTUTOR_DATA=~/corpora make book  the folder that holds the corpora; without it the book uses its own small one
 
-PYTHON ?= python3
+# The first that is new enough; `make PYTHON=…` names another.
+PYTHON ?= $(or $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+            $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done),python3)
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
