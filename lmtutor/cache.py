@@ -12,7 +12,7 @@ been scored. What is kept is the last `w` hidden states and as many ids, however
 
 import math
 import numbers
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 import torch
@@ -173,25 +173,44 @@ class NeuralCache:
                 hook.remove()
         return hidden, torch.cat([outputs[number] for number in self.layers], dim=-1), state
 
+    def mix_later(
+        self, keys: Tensor, inputs: Tensor, targets: Tensor, history: State
+    ) -> tuple[Callable[[Tensor], Tensor], State]:
+        """The history with the new steps in it, and a function that mixes the model's log-probabilities ``(T, B)``."""
+        first = history is None
+        keys, ids = extend(history, keys, inputs)
+
+        @torch.no_grad()
+        def mixed(log_probs: Tensor) -> Tensor:
+            cached = target_log_probs_by_setting(keys, ids, targets, [self.window], [self.theta])[0, 0]
+            result = mixture(log_probs, cached, self.lam)
+            if first:
+                result[0] = log_probs[0]  # nothing has been read that a word could be taken from
+            return result.masked_fill_(targets == IGNORED, 0.0)
+
+        return mixed, keep_last(self.window, keys, ids)
+
     def mix(
         self, log_probs: Tensor, keys: Tensor, inputs: Tensor, targets: Tensor, history: State
     ) -> tuple[Tensor, State]:
         """Mix the model's log-probabilities of the targets with the cache's; all ``(T, B)``, keys ``(T, B, K)``."""
-        before = 0 if history is None else len(history[0])
-        keys, ids = extend(history, keys, inputs)
-        cached = target_log_probs_by_setting(keys, ids, targets, [self.window], [self.theta])[0, 0]
-        mixed = mixture(log_probs, cached, self.lam)
-        if before == 0:
-            mixed[0] = log_probs[0]  # nothing has been read that a word could be taken from
-        return mixed.masked_fill_(targets == IGNORED, 0.0), keep_last(self.window, keys, ids)
+        mixed, history = self.mix_later(keys, inputs, targets, history)
+        return mixed(log_probs), history
 
     @torch.no_grad()
+    def score_later(self, inputs: Tensor, targets: Tensor, state: State) -> tuple[Callable[[], Tensor], State]:
+        """`target_log_probs` in two parts: what has to happen in order is done, the rest is the function returned.
+
+        `evaluate` lets other processors do the rest while this one reads on.
+        """
+        hidden, keys, inner = self.read(inputs, state[0])
+        mixed, history = self.mix_later(keys, inputs, targets, state[1])
+        return lambda: mixed(self.model.head.target_log_probs(hidden, targets)), (inner, history)
+
     def target_log_probs(self, inputs: Tensor, targets: Tensor, state: State) -> tuple[Tensor, State]:
         """Log-probability of each target, nats, ``(T, B)``; 0 where the target is -100."""
-        hidden, keys, inner = self.read(inputs, state[0])
-        log_probs = self.model.head.target_log_probs(hidden, targets)
-        mixed, history = self.mix(log_probs, keys, inputs, targets, state[1])
-        return mixed, (inner, history)
+        score, state = self.score_later(inputs, targets, state)
+        return score(), state
 
     @torch.no_grad()
     def next_log_probs(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
@@ -248,8 +267,8 @@ def tune_cache(
     model: LanguageModel,
     valid_ids: Tensor,
     windows: Sequence[int] = (500, 1000, 2000, 4000),
-    thetas: Sequence[float] = (0.0, 0.1, 0.2, 0.3, 0.45, 0.66, 1.0),
-    lams: Sequence[float] = (0.0, 0.03, 0.06, 0.1, 0.13, 0.17, 0.22, 0.28, 0.35),
+    thetas: Sequence[float] = (0.0, 0.2, 0.4, 0.66, 1.0, 1.5, 2.0),
+    lams: Sequence[float] = (0.0, 0.03, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5),
 ) -> tuple[pd.DataFrame, dict[str, float]]:
     """Try every window, θ and λ on the validation split, in one reading of it.
 

@@ -108,7 +108,7 @@ def evaluate(model, text: Tensor | Iterable[Batch], *, characters: int | None = 
         check_ids(model, text)
         text = stretches(text)
     device, nats, tokens = device_of(model), 0.0, 0
-    overlap = device.type == "cpu" and head_is_the_cost(model)
+    overlap = device.type == "cpu" and head_is_the_cost(getattr(model, "model", model))  # the one below a cache
 
     def pieces():
         """What is left to do for each batch once the state has gone through it, which has to happen in order."""
@@ -119,7 +119,10 @@ def evaluate(model, text: Tensor | Iterable[Batch], *, characters: int | None = 
                 state = model.initial_state(batch.inputs.shape[1])
             inputs, targets = batch.inputs.to(device), batch.targets.to(device)
             tokens += int((targets != IGNORED).sum())
-            if overlap:
+            if overlap and hasattr(model, "score_later"):
+                rest, state = model.score_later(inputs, targets, state)
+                yield rest
+            elif overlap:
                 hidden, state = model(inputs, state)
                 yield partial(model.head.target_log_probs, hidden, targets)
             else:
