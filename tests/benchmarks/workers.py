@@ -155,6 +155,7 @@ def ours(
     vocab: int = V,
     hidden: int = 200,
     bptt: int = BPTT,
+    seed: int = 1,
 ) -> None:
     """Our training step, evaluation and generation; parts of it can be replaced by the plain way."""
     import lmtutor as lm
@@ -167,7 +168,7 @@ def ours(
     imported = peak_mb()
     if keep_memory:
         machine.keep_freed_memory()
-    torch.manual_seed(1)
+    torch.manual_seed(seed)
     if data:
         corpus = lm.load_corpus(data)
         train, test, words = corpus.train, corpus.test, corpus.vocab
@@ -188,7 +189,7 @@ def ours(
     answer(imported=imported, threads=torch.get_num_threads(), describe=machine.describe("cpu", precision))
     while True:
         request = receive()
-        count, times = request["count"], []
+        count, times, losses = request["count"], [], []
         if request["do"] == "train":
             for _ in range(count):
                 clock.start()
@@ -198,12 +199,13 @@ def ours(
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(model.parameters(), 0.25)
                 optimizer.step()
+                losses.append(loss.item())
                 times.append(clock.read())
-            answer(times=times, peak=peak_mb(), loss=float(loss))
+            answer(times=times, peak=peak_mb(), loss=sum(losses) / len(losses))
         elif request["do"] == "evaluate":
             clock.start()
             score = lm.evaluate(model, test[: count + 1])
-            answer(times=[clock.read()], tokens=score.tokens)
+            answer(times=[clock.read()], tokens=score.tokens, nats_per_token=score.nats_per_token)
         elif request["do"] == "generate":
             lm.generate(model, words, "", 1, seed=1)
             clock.start()
