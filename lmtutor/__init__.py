@@ -10,6 +10,7 @@
 from lmtutor import plots, widgets
 from lmtutor.cache import NeuralCache, tune_cache
 from lmtutor.checkpoint import load_checkpoint, save_checkpoint
+from lmtutor.classroom.hints import check
 from lmtutor.corpora import Corpus, corpus_available, list_corpora, load_corpus
 from lmtutor.dynamic import dynamic_evaluate, gradient_rms
 from lmtutor.errors import LMTutorError
@@ -44,6 +45,7 @@ __all__ = [
     "TrainConfig",
     "Vocabulary",
     "build_model",
+    "check",
     "corpus_available",
     "corpus_here",
     "describe",

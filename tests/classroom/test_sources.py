@@ -33,7 +33,7 @@ def secret_lines(notebook) -> set[str]:
         for text in HIDDEN.findall(cell.source):
             secret |= {line.strip() for line in text.splitlines()}
         visible |= {line.strip() for line in SOLUTION.sub("", HIDDEN.sub("", cell.source)).splitlines()}
-    return {line for line in secret - visible if len(line) > 3}
+    return {line for line in secret - visible if len(line) > 8}
 
 
 def test_there_are_seven():
