@@ -61,7 +61,8 @@ def anchors(path: Path) -> set[str]:
 def toc() -> list[Page]:
     """Return the pages of `_toc.yml` in reading order."""
     table = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    chapters = [entry["file"] for part in table["parts"] for entry in part["chapters"]]
+    top = [entry for part in table["parts"] for entry in part["chapters"]]
+    chapters = [page["file"] for entry in top for page in (entry, *entry.get("sections", ()))]
     return [Page(name) for name in [table["root"], *chapters]]
 
 

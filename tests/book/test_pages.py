@@ -16,7 +16,7 @@ LOADS = {  # what a browser fetches by itself when it opens a page
 
 def test_every_written_page_is_in_the_table_of_contents(pages):
     book = Path(__file__).resolve().parents[2] / "book"
-    written = {path for folder in ("chapters", "appendix") for path in (book / folder).glob("*.md")}
+    written = {path for folder in ("chapters", "appendix") for path in (book / folder).rglob("*.md")}
     listed = {book.parent / f"{page.name}.md" for page in pages}
     assert written <= listed
 
