@@ -108,7 +108,7 @@ class Sandbox:
             "OPENBLAS_NUM_THREADS": "1",
             "MPLBACKEND": "agg",
             "LMTUTOR_OFFLINE": "1",
-            "PYTHONPATH": root,
+            "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")])),
         }
         command = [sys.executable, "-m", "lmtutor.classroom.worker", str(theirs.fileno())]
         self.home = tempfile.mkdtemp(prefix="lmtutor-grading-")

@@ -26,9 +26,11 @@ def course(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def box(course):
-    if confine.isolation() == "none":
-        pytest.skip("this machine cannot confine a process")
-    with Sandbox(hide=[course], limits=LIMITS) as box:
+    try:
+        box = Sandbox(hide=[course], limits=LIMITS)
+    except LMTutorError as error:
+        pytest.skip(str(error))
+    with box:
         yield box
 
 
@@ -95,6 +97,8 @@ def test_gradebook_cannot_be_read_or_written(box, course):
 
 
 def test_nothing_outside_its_folder_can_be_written(box, tmp_path_factory):
+    if box.isolation != "namespaces":
+        pytest.skip("without namespaces, folders that are open to everybody stay open")
     open_to_all = tmp_path_factory.mktemp("open")
     open_to_all.chmod(0o777)
     (outcome,) = run(box, f"open({str(open_to_all / 'x')!r}, 'w')")
