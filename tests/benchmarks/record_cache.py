@@ -16,6 +16,8 @@ folder OUT go
 
 import argparse
 import json
+import shlex
+import sys
 import time
 from pathlib import Path
 
@@ -136,7 +138,7 @@ def main():
         corpus=corpus.note,
         **provenance(device_of(model), run.recipe.training.seed),
     )
-    result["command"] = "python tests/benchmarks/record_cache.py RUN OUT"
+    result["command"] = shlex.join(["python", *sys.argv])
 
     def write():
         result["wall_seconds"] = round(time.time() - began)
