@@ -15,7 +15,8 @@ from lmtutor.errors import LMTutorError, nearest
 from lmtutor.fused import IGNORED, linear_cross_entropy, linear_log_probs
 from lmtutor.machine import product, product_dtype
 
-PLAIN_LOGITS = 1 << 26  # on a GPU, batches with fewer logits take torch's own road: 256 MiB
+# Batches with fewer logits than this take torch's own road: tiles would cost more than they save.
+PLAIN_LOGITS = {"cpu": 1 << 18, "cuda": 1 << 26}
 SCORED_LOGITS = 1 << 24  # logits of an adaptive softmax held at once when scoring: 64 MiB
 
 
@@ -116,7 +117,8 @@ class SoftmaxHead(Head):
         rows, ids = hidden.flatten(0, -2), targets.flatten()
         dtype = product_dtype(self.precision, hidden.device) if hidden.dtype == torch.float32 else hidden.dtype
         smoothing = self.label_smoothing if self.training else 0.0
-        if hidden.is_cuda and len(rows) * self.vocab_size <= PLAIN_LOGITS:
+        if len(rows) * self.vocab_size <= PLAIN_LOGITS.get(hidden.device.type, 0):
+            dtype = dtype if hidden.is_cuda else hidden.dtype
             logits = F.linear(rows.to(dtype), self.weight.to(dtype), self.bias.to(dtype)).to(hidden.dtype)
             total = F.cross_entropy(logits, ids, ignore_index=IGNORED, reduction="sum", label_smoothing=smoothing)
             return total / (ids != IGNORED).sum().clamp(min=1)

@@ -37,6 +37,12 @@ def assert_agree(ours, theirs, tolerance):
         assert (a - b).abs().max() <= tolerance * b.abs().max(), float((a - b).abs().max() / b.abs().max())
 
 
+@pytest.fixture(autouse=True)
+def tiles_always(monkeypatch):
+    """Small examples too take the road of large ones, unless a test says otherwise."""
+    monkeypatch.setitem(losses.PLAIN_LOGITS, "cpu", 0)
+
+
 @pytest.fixture(params=[None, (16, 160, 4)], ids=["one tile", "many tiles and blocks"])
 def tiling(request, monkeypatch):
     """Run a test with the real tile sizes, and with tiles of 4 types and blocks of 4 rows or a little more."""
@@ -116,7 +122,21 @@ def test_no_scored_target_gives_zero(tiling):
     assert head.target_log_probs(hidden[:0], targets[:0]).shape == (0, 3)
 
 
-def test_a_nan_is_not_hidden():
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_small_batch_takes_the_plain_road_to_the_same_numbers(monkeypatch, smoothing):
+    head, hidden, targets = example()
+    head.precision, head.label_smoothing = "bfloat16", smoothing
+    monkeypatch.setitem(losses.PLAIN_LOGITS, "cpu", 21 * 23)
+    monkeypatch.delattr(losses, "linear_cross_entropy")
+    tensors = hidden, head.weight, head.bias
+    theirs = with_gradients(plain(head, hidden, targets, smoothing), *tensors)
+    assert_agree(with_gradients(head.loss(hidden, targets), *tensors), theirs, 1e-6)
+    assert head.loss(hidden, torch.full_like(targets, -100)) == 0
+
+
+@pytest.mark.parametrize("small", [0, 1000], ids=["tiles", "plain"])
+def test_a_nan_is_not_hidden(monkeypatch, small):
+    monkeypatch.setitem(losses.PLAIN_LOGITS, "cpu", small)
     head, hidden, targets = example()
     with torch.no_grad():
         hidden[2, 0, 0] = torch.nan
