@@ -16,7 +16,7 @@ from lmtutor.fused import IGNORED, linear_cross_entropy, linear_log_probs
 from lmtutor.machine import product, product_dtype
 
 # Batches with fewer logits than this take torch's own road: tiles would cost more than they save.
-PLAIN_LOGITS = {"cpu": 1 << 18, "cuda": 1 << 26}
+PLAIN_LOGITS = {"cpu": 1 << 18, "cuda": 1 << 28}
 SCORED_LOGITS = 1 << 24  # logits of an adaptive softmax held at once when scoring: 64 MiB
 
 
