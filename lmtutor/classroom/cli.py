@@ -90,3 +90,14 @@ def grade(
     table = grading.grade(course, name, Limits(cell_seconds=seconds, megabytes=megabytes), progress=typer.echo)
     typer.echo(table.drop(columns="notes").to_string())
     typer.echo(f"summary: {course / f'summary-{name}.csv'}; feedback: {course / 'feedback'}")
+
+
+@app.command(epilog="Example: lmtutor assignments report a1")
+def report(name: Name, course: Course = COURSE) -> None:
+    """Write summary and feedback again, with the points and comments that a person gave since."""
+    from lmtutor.classroom.course import need_nbgrader
+
+    need_nbgrader()
+    from lmtutor.classroom import grading
+
+    typer.echo(grading.report(course, name).drop(columns="notes").to_string())

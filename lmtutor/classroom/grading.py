@@ -202,6 +202,34 @@ def grade(
     return table
 
 
+def report(course: Path, name: str) -> pd.DataFrame:
+    """Write the summary and the feedback again, with the points and comments that a person gave since; run nothing.
+
+    Returns
+    -------
+    DataFrame, as from `grade`.
+
+    Raises
+    ------
+    LMTutorError
+        When the assignment was not graded yet.
+    """
+    from lmtutor.classroom.feedback import write_feedback
+
+    course = Path(course).resolve()
+    path = course / f"summary-{name}.csv"
+    if not path.is_file():
+        raise LMTutorError(f"{name!r} was not graded in {course} yet: lmtutor assignments grade {name}")
+    api, rows = nbgrader_api(course), []
+    before = pd.read_csv(path, dtype={"student": str}, keep_default_na=False)
+    for student, status, notes in before[["student", "status", "notes"]].itertuples(index=False):
+        rows.append(_row(api, name, student, status, notes))
+        write_feedback(course, name, rows[-1], api)
+    table = pd.DataFrame(rows).set_index("student")
+    table.to_csv(path)
+    return table
+
+
 def _grade_one(api: Any, course: Path, name: str, student: str) -> str | None:
     """Grade one submission; return what was wrong with it."""
     if not STUDENT.fullmatch(student):

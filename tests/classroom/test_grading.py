@@ -206,3 +206,19 @@ def test_hidden_message_is_shown_without_its_code(classroom):
     grading.grade(classroom.course, "a1", LIMITS)
     page = (classroom.course / "feedback/carl/a1/a1.html").read_text(encoding="utf-8")
     assert "perplexity is wrong on a random text" in page and "rng" not in page
+
+
+def test_points_and_comments_of_a_person_reach_the_feedback(classroom):
+    from lmtutor.classroom.course import nbgrader_api
+
+    classroom.hand_in("dora", classroom.notebook())
+    grading.grade(classroom.course, "a1", LIMITS)
+    with nbgrader_api(classroom.course).gradebook as gradebook:
+        one = gradebook.find_grade("a1-q5", "a1", "a1", "dora")
+        one.manual_score, one.needs_manual_grade = 3, False
+        gradebook.find_comment("a1-q5", "a1", "a1", "dora").manual_comment = "A good pair of words."
+        gradebook.db.commit()
+    table = grading.report(classroom.course, "a1")
+    assert table.loc["dora", "score"] == 19 and table.loc["dora", "to_read"] == 0
+    page = (classroom.course / "feedback/dora/a1/a1.html").read_text(encoding="utf-8")
+    assert "A good pair of words." in page and "3 of 4" in page
