@@ -2,8 +2,9 @@
 
     OMP_NUM_THREADS=1 python tests/benchmarks/record_cells.py
 
-Every cell gets a model of at most 30,000 parameters and the same training on the same letters of `baker-street`.
-Writes `data/runs/benchmark-cells/result.json`. About three minutes on one core.
+Every cell gets a model of at most 30,000 parameters and the same training on the same letters of `baker-street`. The
+three historical LSTMs run twice: from the first weights of their papers, and from those of `torch.nn.LSTM`.
+Writes `data/runs/benchmark-cells/result.json`. About five minutes on one core.
 """
 
 import json
@@ -19,6 +20,7 @@ from lmtutor.models.recurrent import RecurrentConfig, RecurrentLM
 from lmtutor.runs import provenance
 
 RESULT = Path(__file__).resolve().parents[2] / "data" / "runs" / "benchmark-cells" / "result.json"
+HISTORICAL = ("lstm-1997", "lstm-2000", "lstm-2002")
 CELLS = ("elman-1990", "rnn-tanh", "lstm-1997", "lstm-2000", "lstm-2002", "lstm", "gru")
 BUDGET, WORDS, SEED = 30_000, 40_000, 1
 TRAINING = lm.TrainConfig(
@@ -26,8 +28,8 @@ TRAINING = lm.TrainConfig(
 )
 
 
-def record(cell: str, corpus: lm.Corpus) -> dict:
-    """Train one cell; return its size and its bits a letter by epoch."""
+def record(cell: str, corpus: lm.Corpus, modern: bool = False) -> dict:
+    """Train one cell, from modern first weights if asked; return its size and its bits a letter by epoch."""
 
     def config(hidden: int) -> RecurrentConfig:
         return RecurrentConfig(cell=cell, embedding=32, hidden=hidden, layers=1, dropout=0.0, tied=False)
@@ -35,17 +37,20 @@ def record(cell: str, corpus: lm.Corpus) -> dict:
     hidden = hidden_for(lambda h: RecurrentLM(config(h), len(corpus.vocab)), BUDGET, multiple_of=2)
     torch.manual_seed(SEED)
     model = lm.build_model(config(hidden), corpus.vocab)
+    if modern:  # what torch.nn.LSTM does: everything uniform in ± 1/√H, the biases too
+        for weight in model.layers[0].parameters():
+            torch.nn.init.uniform_(weight, -(hidden**-0.5), hidden**-0.5)
     began = time.process_time()
     history = lm.fit(model, corpus, TRAINING, progress=False)
     row = dict(
-        cell=cell,
+        cell=f"{cell}, modern start" if modern else cell,
         hidden=hidden,
         parameters=parameter_count(model),
         valid_bits=(history.valid_loss / math.log(2)).tolist(),
         test_bits=lm.evaluate(model, corpus.test).bits_per_token,
         seconds=round(time.process_time() - began, 1),
     )
-    print(f"{cell:<11}{hidden:>5}{row['parameters']:>8,}{row['test_bits']:>7.3f}{row['seconds']:>7.0f} s", flush=True)
+    print(f"{row['cell']:<25}{hidden:>5}{row['test_bits']:>7.3f} bits{row['seconds']:>7.0f} s", flush=True)
     return row
 
 
@@ -59,6 +64,7 @@ def main():
         training=str(TRAINING),
         floor_bits=words.entropy * len(words.test) / len(corpus.test) / math.log(2),
         rows=[record(cell, corpus) for cell in CELLS],
+        modern_start=[record(cell, corpus, modern=True) for cell in HISTORICAL],
         **{**provenance(torch.device("cpu"), SEED), "command": "python tests/benchmarks/record_cells.py"},
     )
     RESULT.parent.mkdir(parents=True, exist_ok=True)
