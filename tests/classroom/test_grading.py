@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not confine.possible(), reason="this machine cannot confine a process"),
 ]
-LIMITS = Limits(cell_seconds=10, notebook_seconds=120, megabytes=1000)
+LIMITS = Limits(cell_seconds=20, notebook_seconds=300, megabytes=1000)
 
 
 @pytest.mark.parametrize("name", assignment_names())

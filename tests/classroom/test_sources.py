@@ -136,3 +136,11 @@ def test_command_builds_without_nbgrader_and_prints_points(tmp_path):
     assert (tmp_path / "release/a1.ipynb").is_file() and (tmp_path / "solution/a1.ipynb").is_file()
     assert not (tmp_path / "course").exists()
     assert "a1-q4" in run.invoke(app, ["assignments", "points", "a1"]).output
+
+
+def test_the_rest_of_the_package_never_imports_nbgrader():
+    import subprocess
+    import sys
+
+    code = "import sys, lmtutor, lmtutor.cli, lmtutor.classroom.sandbox; sys.exit('nbgrader' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
