@@ -90,7 +90,7 @@ def inference(peer: dict | None, data: str | None, rounds: int) -> list[dict]:
     if data is None:
         return []
     rows = []
-    for do, count, goal in (("evaluate", 8000, "≥ 4 × peer"), ("generate", 300, "≥ 2 × peer")):
+    for do, count, goal in (("evaluate", 24_000, "≥ 4 × peer"), ("generate", 300, "≥ 2 × peer")):
         team = dict(ours=("ours", dict(data=data)))
         if peer:
             team["peer"] = ("peer", peer)

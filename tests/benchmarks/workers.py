@@ -104,13 +104,13 @@ def serve_peer(script: dict, request: dict, data: str) -> None:
             command = [sys.executable, "-u", "generate.py", "--data", data, "--checkpoint", f"{folder}/model.pt"]
             command += ["--words", str(words + 1), "--log-interval", str(words), "--outf", f"{folder}/out.txt"]
             process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-            began = None
+            marks = []
             for line in process.stdout:  # printed after the first word and after the last
-                if "Generated" in line and began is None:
-                    began = time.perf_counter(), cpu_seconds(process.pid)
-                elif "Generated" in line:
-                    answer(times=[(time.perf_counter() - began[0], cpu_seconds(process.pid) - began[1])], tokens=words)
-            process.wait()
+                if "Generated" in line:
+                    marks.append((time.perf_counter(), cpu_seconds(process.pid)))
+            process.wait()  # so that it is out of the way when the next contestant's turn begins
+            first, last = marks
+            answer(times=[(last[0] - first[0], last[1] - first[1])], tokens=words)
 
 
 def cpu_seconds(pid: int) -> float:
