@@ -51,8 +51,9 @@ def train(
     if not (folder / "result.json").exists():
         raise typer.Exit(130)
     typer.echo(f"{folder}: valid {run.score('valid')}\n{folder}: test {run.score('test')}")
-    if "test" in plan.published:
-        typer.echo(f"published: test perplexity {plan.published['test']} ({plan.published.get('source', 'no source')})")
+    aim = run.recipe.published
+    if "test" in aim:
+        typer.echo(f"published: test perplexity {aim['test']} ({aim.get('source', 'no source')})")
 
 
 @app.command(**example("lmtutor finetune runs/mine --set epochs=20"))
@@ -67,12 +68,13 @@ def finetune(
     from lmtutor.runs import find_run
 
     start = find_run(run)
+    before = {split: start.score(split).perplexity for split in ("valid", "test")}
     folder = out or Path("runs") / f"{start.name}-finetuned"
     tuned = tune(start, folder, changes=set or [], resume=resume)
     if not (folder / "result.json").exists():
         raise typer.Exit(130)
     for split in ("valid", "test"):
-        typer.echo(f"{folder}: {split} {tuned.score(split)}; before {start.score(split).perplexity:.2f}")
+        typer.echo(f"{folder}: {split} {tuned.score(split)}; before {before[split]:.2f}")
     aim = tuned.recipe.published
     if "test" in aim:
         typer.echo(f"published: test perplexity {aim['test']} ({aim.get('source', 'no source')})")
@@ -87,12 +89,18 @@ def evaluate(
     dynamic: Annotated[bool, typer.Option("--dynamic", help="With dynamic evaluation: it learns as it reads.")] = False,
 ) -> None:
     """Score a split: batch 1, state carried, every token but the first."""
+    from torch import Tensor
+
     from lmtutor.adapt import adapted_score, cache_settings
     from lmtutor.runs import find_run
+    from lmtutor.train import text_to_score
 
-    settings = cache_settings(find_run(run).path) if cache else None
+    found = find_run(run)
+    settings = cache_settings(found.path) if cache else None
     model, vocab, text = load_all(run, corpus)
-    ids = text.split(split)
+    ids = text_to_score(text, split, found.recipe.training)
+    if not isinstance(ids, Tensor) and (cache or dynamic):
+        raise LMTutorError("The cache and dynamic evaluation read a stream; this run was trained on samples.")
     own = load_all(run, None)[2] if dynamic and corpus else text  # whose training split the model comes from
     options = dict(cache=settings, dynamic=dynamic, characters=text.characters[split], progress=True)
     result = adapted_score(model, ids, own.train, **options)
@@ -126,8 +134,10 @@ def load_all(run: str, corpus: str | None):
     found = find_run(run)
     model, vocab = found.load()
     if corpus is None:
-        options = {k: v for k, v in found.recipe.corpus.items() if k != "name"}
-        return model, vocab, load_corpus(found.recipe.corpus["name"], **{**options, "vocab": vocab})
+        text = found.recipe.load_corpus()
+        if text.vocab.tokens == vocab.tokens:
+            return model, vocab, text
+        corpus = found.recipe.corpus["name"]
     return model, vocab, load_corpus(corpus, tokenizer=vocab.tokenizer, vocab=vocab)
 
 
@@ -161,7 +171,12 @@ def score(run: RunName, text: Annotated[str, typer.Argument(help="A text; - read
     from lmtutor.runs import find_run
 
     model, vocab = find_run(run).load()
-    table = score_text(model, vocab, sys.stdin.read() if text == "-" else text)
+    if text == "-":
+        try:
+            text = sys.stdin.buffer.read().decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise LMTutorError(f"The standard input is not UTF-8 at byte {error.start}: convert it first.") from None
+    table = score_text(model, vocab, text)
     typer.echo(table.to_string(index=False, float_format="{:.4f}".format))
     mean = table["log_probability"].mean()
     typer.echo(f"{-table['log_probability'].sum():.4f} nats, perplexity {math.exp(min(-mean, 700)):.2f}")
@@ -326,6 +341,9 @@ def main() -> None:
         app()
     except LMTutorError as error:
         sys.stderr.write(f"lmtutor: {error}\n")
+        sys.exit(2)
+    except (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError, FileNotFoundError) as error:
+        sys.stderr.write(f"lmtutor: cannot use {error.filename}: {error.strerror}.\n")
         sys.exit(2)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -113,6 +113,11 @@ def load_corpus(
         If there is no such corpus or file, a file is empty, binary or not UTF-8, a split is too small, or a download
         fails: always one line that says where, what, and what to do.
     """
+    for option, least in (("min_count", min_count), ("max_size", max_size)):
+        if least is not None and least < 1:
+            raise LMTutorError(f"{option}={least}: it has to be at least 1.")
+    if not str(name_or_path):
+        raise LMTutorError("The name of the corpus is empty: give a name of the catalogue or a path.")
     if tokens is not None or seed is not None:
         if str(name_or_path) != "baker-street":
             raise LMTutorError("tokens and seed are for 'baker-street' alone: other corpora are as long as they are.")

@@ -26,7 +26,7 @@ def filter_log_probs(
     -------
     (V,) normalised log-probabilities, −inf where cut.
     """
-    log_probs = torch.log_softmax(log_probs.double() / temperature, dim=-1)
+    log_probs = torch.log_softmax((log_probs.double() - log_probs.max()) / temperature, dim=-1)
     if top_k is not None and top_k < len(log_probs):
         kept = log_probs.topk(top_k).indices
         log_probs = torch.full_like(log_probs, -math.inf).index_copy_(0, kept, log_probs[kept])
@@ -92,6 +92,8 @@ def generate(
     The prompt and its continuation, detokenised.
     """
     check_choices(tokens, temperature, top_k, top_p, beam)
+    if seed is not None and not 0 <= seed < 1 << 63:
+        raise LMTutorError(f"seed={seed}: it has to be a whole number from 0 to 2^63 − 1.")
     prompt_ids = vocab.encode_text(prompt)
     start = prompt_ids if len(prompt_ids) else torch.tensor([vocab.eos_id if vocab.eos_id is not None else 0])
     banned = [i for i in (vocab.bos_id, vocab.pad_id, None if unk else vocab.unk_id) if i is not None]

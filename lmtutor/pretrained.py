@@ -68,7 +68,10 @@ class Pretrained:
 def pretrained_models() -> dict[str, Pretrained]:
     """The models that `load_pretrained` knows, by name."""
     path = data_files.find("models/catalogue.toml")
-    tables = tomllib.loads(path.read_text(encoding="utf-8")) if path else {}
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8")) if path else {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise LMTutorError(f"{path} is damaged ({error}): restore it.") from None
     return {
         name: Pretrained(
             name,

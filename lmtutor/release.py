@@ -1,5 +1,6 @@
 """Make a pretrained model of a finished run: pack its weights, measure what packing costs, write its card."""
 
+import json
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from lmtutor.errors import LMTutorError
 from lmtutor.evaluate import Score, evaluate
 from lmtutor.pretrained import catalogue_entry, load_packed, pack_model, pretrained_models
 from lmtutor.runs import Run
+from lmtutor.train import text_to_score
 
 LARGEST = 16 << 20  # bytes of one file
 CARD = """# {name}
@@ -45,13 +47,22 @@ def release(run: Run, name: str, title: str, licence: str) -> dict[str, Score]:
     if not data_files.in_checkout():
         raise LMTutorError("A release goes into data/models of a checkout: install the project with pip install -e.")
     folder = data_files.CHECKOUT / "models" / name
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        raise LMTutorError(f"{name!r}: a model's name has letters, digits, - and _ only.")
+    if folder.exists():
+        raise LMTutorError(f"There is a model {name} already: delete {folder} first to replace it.")
     result, (model, vocab) = run.result, run.load()
+    recorded = data_files.find(f"runs/{result['recipe']}/result.json")
+    if recorded is None or json.loads(recorded.read_text(encoding="utf-8"))["test"] != result["test"]:
+        raise LMTutorError(
+            f"{run.path} is not the recorded run {result['recipe']}: copy its files into data/runs."
+        )
     pack_model(folder, model, vocab, "")
     if (folder / "model.safetensors").stat().st_size > LARGEST:
         raise LMTutorError(f"{folder / 'model.safetensors'} is larger than {LARGEST:,} bytes: too large to release.")
     packed, _ = load_packed(folder)
     corpus = run.recipe.load_corpus()
-    scores = {split: evaluate(packed, corpus.split(split)) for split in ("valid", "test")}
+    scores = {split: evaluate(packed, text_to_score(corpus, split, run.recipe.training)) for split in ("valid", "test")}
     card = CARD.format(
         name=name,
         title=title,

@@ -6,6 +6,7 @@ figure that it aims at). Training it makes a *run*, a folder with ``recipe.toml`
 """
 
 import dataclasses
+import inspect
 import json
 import os
 import platform
@@ -47,7 +48,14 @@ class Recipe:
 
     def load_corpus(self) -> Corpus:
         """The corpus of the recipe."""
-        return load_corpus(self.corpus["name"], **{k: v for k, v in self.corpus.items() if k != "name"})
+        options = {k: v for k, v in self.corpus.items() if k != "name"}
+        known = set(inspect.signature(load_corpus).parameters) - {"name_or_path", "vocab"}
+        if unknown := sorted(set(options) - known):
+            raise LMTutorError(f"[corpus] has no {unknown[0]!r}.{nearest(unknown[0], known)}")
+        try:
+            return load_corpus(self.corpus["name"], **options)
+        except (TypeError, AttributeError) as error:
+            raise LMTutorError(f"[corpus] of {self.name} has a value of the wrong type ({error}).") from None
 
     def model_config(self) -> Any:
         """The model's config; a wrong name or field is an `LMTutorError`."""
@@ -70,7 +78,9 @@ class Recipe:
                 value = text
             old = getattr(recipe, table)
             new = replace_checked(old, {name: value}) if table == "training" else {**old, name: value}
-            recipe = dataclasses.replace(recipe, published={}, **{table: new})  # another training aims at nothing
+            aim = {} if table != "published" else new  # another training aims at nothing
+            recipe = dataclasses.replace(recipe, **{table: new, "published": aim})
+        recipe.model_config()  # a wrong name shows now, not after the corpus is read
         return recipe
 
     def to_toml(self) -> str:
@@ -131,12 +141,13 @@ class Run:
     """A finished (or stopped) training in a folder."""
 
     path: Path
+    packed: str | None = None  # the pretrained model whose weights stand for the run's own
 
     @property
     def name(self) -> str:
         """Its path below ``data/runs/``, or the folder's name."""
         recorded = data_files.find("runs")
-        return self.path.relative_to(recorded).as_posix() if self.recorded else self.path.name
+        return self.path.resolve().relative_to(recorded.resolve()).as_posix() if self.recorded else self.path.name
 
     @property
     def recorded(self) -> bool:
@@ -170,14 +181,20 @@ class Run:
 
     def score(self, split: str = "test") -> Score:
         """The recorded score of a split."""
-        values = self.result[split]
-        return Score(values["nats"], values["tokens"], values.get("characters"), self.result["protocol"])
+        result = self.result
+        try:
+            values = result[split]
+            return Score(values["nats"], values["tokens"], values.get("characters"), result["protocol"])
+        except (KeyError, TypeError, AttributeError):
+            raise LMTutorError(
+                f"{self.path / 'result.json'} has no score of {split!r}: train again."
+            ) from None
 
     def load(self):
         """The trained model and its vocabulary: the run's own checkpoint, or the packed weights that come with it."""
-        if (self.path / "checkpoint").is_dir():
+        if self.packed is None and (self.path / "checkpoint").is_dir():
             return load_checkpoint(self.path / "checkpoint")
-        packed = next((p.name for p in pretrained_models().values() if p.run == self.name), None)
+        packed = self.packed or next((p.name for p in pretrained_models().values() if p.run == self.name), None)
         if packed is None:
             raise LMTutorError(f"The run {self.name} is here without its weights: train it with lmtutor train.")
         return load_pretrained(packed)
@@ -200,7 +217,7 @@ def find_run(name_or_path: str | Path) -> Run:
     recorded = pretrained_models()[name].run if name in pretrained_models() else name
     for path in (Path(name_or_path), data_files.find(f"runs/{recorded}")):
         if path is not None and (path / "recipe.toml").is_file():
-            return Run(path)
+            return Run(path, name if name in pretrained_models() else None)
     known = [*(run.name for run in recorded_runs()), *pretrained_models()]
     raise LMTutorError(f"There is no run {name!r}.{nearest(name, known)}")
 
@@ -219,8 +236,8 @@ def train_recipe(
     """
     out, began, commit = Path(out), time.time(), git_commit()
     if resume:
-        if (out / "recipe.toml").is_file():
-            recipe = dataclasses.replace(read_recipe(out / "recipe.toml"), name=recipe.name)
+        if resumable(recipe, out):
+            return Run(out)
     elif distributed.rank() == 0 and out.exists() and any(out.iterdir()):
         raise LMTutorError(f"{out} is not empty: name a new folder with --out, or go on with --resume.")
     corpus = recipe.load_corpus()
@@ -237,8 +254,8 @@ def train_recipe(
     device = choose_device(recipe.training.device)
     if distributed.rank() == 0:
         write_atomically(out / "recipe.toml", recipe.to_toml().encode())
-    resumable = resume and (out / "state.safetensors").is_file()
-    history = fit(model, corpus, recipe.training, out=out, resume=resumable, **options)
+    state = distributed.gather(resume and (out / "state.safetensors").is_file())[0]  # the first process decides
+    history = fit(model, corpus, recipe.training, out=out, resume=state, **options)
     if history.attrs["interrupted"] or distributed.rank() > 0:
         return Run(out)
     scores = {
@@ -261,6 +278,34 @@ def train_recipe(
     )
     write_atomically(out / "result.json", (json.dumps(result, indent=2, ensure_ascii=False) + "\n").encode())
     return Run(out)
+
+
+def resumable(recipe: Recipe, out: Path) -> bool:
+    """Check that a run can go on as the recipe says; True when it has reached its end already.
+
+    Raises
+    ------
+    LMTutorError : there is nothing to go on with, or it is another training.
+    """
+    own = out / "recipe.toml"
+    if not own.is_file():
+        raise LMTutorError(f"{out} holds no run to resume: check --out, or start without --resume.")
+    stored = read_recipe(own)
+    if (stored.corpus, stored.model) != (recipe.corpus, recipe.model):
+        raise LMTutorError(
+            f"{out} was trained on another corpus or model: give the same recipe and --set values, "
+            f"or its own recipe: lmtutor train {own} --resume --out {out}."
+        )
+    now, then = (dataclasses.asdict(r.training) for r in (recipe, stored))
+    if changed := [name for name in now if now[name] != then[name] and name != "epochs"]:
+        raise LMTutorError(
+            f"{out} was trained with another {', '.join(changed)}: resume with the same, or start a new run."
+        )
+    if (out / "result.json").is_file() and Run(out).result.get("epochs") == recipe.training.epochs:
+        return True
+    if not (out / "state.safetensors").is_file() and ((out / "checkpoint").exists() or (out / "result.json").exists()):
+        raise LMTutorError(f"{out} has no state.safetensors to go on from: train again into a new folder.")
+    return False
 
 
 def score_dict(score: Score) -> dict[str, Any]:

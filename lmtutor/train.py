@@ -322,3 +322,5 @@ class Trainer:
         self.hidden = own["hidden"]
         best = self.out / "checkpoint" / "model.safetensors"
         self.best = checkpoint.read_tensors(best)[0] if best.is_file() else None
+        if len(set(distributed.gather((self.epoch, self.step)))) > 1:
+            raise LMTutorError(f"The processes found different states in {self.out}: it has to be a shared folder.")

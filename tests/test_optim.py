@@ -153,18 +153,17 @@ def test_training_scores_and_keeps_the_average_and_walks_on_from_its_own_weights
 
 
 def test_resume_with_averages_is_exact(tmp_path):
-    corpus = tiny_corpus()
-    config = dataclasses.replace(CONFIG, lr=30.0, epochs=5)  # the second epoch is worse: averaging begins
-    whole, model = tiny_model(), tiny_model()
-    history = fit(whole, corpus, config, progress=False)
-    first = dataclasses.replace(config, epochs=3)
-    fit(model, corpus, first, out=tmp_path, progress=False)
+    corpus, config = tiny_corpus(), dataclasses.replace(CONFIG, lr=4.0, epochs=5)
+    whole = Watched(tiny_model(), corpus, config, None, False)
+    whole.run()
+    Watched(tiny_model(), corpus, dataclasses.replace(config, epochs=3), tmp_path, False).run()
     state = checkpoint.load_state(tmp_path / "state.safetensors")["optimizer"]["param_groups"][0]
-    assert state["averaged"] > 0, "the made-up training has to reach its averages before the interruption"
-    again = tiny_model()
-    resumed = fit(again, corpus, config, out=tmp_path, resume=True, progress=False)
-    assert list(resumed["valid_loss"]) == list(history["valid_loss"])
-    for a, b in zip(whole.parameters(), again.parameters(), strict=True):
+    assert state["averaged"] > 0, "the averages have to begin before the interruption"
+    resumed = Watched(tiny_model(), corpus, config, tmp_path, False)
+    resumed.restore()
+    resumed.run()
+    assert [row["valid_loss"] for row in resumed.history] == [row["valid_loss"] for row in whole.history]
+    for a, b in zip(whole.model.parameters(), resumed.model.parameters(), strict=True):
         assert torch.equal(a, b)
 
 

@@ -145,3 +145,49 @@ def test_recorded_runs_are_whole():
         assert len(run.history) == result["epochs"]
         for split in ("valid", "test"):
             assert run.score(split).perplexity == pytest.approx(result[split]["perplexity"], rel=1e-9)
+
+
+def test_resuming_refuses_another_training_and_nothing_is_overwritten(recipe, tmp_path):
+    plan = read_recipe(recipe)
+    run = train_recipe(plan, tmp_path / "run", progress=False)
+    before = {p.name: p.read_bytes() for p in run.path.iterdir() if p.is_file()}
+    with pytest.raises(LMTutorError, match="another corpus or model"):
+        train_recipe(plan.with_changes(["model.hidden=9"]), run.path, resume=True, progress=False)
+    with pytest.raises(LMTutorError, match="another lr"):
+        train_recipe(plan.with_changes(["lr=1"]), run.path, resume=True, progress=False)
+    with pytest.raises(LMTutorError, match="no run to resume"):
+        train_recipe(plan, tmp_path / "typo", resume=True, progress=False)
+    assert {p.name: p.read_bytes() for p in run.path.iterdir() if p.is_file()} == before
+    (run.path / "state.safetensors").unlink()
+    (run.path / "result.json").unlink()
+    with pytest.raises(LMTutorError, match="has no state.safetensors"):
+        train_recipe(plan, run.path, resume=True, progress=False)
+
+
+def test_more_epochs_on_resuming_make_the_longer_run(recipe, tmp_path):
+    plan = read_recipe(recipe)
+    train_recipe(plan.with_changes(["epochs=1"]), tmp_path / "run", progress=False)
+    longer = train_recipe(plan, tmp_path / "run", resume=True, progress=False)
+    whole = train_recipe(plan, tmp_path / "whole", progress=False)
+    assert longer.result["epochs"] == 2 and longer.result["test"]["nats"] == whole.result["test"]["nats"]
+
+
+@pytest.mark.parametrize("change", ["corpus.foo=1", "corpus.shares=3", "corpus.max_size=-5", "corpus.min_count=hello"])
+def test_corpus_options_that_mean_nothing(recipe, change):
+    with pytest.raises(LMTutorError):
+        read_recipe(recipe).with_changes([change]).load_corpus()
+
+
+def test_a_pretrained_name_means_its_own_weights():
+    run = find_run("lstm-200-wikitext-2")
+    assert run.packed == "lstm-200-wikitext-2" and run.name == "wikitext-2/lstm-200"
+    assert find_run(run.path.parent / ".." / "wikitext-2" / "lstm-200").name == run.name
+
+
+def test_a_release_overwrites_nothing_and_stays_in_its_folder(recipe, tmp_path):
+    from lmtutor.release import release
+
+    run = train_recipe(read_recipe(recipe), tmp_path / "run", progress=False)
+    for name, says in (("lstm-200-wikitext-2", "already"), ("../../out", "letters"), ("mine", "not the recorded run")):
+        with pytest.raises(LMTutorError, match=says):
+            release(run, name, "a title", "CC0")

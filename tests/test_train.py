@@ -180,7 +180,16 @@ def test_texts_and_vocabularies_that_do_not_fit():
         fit(tiny_model(vocab=9), tiny_corpus(), CONFIG)
 
 
-@pytest.mark.parametrize("bad", [dict(lr=0.0), dict(lr=math.inf), dict(bptt=0), dict(batch_size=0), dict(clip=-1.0)])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        *(dict(lr=lr) for lr in (0.0, math.inf)),
+        *(dict(clip=clip) for clip in (-1.0, math.inf)),
+        *(dict([(name, 0)]) for name in ("bptt", "batch_size", "epochs")),
+        dict(seed=1 << 40),
+        dict(betas=(2.0, 0.9)),
+    ],
+)
 def test_settings_without_a_meaning(bad):
     with pytest.raises(LMTutorError, match=next(iter(bad))):
         TrainConfig(**bad)
