@@ -14,7 +14,8 @@ from lmtutor.checkpoint import write_atomically
 from lmtutor.dynamic import dynamic_evaluate, gradient_rms
 from lmtutor.errors import LMTutorError
 from lmtutor.evaluate import STREAM_PROTOCOL, Score, device_of, evaluate
-from lmtutor.runs import Run, provenance, score_dict
+from lmtutor.provenance import provenance
+from lmtutor.runs import Run, score_dict
 
 STATISTICS_BATCHES = 200  # of 100 × 20 training tokens: enough for a mean square, and minutes instead of an hour
 

@@ -8,11 +8,6 @@ figure that it aims at). Training it makes a *run*, a folder with ``recipe.toml`
 import dataclasses
 import inspect
 import json
-import os
-import platform
-import shlex
-import subprocess
-import sys
 import time
 import tomllib
 from dataclasses import dataclass, field
@@ -30,6 +25,7 @@ from lmtutor.evaluate import Score, evaluate
 from lmtutor.machine import choose_device
 from lmtutor.models import build_model, config_to_dict, model_config, replace_checked
 from lmtutor.pretrained import load_pretrained, pretrained_models
+from lmtutor.provenance import git_commit, provenance
 from lmtutor.train import TrainConfig, fit, text_to_score
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -318,38 +314,3 @@ def score_dict(score: Score) -> dict[str, Any]:
         nats_per_token=score.nats_per_token,
         nats_per_character=score.nats_per_character,
     )
-
-
-def provenance(device: torch.device, seed: int) -> dict[str, Any]:
-    """What made a result: command, seed, commit, versions, device, date."""
-    return dict(
-        command=shlex.join(["lmtutor", *sys.argv[1:]]) if "lmtutor" in sys.argv[0] else "lmtutor.train_recipe(…)",
-        seed=seed,
-        commit=git_commit(),
-        versions={"python": platform.python_version(), "torch": torch.__version__, "pandas": pd.__version__},
-        device=torch.cuda.get_device_name() if device.type == "cuda" else cpu_name(),
-        threads=torch.get_num_threads(),
-        date=time.strftime("%Y-%m-%d", time.gmtime()),
-    )
-
-
-def cpu_name() -> str:
-    """The processor's name and the number of cores."""
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
-        name = names[0] if names else name
-    return f"{name}, {os.cpu_count()} cores"
-
-
-def git_commit() -> str | None:
-    """The commit of the checkout that the package runs from, ``+changes`` where it differs; None elsewhere."""
-    git = ["git", "-C", str(Path(__file__).parent.parent)]
-    try:
-        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        state = [*git, "status", "--porcelain", "--untracked-files=no", "--", "lmtutor"]
-        changed = subprocess.run(state, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return head + ("+changes" if changed else "")
