@@ -65,7 +65,7 @@ def due(
     """Set when an assignment is due; the summary then says who was late."""
     from lmtutor.classroom.course import set_due
 
-    typer.echo(f"{name} is due {set_due(course, name, when):%Y-%m-%d %H:%M} UTC")
+    typer.echo(f"{name} is due {set_due(course, name, when)}")
 
 
 @app.command(epilog="Example: lmtutor assignments grade a1 --collect ~/Downloads/a1-submissions")

@@ -136,7 +136,7 @@ def _build_course(out: Path, chosen: Sequence[Assignment], hide: Sequence[Path])
         (out / "release" / f"{assignment.name}.ipynb").write_bytes(made.read_bytes())
 
 
-def set_due(course: Path, name: str, due: str) -> datetime:
+def set_due(course: Path, name: str, due: str) -> str:
     """Set when an assignment is due: an ISO date and time; without a time zone it is local time.
 
     Raises
@@ -152,4 +152,4 @@ def set_due(course: Path, name: str, due: str) -> datetime:
         raise LMTutorError(f"{name!r} is not in the course {course}; build it first.")
     with nbgrader_api(course).gradebook as gradebook:
         gradebook.update_or_create_assignment(name, duedate=when.replace(tzinfo=None))
-    return when
+    return f"{when:%Y-%m-%d %H:%M} UTC"
