@@ -35,7 +35,7 @@ from lmtutor.corpora import load_corpus
 from lmtutor.evaluate import STRETCH
 from lmtutor.losses import SoftmaxHead
 from lmtutor.models import build_model
-from lmtutor.runs import provenance
+from lmtutor.provenance import provenance
 
 WINDOW, HIDDEN, THETA, LAM = 3785, 400, 0.66, 0.13
 TYPES = 33_278

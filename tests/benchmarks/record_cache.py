@@ -29,7 +29,8 @@ from lmtutor.adapt import STATISTICS_BATCHES
 from lmtutor.cache import NeuralCache, tune_cache
 from lmtutor.dynamic import dynamic_evaluate, gradient_rms
 from lmtutor.evaluate import STREAM_PROTOCOL, Score, device_of, evaluate, stretches
-from lmtutor.runs import find_run, provenance, score_dict
+from lmtutor.provenance import provenance
+from lmtutor.runs import find_run, score_dict
 
 WINDOWS = (100, 500, 1000, 2000, 4000, 8000)
 THETAS = (0.0, 0.2, 0.4, 0.66, 1.0, 1.5, 2.0)
