@@ -101,11 +101,11 @@ def test_without_steps_it_is_plain_evaluation(model):
 
 
 def test_it_learns_a_habit_of_the_text_and_the_cache_adds_to_it(model):
-    ids = torch.tensor([1, 2, 3, 4] * 60)  # a habit that random weights do not know
+    ids = torch.tensor([1, 2, 3, 4] * 120)  # a habit that random weights do not know
     rms = gradient_rms(model, text(400), batch_size=4, bptt=7)
     plain, moving = evaluate(model, ids), dynamic_evaluate(model, ids, rms, lr=0.003, decay=0.01, segment=5)
     both = dynamic_evaluate(NeuralCache(model, 50, 3.0, 0.5), ids, rms, lr=0.003, decay=0.01, segment=5)
-    assert moving.nats < 0.8 * plain.nats
+    assert moving.nats < 0.7 * plain.nats
     assert both.nats < 0.97 * moving.nats
     assert moving.protocol.endswith("dynamic evaluation in segments of 5, lr 0.003, decay 0.01")
     assert "dynamic evaluation" in both.protocol and "neural cache of window 50" in both.protocol
