@@ -2,7 +2,8 @@
 
 A checkpoint is a folder with ``model.safetensors`` (parameters; the config in its header) and
 ``vocabulary.json``. Every file is written under a temporary name, flushed to the disk, then renamed: whoever
-reads finds the old file or the new one, whole.
+reads finds the old file or the new one, whole. A checksum in the file covers all of it: one bit that the disk has
+lost is an error, not another model.
 """
 
 import hashlib
@@ -20,13 +21,29 @@ from lmtutor.models import build_model, config_from_dict, config_to_dict
 from lmtutor.text import Vocabulary
 
 FORMAT = 1  # raised when a reader of this version could no longer read what is written
+UNFINISHED = ".unfinished-"  # how the temporary names begin; what a killed process left is known by it
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:
-    """Replace a file by `data`, or leave it as it was: never a half-written one, also when the power fails."""
+    """Replace a file by `data`, or leave it as it was: never a half-written one, also when the power fails.
+
+    Raises
+    ------
+    LMTutorError : the disk is full, or does not take it for another reason.
+    """
     path = Path(path)
+    try:
+        _replace(path, data)
+    except OSError as error:
+        raise LMTutorError(
+            f"{path} cannot be written ({error.strerror}); what was there before is as it was: "
+            "free some disk or mend the folder, and go on."
+        ) from None
+
+
+def _replace(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{UNFINISHED}{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -49,7 +66,17 @@ def write_tensors(path: str | Path, tensors: dict[str, Tensor], header: dict[str
     from safetensors.torch import save
 
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, save(plain, {"lmtutor": json.dumps({"format": FORMAT, **header})}))
+    words = json.dumps({"format": FORMAT, **header})
+    write_atomically(path, save(plain, {"lmtutor": words, "sha256": checksum(plain, words)}))
+
+
+def checksum(tensors: dict[str, Tensor], words: str) -> str:
+    """SHA-256 over a header and the names, types, shapes and bytes of tensors."""
+    sha = hashlib.sha256(words.encode())
+    for name, tensor in sorted(tensors.items()):
+        sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        sha.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return sha.hexdigest()
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -63,8 +90,11 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     try:
         with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get("lmtutor", "null"))
+            about = file.metadata() or {}
+            header = json.loads(words := about.get("lmtutor", "null"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
+        if about.get("sha256", found := checksum(tensors, words)) != found:
+            raise ValueError("its checksum is wrong")
     except FileNotFoundError:
         raise LMTutorError(f"There is no {path}.") from None
     except (SafetensorError, OSError, ValueError, RecursionError) as error:

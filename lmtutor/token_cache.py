@@ -8,6 +8,7 @@ import contextlib
 import json
 import shutil
 import tempfile
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,10 +24,12 @@ from torch import Tensor
 
 from lmtutor.data_files import cache_folder
 from lmtutor.errors import LMTutorError
+from lmtutor.locks import alone
 from lmtutor.sources import SPLITS, Splits, blocks, digest
 from lmtutor.text import Tokenizer, Vocabulary
 
 FORMAT = 1  # part of every key: raise it when the same text and settings would give other ids
+FILES = ("vocab.json", *(f"{split}.ids" for split in SPLITS))
 CHUNK = 1 << 20  # tokens handled at a time
 LONGEST = 1000  # characters of an average token beyond which a text must have been cut the wrong way
 LEARNED_FROM = 10_000_000  # characters of the training split that Punkt or byte pairs learn from
@@ -80,44 +83,59 @@ def encode(splits: Splits, reading: Reading) -> Encoded:
     folder = root / reading.key(splits)
     if (found := _load(folder)) is not None:
         return found
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix="unfinished-", dir=root))
-    except OSError:  # no cache can be written: the ids live in a temporary file until the process ends
-        work = folder = Path(tempfile.mkdtemp(prefix="lmtutor-"))
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(alone(root / f"{folder.name}.lock"))
+            for left_by_a_crash in root.glob(f"unfinished-{folder.name}-*"):
+                shutil.rmtree(left_by_a_crash)
+            work = Path(tempfile.mkdtemp(prefix=f"unfinished-{folder.name}-", dir=root))
+        except OSError:  # no cache can be written: the ids live in a temporary file until the process ends
+            work = folder = Path(tempfile.mkdtemp(prefix="lmtutor-"))
+        held.callback(shutil.rmtree, work, ignore_errors=True)
+        return _load(folder) or _made(folder, work, splits, reading)  # another process may have made them meanwhile
+
+
+def _made(folder: Path, work: Path, splits: Splits, reading: Reading) -> Encoded:
+    """Make the ids in the folder `work`, move them to `folder`, and map them."""
     try:
         _build(work, splits, reading)
-        if work != folder and _load(folder) is None:
+        if work != folder:
             shutil.rmtree(folder, ignore_errors=True)  # what is there, if anything, is broken
-            with contextlib.suppress(OSError):  # another process was faster, and wrote the same
-                work.rename(folder)
+            work.rename(folder)
         encoded = _load(folder)
     except OSError as error:
         raise LMTutorError(
             f"the token ids cannot be written to {work.parent} ({error.strerror}): free some disk, "
             "or point LMTUTOR_CACHE at a folder with room."
         ) from None
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     if encoded is None:
         raise LMTutorError(f"the token ids under {folder} are broken: delete that folder and try again.")
     return encoded
 
 
 def _load(folder: Path) -> Encoded | None:
-    """Map the ids of a folder; None where it is missing or its files are not of the size they should be."""
+    """Map the ids of a folder; None where it is missing, or a file is not what was written."""
     try:
         about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
-        vocab = Vocabulary.load(folder / "vocab.json")
-        if any((folder / f"{split}.ids").stat().st_size != 8 * n for split, n in about["tokens"].items()):
+        if any(_crc(folder / name) != about["crc32"][name] for name in FILES):
             return None
-    except (OSError, ValueError, KeyError):
+        vocab = Vocabulary.load(folder / "vocab.json")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     ids = {  # not shared: whoever writes into the tensor gets a page of their own, the file stays as it is
         split: torch.from_file(str(folder / f"{split}.ids"), shared=False, size=n, dtype=torch.long)
         for split, n in about["tokens"].items()
     }
     return Encoded(ids, about["characters"], about["unknown"], vocab)
+
+
+def _crc(path: Path) -> int:
+    """CRC-32 of a file: enough to notice a lost bit, and faster than most disks."""
+    value = 0
+    with path.open("rb") as file:
+        while block := file.read(CHUNK):
+            value = zlib.crc32(block, value)
+    return value
 
 
 def _build(folder: Path, splits: Splits, reading: Reading) -> None:
@@ -143,7 +161,8 @@ def _build(folder: Path, splits: Splits, reading: Reading) -> None:
                 unknown[split] += int((final == vocab.unk_id).sum())
         (folder / f"{split}.raw").unlink()
     vocab.save(folder / "vocab.json")
-    about = {"tokens": tokens, "characters": characters, "unknown": unknown}
+    crc32 = {name: _crc(folder / name) for name in FILES}
+    about = {"tokens": tokens, "characters": characters, "unknown": unknown, "crc32": crc32}
     (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
 
 
