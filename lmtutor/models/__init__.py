@@ -7,7 +7,7 @@ import pandas as pd
 from torch import nn
 
 from lmtutor.errors import LMTutorError, nearest
-from lmtutor.models import awd, recurrent, window
+from lmtutor.models import attention, awd, recurrent, window
 from lmtutor.models.base import LanguageModel
 
 # kind -> (config class, model class); the kind is what a checkpoint and a recipe write down
@@ -15,8 +15,9 @@ KINDS: dict[str, tuple[type, type]] = {
     "recurrent": (recurrent.RecurrentConfig, recurrent.RecurrentLM),
     "window": (window.WindowConfig, window.WindowLM),
     "awd": (awd.AWDConfig, awd.AWDLM),
+    "attention": (attention.TransformerConfig, attention.TransformerLM),
 }
-PRESETS: dict[str, Any] = {**recurrent.PRESETS, **awd.PRESETS, **window.PRESETS}
+PRESETS: dict[str, Any] = {**recurrent.PRESETS, **awd.PRESETS, **window.PRESETS, **attention.PRESETS}
 
 
 def model_names() -> list[str]:
