@@ -198,12 +198,9 @@ def train(out: Path, corpus, configs: dict, rates: dict, rounds: int, say) -> No
         for name, config in configs.items():
             if any(row["family"] == name and row["round"] == number for row in rows):
                 continue
-            student, path = (
-                Student(name, config, corpus, rates[name]),
-                out / "states" / f"{name}-{number - 1}.safetensors",
-            )
+            student, before = Student(name, config, corpus, rates[name]), state_path(out, name, number - 1)
             if number > 1:
-                student.restore(path)
+                student.restore(before)
             student.read(ROUND)
             score = student.score(corpus.valid[:SLICE])
             student.save(state_path(out, name, number))
