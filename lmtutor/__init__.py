@@ -32,7 +32,8 @@ from lmtutor.plots import (
 )
 from lmtutor.pretrained import load_pretrained
 from lmtutor.published import published_curve, published_table
-from lmtutor.runs import find_run, read_recipe, recorded_runs, train_recipe
+from lmtutor.recipe import read_recipe
+from lmtutor.runs import find_run, recorded_runs, train_recipe
 from lmtutor.text import Vocabulary
 from lmtutor.train import TrainConfig, fit
 

@@ -40,7 +40,8 @@ def train(
 ) -> None:
     """Train a recipe and make a run folder: recipe.toml, history.csv, result.json, checkpoint/."""
     from lmtutor import distributed
-    from lmtutor.runs import read_recipe, train_recipe
+    from lmtutor.recipe import read_recipe
+    from lmtutor.runs import train_recipe
 
     distributed.start()
     plan = read_recipe(recipe).with_changes(set or [])
@@ -48,7 +49,7 @@ def train(
     run = train_recipe(plan, folder, resume=resume, keep_every=keep_every, sample=sample)
     if distributed.rank() > 0:
         return
-    if not (folder / "result.json").exists():
+    if run.interrupted:
         raise typer.Exit(130)
     typer.echo(f"{folder}: valid {run.score('valid')}\n{folder}: test {run.score('test')}")
     aim = run.recipe.published
@@ -71,7 +72,7 @@ def finetune(
     before = {split: start.score(split).perplexity for split in ("valid", "test")}
     folder = out or Path("runs") / f"{start.name}-finetuned"
     tuned = tune(start, folder, changes=set or [], resume=resume)
-    if not (folder / "result.json").exists():
+    if tuned.interrupted:
         raise typer.Exit(130)
     for split in ("valid", "test"):
         typer.echo(f"{folder}: {split} {tuned.score(split)}; before {before[split]:.2f}")
@@ -185,7 +186,8 @@ def score(run: RunName, text: Annotated[str, typer.Argument(help="A text; - read
 @app.command(**example("lmtutor runs"))
 def runs() -> None:
     """List the recorded runs and the recipes."""
-    from lmtutor.runs import recipe_names, recorded_runs
+    from lmtutor.recipe import recipe_names
+    from lmtutor.runs import recorded_runs
 
     typer.echo(f"{'recorded run':<36}{'valid':>9}{'test':>9}{'epochs':>8}{'minutes':>9}")
     for run in recorded_runs():
@@ -342,9 +344,14 @@ def main() -> None:
     except LMTutorError as error:
         sys.stderr.write(f"lmtutor: {error}\n")
         sys.exit(2)
-    except (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError, FileNotFoundError) as error:
-        sys.stderr.write(f"lmtutor: cannot use {error.filename}: {error.strerror}.\n")
-        sys.exit(2)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        sys.stderr.write(f"lmtutor: cannot use {error.filename or 'a file'}: {error.strerror or error}.\n")
+        sys.exit(2)
+    except (MemoryError, RuntimeError) as error:  # torch has no class of its own for the CPU's memory
+        if not isinstance(error, MemoryError) and "memory" not in str(error):
+            raise
+        sys.stderr.write("lmtutor: out of memory: make batch_size, bptt, hidden or the vocabulary smaller.\n")
+        sys.exit(2)

@@ -9,7 +9,8 @@ from torch import nn
 
 from lmtutor.checkpoint import load_state, load_tensors
 from lmtutor.errors import LMTutorError
-from lmtutor.runs import Recipe, Run, find_run, train_recipe
+from lmtutor.recipe import Recipe
+from lmtutor.runs import Run, find_run, train_recipe
 from lmtutor.text import Vocabulary
 
 SGD = ("sgd", "nt-asgd", "asgd")
@@ -31,7 +32,8 @@ def finetuning_recipe(start: Run, changes: Sequence[str] = ()) -> Recipe:
     aim = {name.removeprefix(mark): value for name, value in recipe.published.items() if name.startswith(mark)}
     if aim:
         aim["source"] = recipe.published.get("source", "no source") + ", finetuned"
-    made = dataclasses.replace(recipe, name=f"{start.name}-finetuned", training=training, published=aim)
+    begin = {"run": start.reference}
+    made = dataclasses.replace(recipe, name=f"{start.name}-finetuned", training=training, start=begin, published=aim)
     return made.with_changes(list(changes))
 
 
@@ -59,7 +61,7 @@ def finetune(
     start = run if isinstance(run, Run) else find_run(run)
     if Path(out).resolve() == start.path.resolve():
         raise LMTutorError(f"{out} is the run to start from: finetuning goes into a new folder, name another one.")
-    return train_recipe(finetuning_recipe(start, changes), out, resume=resume, start=start, **options)
+    return train_recipe(finetuning_recipe(start, changes), out, resume=resume, **options)
 
 
 def load_last(run: Run | str | Path) -> tuple[nn.Module, Vocabulary]:

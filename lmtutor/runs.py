@@ -1,135 +1,35 @@
-"""Recipes and runs: what to train, written down before; what came out, written down after.
+"""Runs: what came out of a training.
 
-A *recipe* is a TOML file with the tables ``[corpus]``, ``[model]``, ``[training]`` and ``[published]`` (the
-figure that it aims at). Training it makes a *run*, a folder with ``recipe.toml``, ``history.csv``,
-``result.json`` and ``checkpoint/``. Recorded runs lie in ``data/runs/``, without their weights.
+Training a recipe makes a *run*, a folder with ``recipe.toml``, ``history.csv``, ``result.json`` and ``checkpoint/``.
+Recorded runs lie in ``data/runs/``, without their weights.
 """
 
 import dataclasses
-import inspect
 import json
 import time
-import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
+from torch import nn
 
 from lmtutor import data_files, distributed
-from lmtutor.checkpoint import load_checkpoint, load_tensors, model_tensors, write_atomically
+from lmtutor.checkpoint import UNFINISHED, load_checkpoint, load_tensors, model_tensors, write_atomically
 from lmtutor.corpora import Corpus, load_corpus
 from lmtutor.errors import LMTutorError, nearest
 from lmtutor.evaluate import Score, evaluate
+from lmtutor.locks import alone
 from lmtutor.machine import choose_device
-from lmtutor.models import build_model, config_to_dict, model_config, replace_checked
+from lmtutor.models import build_model, config_to_dict
+from lmtutor.models.extend import extend_vocabulary
 from lmtutor.pretrained import load_pretrained, pretrained_models
 from lmtutor.provenance import git_commit, provenance
-from lmtutor.train import TrainConfig, fit, text_to_score
+from lmtutor.recipe import Recipe, read_recipe
+from lmtutor.train import COLUMNS, fit, text_to_score
 
-RECIPES = Path(__file__).parent / "recipes"
-TABLES = ("corpus", "model", "training", "published")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A training, written down."""
-
-    name: str
-    corpus: dict[str, Any]  # name, and options of load_corpus
-    model: dict[str, Any]  # name of a preset, and fields of its config to change
-    training: TrainConfig = field(default_factory=TrainConfig)
-    published: dict[str, Any] = field(default_factory=dict)  # curve, valid, test: the figures aimed at, and source
-
-    def load_corpus(self) -> Corpus:
-        """The corpus of the recipe."""
-        options = {k: v for k, v in self.corpus.items() if k != "name"}
-        known = set(inspect.signature(load_corpus).parameters) - {"name_or_path", "vocab"}
-        if unknown := sorted(set(options) - known):
-            raise LMTutorError(f"[corpus] has no {unknown[0]!r}.{nearest(unknown[0], known)}")
-        try:
-            return load_corpus(self.corpus["name"], **options)
-        except (TypeError, AttributeError) as error:
-            raise LMTutorError(f"[corpus] of {self.name} has a value of the wrong type ({error}).") from None
-
-    def model_config(self) -> Any:
-        """The model's config; a wrong name or field is an `LMTutorError`."""
-        return model_config(self.model["name"], **{k: v for k, v in self.model.items() if k != "name"})
-
-    def with_changes(self, changes: list[str]) -> "Recipe":
-        """A recipe with ``key=value`` changes: ``lr=5`` is of the training, ``model.dropout=0.5`` of a table."""
-        recipe = self
-        for change in changes:
-            key, equals, text = change.partition("=")
-            table, _, name = key.strip().rpartition(".")
-            table = table or "training"
-            if not equals or not name or table not in TABLES:
-                raise LMTutorError(
-                    f"--set {change!r}: write key=value, as in lr=5, model.dropout=0.5 or corpus.name=ptb."
-                )
-            try:
-                value = tomllib.loads(f"value = {text}")["value"]
-            except tomllib.TOMLDecodeError:
-                value = text
-            old = getattr(recipe, table)
-            new = replace_checked(old, {name: value}) if table == "training" else {**old, name: value}
-            aim = {} if table != "published" else new  # another training aims at nothing
-            recipe = dataclasses.replace(recipe, **{table: new, "published": aim})
-        recipe.model_config()  # a wrong name shows now, not after the corpus is read
-        return recipe
-
-    def to_toml(self) -> str:
-        """The recipe as a file."""
-        tables = {**{t: getattr(self, t) for t in TABLES}, "training": dataclasses.asdict(self.training)}
-        lines = [f"# {self.name}"]
-        for table, values in tables.items():
-            if values:
-                lines += [
-                    "",
-                    f"[{table}]",
-                    *(f"{key} = {toml_value(value)}" for key, value in values.items()),
-                ]
-        return "\n".join(lines) + "\n"
-
-
-def toml_value(value: Any) -> str:
-    """A number, truth value, string or list as TOML; JSON writes all of these the same way."""
-    return json.dumps(value, ensure_ascii=False)
-
-
-def recipe_names() -> list[str]:
-    """The recipes that come with the package, such as ``wikitext-2/lstm-200``."""
-    return sorted(path.relative_to(RECIPES).with_suffix("").as_posix() for path in RECIPES.rglob("*.toml"))
-
-
-def read_recipe(name_or_path: str | Path) -> Recipe:
-    """Read a recipe by name, or a file.
-
-    Raises
-    ------
-    LMTutorError : no such recipe, not TOML, an unknown table, field, model or value.
-    """
-    path = RECIPES / f"{name_or_path}.toml"
-    if not path.is_file():
-        path = Path(name_or_path)
-    if not path.is_file():
-        raise LMTutorError(f"There is no recipe {str(name_or_path)!r}.{nearest(str(name_or_path), recipe_names())}")
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise LMTutorError(f"{path} is not a TOML file: {error}.") from None
-    unknown = set(tables) - set(TABLES)
-    if unknown or not all(isinstance(table, dict) for table in tables.values()):
-        raise LMTutorError(f"{path}: a recipe has the tables {', '.join(TABLES)}; mend {', '.join(unknown) or 'it'}.")
-    for table in ("corpus", "model"):
-        if not isinstance(tables.get(table, {}).get("name"), str):
-            raise LMTutorError(f'{path}: [{table}] needs a name, as in name = "wikitext-2".')
-    name = path.relative_to(RECIPES).with_suffix("").as_posix() if path.is_relative_to(RECIPES) else path.stem
-    training = replace_checked(TrainConfig(), tables.get("training", {}))
-    recipe = Recipe(name, tables["corpus"], tables["model"], training, tables.get("published", {}))
-    recipe.model_config()  # a wrong model name or field shows now, not after the corpus is read
-    return recipe
+LOCK = ".lock"  # in a run folder: held while a process trains into it
 
 
 @dataclass(frozen=True)
@@ -138,6 +38,7 @@ class Run:
 
     path: Path
     packed: str | None = None  # the pretrained model whose weights stand for the run's own
+    interrupted: bool = False  # a signal ended the training early, just now
 
     @property
     def name(self) -> str:
@@ -152,36 +53,44 @@ class Run:
         return recorded is not None and self.path.resolve().is_relative_to(recorded.resolve())
 
     @property
+    def reference(self) -> str:
+        """What `find_run` finds it by again."""
+        return self.packed or (self.name if self.recorded else str(self.path))
+
+    @property
     def recipe(self) -> Recipe:
         """What was trained."""
         return dataclasses.replace(read_recipe(self.path / "recipe.toml"), name=self.name)
 
     @property
     def history(self) -> pd.DataFrame:
-        """A row an epoch, as `fit` returned it."""
-        return pd.read_csv(self.path / "history.csv")
+        """A row an epoch, as `fit` returned it; `LMTutorError` where the file is missing or damaged."""
+        path = self.path / "history.csv"
+        try:
+            return pd.read_csv(path)[COLUMNS].astype({"epoch": int}).astype(dict.fromkeys(COLUMNS[1:], float))
+        except FileNotFoundError:
+            raise LMTutorError(f"{self.path} has no history.csv: no epoch has ended.") from None
+        except (ValueError, KeyError) as error:
+            reason = " ".join(str(error).split())
+            raise LMTutorError(f"{path} is damaged ({reason}): restore it, or train again.") from None
 
     @property
     def result(self) -> dict[str, Any]:
         """Scores and provenance; `LMTutorError` where the run has none yet or it is damaged."""
-        path = self.path / "result.json"
         try:
-            result = json.loads(path.read_text(encoding="utf-8"))
+            return data_files.read_table(self.path / "result.json")
         except FileNotFoundError:
             raise LMTutorError(f"{self.path} has no result.json: the training has not ended; resume it.") from None
-        except (ValueError, RecursionError) as error:
-            raise LMTutorError(f"{path} is damaged ({error}): train again.") from None
-        if not isinstance(result, dict):
-            raise LMTutorError(f"{path} is damaged (not a table): train again.")
-        return result
 
     def score(self, split: str = "test") -> Score:
         """The recorded score of a split."""
         result = self.result
         try:
             values = result[split]
-            return Score(values["nats"], values["tokens"], values.get("characters"), result["protocol"])
-        except (KeyError, TypeError, AttributeError):
+            score = Score(values["nats"], values["tokens"], values.get("characters"), result["protocol"])
+            str(score)  # with numbers in it, none of them zero
+            return score
+        except (KeyError, TypeError, AttributeError, ValueError, ZeroDivisionError, OverflowError):
             raise LMTutorError(
                 f"{self.path / 'result.json'} has no score of {split!r}: train again."
             ) from None
@@ -218,42 +127,78 @@ def find_run(name_or_path: str | Path) -> Run:
     raise LMTutorError(f"There is no run {name!r}.{nearest(name, known)}")
 
 
-def train_recipe(
-    recipe: Recipe, out: str | Path, *, resume: bool = False, start: Run | None = None, **options: Any
-) -> Run:
+def beginning(recipe: Recipe) -> tuple[nn.Module, Corpus]:
+    """The model that a recipe's training begins with, and the corpus.
+
+    The weights are fresh, or those of the run that the recipe starts from. On another corpus than that run's, the
+    vocabulary is the run's and the new words, see `extend_vocabulary`.
+
+    Raises
+    ------
+    LMTutorError : the starting run is missing, has another shape, or its corpus has another vocabulary now.
+    """
+    corpus, begun = recipe.load_corpus(), None
+    if recipe.start:
+        start = find_run(recipe.start["run"])
+        begun, vocab = start.load()
+        if start.recipe.corpus["name"] != recipe.corpus["name"]:
+            begun, vocab = extend_vocabulary(begun, vocab, corpus.vocab)
+            corpus = load_corpus(recipe.corpus["name"], vocab=vocab)
+        elif vocab.tokens != corpus.vocab.tokens:
+            raise LMTutorError(f"{start.path} was trained with another vocabulary than {corpus.name} has now.")
+    torch.manual_seed(recipe.training.seed)
+    model = build_model(recipe.model_config(), corpus.vocab)
+    if begun is not None:
+        load_tensors(model, model_tensors(begun), start.path)
+    return model, corpus
+
+
+def train_recipe(recipe: Recipe, out: str | Path, *, resume: bool = False, **options: Any) -> Run:
     """Train a recipe into the folder `out` and score the best epoch on the validation and test splits.
 
-    Begins with the weights of the run `start` if there is one, see `lmtutor.finetune`, else with fresh ones.
     `options` go to `fit`: ``keep_every``, ``sample``, ``progress``.
 
     Raises
     ------
-    LMTutorError : `out` holds another run already, or what `fit` raises.
+    LMTutorError : `out` holds another run already, another process trains into it now, or what `fit` raises.
     """
-    out, began, commit = Path(out), time.time(), git_commit()
+    out = Path(out)
+    if distributed.rank() > 0:  # the first process looks, and holds the lock for all
+        return _train(recipe, out, resume, options)
+    _check_folder(out, resume)  # before the lock, which would leave its file in a folder that is not ours
+    busy = f"Another process is training into {out} now: wait for it, or name a new folder with --out."
+    with alone(out / LOCK, busy):
+        _check_folder(out, resume)
+        for half in out.rglob(f"{UNFINISHED}*"):  # of a process that was killed while it saved
+            half.unlink()
+        return _train(recipe, out, resume, options)
+
+
+def _check_folder(out: Path, resume: bool) -> None:
+    """Refuse a folder that holds something, or nothing to resume; what a process killed at its start left is fine."""
     if resume:
-        if resumable(recipe, out):
-            return Run(out)
-    elif distributed.rank() == 0 and out.exists() and any(out.iterdir()):
+        if not (out / "recipe.toml").is_file():
+            raise LMTutorError(f"{out} holds no run to resume: check --out, or start without --resume.")
+    elif out.exists() and any(path.name != LOCK and not path.name.startswith(UNFINISHED) for path in out.iterdir()):
         raise LMTutorError(f"{out} is not empty: name a new folder with --out, or go on with --resume.")
-    corpus = recipe.load_corpus()
+
+
+def _train(recipe: Recipe, out: Path, resume: bool, options: dict[str, Any]) -> Run:
+    began, commit = time.time(), git_commit()
+    if resume and resumable(recipe, out):
+        return Run(out)
+    model, corpus = beginning(recipe)
+    if recipe.start:
+        options["keep_start"] = True
     if distributed.rank() == 0 and options.get("progress", True):
         print(corpus.note, flush=True)
-    torch.manual_seed(recipe.training.seed)
-    model = build_model(recipe.model_config(), corpus.vocab)
-    if start is not None:
-        trained, vocab = start.load()
-        if vocab.tokens != corpus.vocab.tokens:
-            raise LMTutorError(f"{start.path} was trained with another vocabulary than {corpus.name} has now.")
-        load_tensors(model, model_tensors(trained), start.path)
-        options["keep_start"] = True
     device = choose_device(recipe.training.device)
     if distributed.rank() == 0:
         write_atomically(out / "recipe.toml", recipe.to_toml().encode())
     state = distributed.gather(resume and (out / "state.safetensors").is_file())[0]  # the first process decides
     history = fit(model, corpus, recipe.training, out=out, resume=state, **options)
     if history.attrs["interrupted"] or distributed.rank() > 0:
-        return Run(out)
+        return Run(out, interrupted=history.attrs["interrupted"])
     scores = {
         split: evaluate(model, text_to_score(corpus, split, recipe.training), characters=corpus.characters[split])
         for split in ("valid", "test")
@@ -266,7 +211,7 @@ def train_recipe(
         protocol=scores["test"].protocol,
         corpus=corpus.note,
         published=recipe.published,
-        finetuned_from=start.name if start else None,
+        finetuned_from=recipe.start.get("run"),
         epochs=len(history),
         training_seconds=float(history["seconds"].sum()),
         seconds=time.time() - began,
@@ -284,13 +229,11 @@ def resumable(recipe: Recipe, out: Path) -> bool:
     LMTutorError : there is nothing to go on with, or it is another training.
     """
     own = out / "recipe.toml"
-    if not own.is_file():
-        raise LMTutorError(f"{out} holds no run to resume: check --out, or start without --resume.")
     stored = read_recipe(own)
-    if (stored.corpus, stored.model) != (recipe.corpus, recipe.model):
+    if (stored.corpus, stored.model, stored.start) != (recipe.corpus, recipe.model, recipe.start):
         raise LMTutorError(
-            f"{out} was trained on another corpus or model: give the same recipe and --set values, "
-            f"or its own recipe: lmtutor train {own} --resume --out {out}."
+            f"{out} was trained on another corpus or model, or from another start: give the same recipe and "
+            f"--set values, or its own recipe: lmtutor train {own} --resume --out {out}."
         )
     now, then = (dataclasses.asdict(r.training) for r in (recipe, stored))
     if changed := [name for name in now if now[name] != then[name] and name != "epochs"]:
@@ -299,7 +242,9 @@ def resumable(recipe: Recipe, out: Path) -> bool:
         )
     if (out / "result.json").is_file() and Run(out).result.get("epochs") == recipe.training.epochs:
         return True
-    if not (out / "state.safetensors").is_file() and ((out / "checkpoint").exists() or (out / "result.json").exists()):
+    # A checkpoint alone is of the first epoch, from a process killed before it saved the state: that begins again.
+    ended = any((out / name).exists() for name in ("history.csv", "result.json"))
+    if ended and not (out / "state.safetensors").is_file():
         raise LMTutorError(f"{out} has no state.safetensors to go on from: train again into a new folder.")
     return False
 

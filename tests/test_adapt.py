@@ -13,7 +13,8 @@ from lmtutor.cache import NeuralCache
 from lmtutor.dynamic import dynamic_evaluate, gradient_rms
 from lmtutor.errors import LMTutorError
 from lmtutor.evaluate import evaluate
-from lmtutor.runs import find_run, read_recipe, train_recipe
+from lmtutor.recipe import read_recipe
+from lmtutor.runs import find_run, train_recipe
 
 RECIPE = """
 [corpus]

@@ -13,7 +13,8 @@ from lmtutor.checkpoint import load_state, model_tensors
 from lmtutor.errors import LMTutorError
 from lmtutor.evaluate import evaluate
 from lmtutor.finetune import finetune, finetuning_recipe, load_last
-from lmtutor.runs import Recipe, Run, read_recipe, recipe_names, train_recipe
+from lmtutor.recipe import Recipe, read_recipe, recipe_names
+from lmtutor.runs import Run, beginning, train_recipe
 from lmtutor.train import TrainConfig, Trainer
 
 SMALL = {"name": "awd-lstm", "embedding": 8, "hidden": 12, "layers": 2, "input_dropout": 0.2, "weight_drop": 0.2}
@@ -45,7 +46,7 @@ def test_finetuning_makes_a_new_run_no_worse_and_leaves_the_start(start, tmp_pat
     tuned = finetune(start, tmp_path / "tuned", progress=False)
     assert fingerprint(start) == before
     assert tuned.score("valid").perplexity <= start.score("valid").perplexity * (1 + 1e-6)
-    assert tuned.result["finetuned_from"] == start.name and start.result["finetuned_from"] is None
+    assert tuned.result["finetuned_from"] == str(start.path) and start.result["finetuned_from"] is None
     assert tuned.recipe.training.optimizer == "asgd" and tuned.recipe.published["test"] == 8.0
     model, vocab = tuned.load()
     ids = tuned.recipe.load_corpus().valid
@@ -131,3 +132,35 @@ def test_recipes_of_the_toolkit(name):
     assert recipe.model_config().layers in (3, 4)
     assert recipe.published["source"] and recipe.published["test"] > 0
     assert recipe.training.schedule != "steps" or recipe.training.milestones[-1] < recipe.training.epochs
+
+
+def test_a_recipe_goes_on_from_a_run_with_another_text(start, tmp_path):
+    """The words that the run lacks are added, and it begins where `extend_vocabulary` leaves it."""
+    text = "\n".join(["the cat sees a mouse", "a mouse hears the dog", "one mouse sees another"] * 40)
+    (tmp_path / "mice.txt").write_text(text)
+    training = dataclasses.replace(TRAINING, epochs=1, lr=1.0)
+    recipe = Recipe("mice", {"name": str(tmp_path / "mice.txt")}, SMALL, training, {}, {"run": str(start.path)})
+    (tmp_path / "mice.toml").write_text(recipe.to_toml())
+    assert dataclasses.replace(read_recipe(tmp_path / "mice.toml"), name="mice") == recipe
+
+    model, corpus = beginning(recipe)
+    trained, vocab = start.load()
+    assert corpus.vocab.tokens == [*vocab.tokens, "mouse"]
+    ids = corpus.vocab.encode("the cat sees a mouse".split())[:4].unsqueeze(1)
+    state = model.eval().initial_state(1)
+    old, new = (m.next_log_probs(ids, state)[0] for m in (trained, model))
+    unknown = vocab.unk_id
+    # <unk> keeps its weight and the one new word takes as much again: 1 + p(<unk>) is what all are divided by
+    torch.testing.assert_close(new[:, -1], new[:, unknown])
+    torch.testing.assert_close(new[:, : len(vocab)], old - old[:, unknown].exp().log1p().unsqueeze(1))
+
+    run = train_recipe(recipe, tmp_path / "run", progress=False)
+    assert run.result["finetuned_from"] == str(start.path) and run.load()[1].tokens == corpus.vocab.tokens
+    assert run.score("valid").nats < evaluate(model, corpus.valid).nats
+
+
+@pytest.mark.parametrize("table", ["run = 3", 'run = "a"\nother = 1', 'name = "a"'])
+def test_a_start_is_one_run(start, tmp_path, table):
+    (tmp_path / "bad.toml").write_text(start.recipe.to_toml() + f"\n[start]\n{table}\n")
+    with pytest.raises(LMTutorError, match="names one run"):
+        read_recipe(tmp_path / "bad.toml")

@@ -8,7 +8,8 @@ import pytest
 from lmtutor import find_run, recorded_runs
 from lmtutor.errors import LMTutorError
 from lmtutor.evaluate import evaluate
-from lmtutor.runs import read_recipe, recipe_names, train_recipe
+from lmtutor.recipe import read_recipe, recipe_names
+from lmtutor.runs import train_recipe
 
 TEXT = "the cat sat on the mat .\nthe dog sat on the log .\na cat and a dog sat .\n" * 240
 RECIPE = """

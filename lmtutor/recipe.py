@@ -1,0 +1,125 @@
+"""Recipes: what to train, written down before.
+
+A *recipe* is a TOML file with the tables ``[corpus]``, ``[model]``, ``[training]``, for a training that goes on from
+another run ``[start]``, and ``[published]``, the figures that it aims at.
+"""
+
+import dataclasses
+import inspect
+import json
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lmtutor.config import TrainConfig
+from lmtutor.corpora import Corpus, load_corpus
+from lmtutor.errors import LMTutorError, nearest
+from lmtutor.models import model_config, replace_checked
+
+RECIPES = Path(__file__).parent / "recipes"
+TABLES = ("corpus", "model", "training", "start", "published")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A training, written down."""
+
+    name: str
+    corpus: dict[str, Any]  # name, and options of load_corpus
+    model: dict[str, Any]  # name of a preset, and fields of its config to change
+    training: TrainConfig = field(default_factory=TrainConfig)
+    published: dict[str, Any] = field(default_factory=dict)  # curve, valid, test: the figures aimed at, and source
+    start: dict[str, Any] = field(default_factory=dict)  # run: whose weights it begins with
+
+    def load_corpus(self) -> Corpus:
+        """The corpus of the recipe."""
+        options = {k: v for k, v in self.corpus.items() if k != "name"}
+        known = set(inspect.signature(load_corpus).parameters) - {"name_or_path", "vocab"}
+        if unknown := sorted(set(options) - known):
+            raise LMTutorError(f"[corpus] has no {unknown[0]!r}.{nearest(unknown[0], known)}")
+        try:
+            return load_corpus(self.corpus["name"], **options)
+        except (TypeError, AttributeError) as error:
+            raise LMTutorError(f"[corpus] of {self.name} has a value of the wrong type ({error}).") from None
+
+    def model_config(self) -> Any:
+        """The model's config; a wrong name or field is an `LMTutorError`."""
+        return model_config(self.model["name"], **{k: v for k, v in self.model.items() if k != "name"})
+
+    def with_changes(self, changes: list[str]) -> "Recipe":
+        """A recipe with ``key=value`` changes: ``lr=5`` is of the training, ``model.dropout=0.5`` of a table."""
+        recipe = self
+        for change in changes:
+            key, equals, text = change.partition("=")
+            table, _, name = key.strip().rpartition(".")
+            table = table or "training"
+            if not equals or not name or table not in TABLES:
+                raise LMTutorError(
+                    f"--set {change!r}: write key=value, as in lr=5, model.dropout=0.5 or corpus.name=ptb."
+                )
+            try:
+                value = tomllib.loads(f"value = {text}")["value"]
+            except tomllib.TOMLDecodeError:
+                value = text
+            old = getattr(recipe, table)
+            new = replace_checked(old, {name: value}) if table == "training" else {**old, name: value}
+            aim = {} if table != "published" else new  # another training aims at nothing
+            recipe = dataclasses.replace(recipe, **{table: new, "published": aim})
+        recipe.model_config()  # a wrong name shows now, not after the corpus is read
+        return recipe
+
+    def to_toml(self) -> str:
+        """The recipe as a file."""
+        tables = {**{t: getattr(self, t) for t in TABLES}, "training": dataclasses.asdict(self.training)}
+        lines = [f"# {self.name}"]
+        for table, values in tables.items():
+            if values:
+                lines += [
+                    "",
+                    f"[{table}]",
+                    *(f"{key} = {toml_value(value)}" for key, value in values.items()),
+                ]
+        return "\n".join(lines) + "\n"
+
+
+def toml_value(value: Any) -> str:
+    """A number, truth value, string or list as TOML; JSON writes all of these the same way."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def recipe_names() -> list[str]:
+    """The recipes that come with the package, such as ``wikitext-2/lstm-200``."""
+    return sorted(path.relative_to(RECIPES).with_suffix("").as_posix() for path in RECIPES.rglob("*.toml"))
+
+
+def read_recipe(name_or_path: str | Path) -> Recipe:
+    """Read a recipe by name, or a file.
+
+    Raises
+    ------
+    LMTutorError : no such recipe, not TOML, an unknown table, field, model or value.
+    """
+    path = RECIPES / f"{name_or_path}.toml"
+    if not path.is_file():
+        path = Path(name_or_path)
+    if not path.is_file():
+        raise LMTutorError(f"There is no recipe {str(name_or_path)!r}.{nearest(str(name_or_path), recipe_names())}")
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise LMTutorError(f"{path} is not a TOML file: {error}.") from None
+    unknown = set(tables) - set(TABLES)
+    if unknown or not all(isinstance(table, dict) for table in tables.values()):
+        raise LMTutorError(f"{path}: a recipe has the tables {', '.join(TABLES)}; mend {', '.join(unknown) or 'it'}.")
+    for table in ("corpus", "model"):
+        if not isinstance(tables.get(table, {}).get("name"), str):
+            raise LMTutorError(f'{path}: [{table}] needs a name, as in name = "wikitext-2".')
+    name = path.relative_to(RECIPES).with_suffix("").as_posix() if path.is_relative_to(RECIPES) else path.stem
+    training = replace_checked(TrainConfig(), tables.get("training", {}))
+    start = tables.get("start", {})
+    if start and (set(start) != {"run"} or not isinstance(start["run"], str)):
+        raise LMTutorError(f'{path}: [start] names one run, as in run = "lstm-200-wikitext-2".')
+    recipe = Recipe(name, tables["corpus"], tables["model"], training, tables.get("published", {}), start)
+    recipe.model_config()  # a wrong model name or field shows now, not after the corpus is read
+    return recipe
