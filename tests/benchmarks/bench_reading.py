@@ -1,27 +1,47 @@
 """Time how text becomes ids: WikiText-2 fresh and from the cache, and a text of 100 million tokens in little memory.
 
-    LMTUTOR_DATA=FOLDER python tests/benchmarks/bench_reading.py [--peer FILE] [--large TOKENS]
+    LMTUTOR_DATA=FOLDER OMP_NUM_THREADS=1 python tests/benchmarks/bench_reading.py [--peer FILE] [--large TOKENS]
 
 `--peer` names a Python file whose `Corpus(folder)` reads the same three files, such as `data.py` of the word language
 model of pytorch/examples; it is no part of this project. The two are timed in turn, in processor seconds, so that a
-busy machine does them no wrong. `--large` writes a text of so many random words, reads it, starts again from the cache
-and runs through one epoch of batches, and reports peak memory: of the process itself (anonymous), and with the mapped
-pages that the system may drop whenever it likes (resident).
+busy machine does them as little wrong as possible. `--large` writes a text of so many random words, reads it, starts
+again from the cache and trains a small model for an epoch, each in a process of its own, and reports peak memory. Of
+that, *private* is what the process asked for; *mapped* are pages of files, of the ids and of the libraries, which the
+system takes back when memory is wanted. With `--record` the figures go to `data/runs/benchmark-reading/`, which
+chapter 05 shows.
 """
 
 import argparse
+import ctypes
 import importlib.util
+import json
+import mmap
+import multiprocessing
 import os
-import random
 import shutil
+import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import torch
 
 from lmtutor.batches import stream_batches
+from lmtutor.config import TrainConfig
 from lmtutor.corpora import load_corpus
+from lmtutor.models import build_model
+from lmtutor.provenance import provenance
+from lmtutor.train import fit
+
+RESULT = Path(__file__).resolve().parents[2] / "data" / "runs" / "benchmark-reading" / "result.json"
+SEEN, KEPT = 60_000, 200  # types in the large text, and in the vocabulary of the model that trains on it
+SHARES = (0.998, 0.001, 0.001)
+MODEL = dict(embedding=16, hidden=16, layers=1, dropout=0.0)
+TRAINING = TrainConfig(epochs=1, optimizer="adam", lr=0.01, schedule="constant", batch_size=500, bptt=35)
+RECLAIM_EVERY = 50  # batches
 
 
 def seconds(call, *args) -> float:
@@ -31,8 +51,8 @@ def seconds(call, *args) -> float:
     return time.process_time() - start
 
 
-def wikitext(cache: Path, peer: str | None, repeats: int = 5) -> pd.DataFrame:
-    """Read WikiText-2 fresh, from the cache, and by the peer, in turn."""
+def wikitext(cache: Path, peer: str | None, repeats: int) -> dict:
+    """Read WikiText-2 fresh, from the cache, and by the peer, in turn: lowest, middle and highest seconds of each."""
     if peer:
         spec = importlib.util.spec_from_file_location("peer", peer)
         module = importlib.util.module_from_spec(spec)
@@ -43,47 +63,119 @@ def wikitext(cache: Path, peer: str | None, repeats: int = 5) -> pd.DataFrame:
         row = {"fresh": seconds(load_corpus, "wikitext-2"), "cached": seconds(load_corpus, "wikitext-2")}
         if peer:
             row["peer"] = seconds(module.Corpus, os.path.join(os.environ["LMTUTOR_DATA"], "wikitext-2"))
+            row["ratio"] = row["fresh"] / row["peer"]
         rows.append(row)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).agg(["min", "median", "max"]).round(3).to_dict()
+
+
+def write_text(path: Path, tokens: int) -> None:
+    """Write lines of 24 random words, of which few are frequent and most are rare."""
+    rng = np.random.default_rng(1)
+    words = np.array([f"w{i}" for i in range(SEEN)], dtype=object)
+    with path.open("w") as file:
+        for _ in range(tokens // 250_000):
+            chosen = words[(rng.pareto(0.6, 240_000) * 10).astype(np.int64) % SEEN].reshape(-1, 24)
+            file.writelines(" ".join(line) + "\n" for line in chosen)
 
 
 def memory() -> dict[str, int]:
-    """Resident and anonymous memory of this process now, MiB."""
+    """Private and mapped memory of this process now, MiB."""
     lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return {name: int(lines[key].split()[0]) // 1024 for name, key in [("resident", "VmRSS"), ("anonymous", "RssAnon")]}
+    return {name: int(lines[key].split()[0]) >> 10 for name, key in [("private", "RssAnon"), ("mapped", "RssFile")]}
 
 
-def large(folder: Path, tokens: int) -> pd.DataFrame:
-    """Read a text of so many tokens, and run through it once."""
-    rng = random.Random(1)
-    words = [f"w{int(rng.paretovariate(0.6)) % 60_000}" for _ in range(200_000)]
-    path = folder / "large.txt"
-    with path.open("w") as file:
-        for _ in range(tokens // 25_000):
-            file.write((" ".join(rng.choices(words, k=999)) + "\n") * 25)
-    rows = [{"step": "before", **memory()}]
-    for step in ("read afresh", "start from the cache"):
-        start = time.perf_counter()
-        corpus = load_corpus(path)
-        rows.append({"step": step, "seconds": time.perf_counter() - start, **memory()})
-    start = time.perf_counter()
-    for batch in stream_batches(corpus.train, 20, 35):
+class Watch(threading.Thread):
+    """Looks at the memory 50 times a second and remembers the most."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.most, self.going = {"private": 0, "mapped": 0, "resident": 0}, True
+
+    def run(self):
+        while self.going:
+            now = memory()
+            now["resident"] = now["private"] + now["mapped"]
+            self.most = {name: max(self.most[name], now[name]) for name in now}
+            time.sleep(0.02)
+
+
+def start(path: str) -> dict:
+    """Load the corpus: read afresh where the cache has nothing."""
+    corpus = load_corpus(path, max_size=KEPT, shares=SHARES)
+    return {"tokens": sum(len(corpus.split(name)) for name in ("train", "valid", "test"))}
+
+
+def train(path: str) -> dict:
+    """Train for one epoch."""
+    corpus = load_corpus(path, max_size=KEPT, shares=SHARES)
+    model = build_model("lstm-200", corpus.vocab, **MODEL)
+    (epoch,) = fit(model, corpus, TRAINING, progress=False).to_dict("records")
+    return {"tokens": len(corpus.train), "train_loss": epoch["train_loss"], "valid_loss": epoch["valid_loss"]}
+
+
+def reclaim(path: str) -> dict:
+    """Run through an epoch of batches as on a machine without memory to spare: the read pages are given back."""
+    corpus = load_corpus(path, max_size=KEPT, shares=SHARES)
+    ids, page = corpus.train, mmap.PAGESIZE
+    first = -(-ids.data_ptr() // page) * page
+    extent = ctypes.c_void_p(first), ctypes.c_size_t(ids.data_ptr() + ids.nbytes - first)
+    advise = ctypes.CDLL(None).madvise
+    for i, batch in enumerate(stream_batches(ids, TRAINING.batch_size, TRAINING.bptt)):
         batch.inputs.sum()
-    rows.append({"step": "one epoch of batches", "seconds": time.perf_counter() - start, **memory()})
-    return pd.DataFrame(rows)
+        if i % RECLAIM_EVERY == 0:
+            advise(*extent, mmap.MADV_DONTNEED)
+    return {"tokens": len(ids)}
+
+
+def watched(work, path: str) -> dict:
+    """Do one piece of work; return what it says, the seconds it took and the most memory it had."""
+    watch = Watch()
+    watch.start()
+    began = time.perf_counter(), time.process_time()
+    said = work(path)
+    clock, processor = time.perf_counter() - began[0], time.process_time() - began[1]
+    watch.going = False
+    watch.join()
+    return {"seconds": round(clock, 2), "processor_seconds": round(processor, 2), **watch.most, **said}
+
+
+def large(folder: Path, tokens: int) -> dict:
+    """Each piece of work on the large text in a process of its own, after one that only imports."""
+    path = folder / "large.txt"
+    write_text(path, tokens)
+    pieces = {"imports": len, "read afresh": start, "start from the cache": start, "train": train, "reclaim": reclaim}
+    rows = {}
+    for name, work in pieces.items():
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            rows[name] = pool.apply(watched, (work, str(path))) if work is not len else pool.apply(memory)
+        print(name, rows[name], flush=True)
+    return {"bytes": path.stat().st_size, **rows}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer", help="a Python file with a Corpus class to time beside ours")
     parser.add_argument("--large", type=int, help="tokens of the large text, such as 100000000")
+    parser.add_argument("--repeats", type=int, default=5, help="how often WikiText-2 is read")
+    parser.add_argument("--record", action="store_true", help="keep the figures where chapter 05 finds them")
     options = parser.parse_args()
+    result = json.loads(RESULT.read_text()) if options.record and RESULT.exists() else {}
     with tempfile.TemporaryDirectory() as folder:
         os.environ["LMTUTOR_CACHE"] = folder
-        print(wikitext(Path(folder), options.peer).describe().loc[["min", "50%", "max"]].round(3).to_string())
+        if options.repeats:
+            result["wikitext-2"] = wikitext(Path(folder), options.peer, options.repeats)
+            print(pd.DataFrame(result["wikitext-2"]).to_string())
         if options.large:
-            print(large(Path(folder), options.large).round(1).to_string(index=False))
+            result["large"] = large(Path(folder), options.large)
+    if options.record:
+        said = ["--peer FILE" if options.peer else "", f"--large {options.large}" if options.large else ""]
+        command = " ".join(["OMP_NUM_THREADS=1 python tests/benchmarks/bench_reading.py", *filter(None, said)])
+        part = "large" if options.large else "wikitext-2"
+        about = provenance(torch.device("cpu"), 1) | {"command": f"{command} --record"}
+        result.setdefault("made_by", {})[part] = about
+        RESULT.parent.mkdir(parents=True, exist_ok=True)
+        RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
