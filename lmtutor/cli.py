@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from lmtutor import cli_text
 from lmtutor.classroom.cli import app as assignments
+from lmtutor.cli_text import Split, example
 from lmtutor.errors import LMTutorError
 
 app = typer.Typer(
@@ -20,13 +22,7 @@ app = typer.Typer(
 )
 
 RunName = Annotated[str, typer.Argument(help="A run folder, a recorded run, or a pretrained model.", metavar="RUN")]
-Split = Annotated[str, typer.Option(help="train, valid or test.")]
 CorpusName = Annotated[str | None, typer.Option(help="Score this corpus or text instead of the run's own.")]
-
-
-def example(text: str) -> dict[str, str]:
-    """The epilogue of a command's help."""
-    return {"epilog": f"Example: {text}"}
 
 
 @app.command(**example("lmtutor train wikitext-2/lstm-200 --out runs/mine --set epochs=1"))
@@ -88,6 +84,7 @@ def evaluate(
     corpus: CorpusName = None,
     cache: Annotated[bool, typer.Option("--cache", help="With the neural cache that tune-cache found.")] = False,
     dynamic: Annotated[bool, typer.Option("--dynamic", help="With dynamic evaluation: it learns as it reads.")] = False,
+    kept: Annotated[bool, typer.Option("--kept", help="Score every epoch that train --keep-every kept.")] = False,
 ) -> None:
     """Score a split: batch 1, state carried, every token but the first."""
     from torch import Tensor
@@ -97,6 +94,13 @@ def evaluate(
     from lmtutor.train import text_to_score
 
     found = find_run(run)
+    if kept:
+        from lmtutor.reproduce import score_kept
+
+        if corpus or cache or dynamic:
+            raise LMTutorError("--kept scores the run's own corpus, without a cache: leave the other options out.")
+        typer.echo(score_kept(found, split).to_string(index=False, float_format="{:.4f}".format))
+        return
     settings = cache_settings(found.path) if cache else None
     model, vocab, text = load_all(run, corpus)
     ids = text_to_score(text, split, found.recipe.training)
@@ -183,6 +187,22 @@ def score(run: RunName, text: Annotated[str, typer.Argument(help="A text; - read
     typer.echo(f"{-table['log_probability'].sum():.4f} nats, perplexity {math.exp(min(-mean, 700)):.2f}")
 
 
+@app.command(**example("lmtutor reproduce wikitext-2/lstm-200"))
+def reproduce(
+    run: RunName,
+    out: Annotated[Path | None, typer.Option(help="Folder of the new run; runs/reproduced/RUN unless given.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the repetition in that folder.")] = False,
+) -> None:
+    """Train a recorded run again and compare; exit code 1 if its figures do not come out."""
+    from lmtutor.reproduce import reproduce as repeat
+
+    comparison = repeat(run, out, resume=resume)
+    if comparison is None:
+        raise typer.Exit(130)
+    typer.echo(str(comparison))
+    raise typer.Exit(int(not comparison.holds))
+
+
 @app.command(**example("lmtutor runs"))
 def runs() -> None:
     """List the recorded runs and the recipes."""
@@ -198,104 +218,9 @@ def runs() -> None:
     typer.echo("\nrecipes (lmtutor train NAME): " + ", ".join(recipe_names()))
 
 
-corpora = typer.Typer(
-    help="List, fetch, verify and describe the corpora of the catalogue.", no_args_is_help=True, rich_markup_mode=None
-)
-app.add_typer(corpora, name="corpora")
-CatalogueName = Annotated[str, typer.Argument(help="A name of the catalogue.", metavar="NAME")]
-TextName = Annotated[
-    str, typer.Argument(help="A corpus, a folder, a file, a pattern, or - for standard input.", metavar="TEXT")
-]
-TokenizerName = Annotated[str | None, typer.Option(help="words, characters, treebank or bpe.")]
-
-
-@corpora.command("list", **example("lmtutor corpora list"))
-def corpora_list() -> None:
-    """List the catalogue: token counts, types, tokenizer, licence, and whether the files are here."""
-    from lmtutor.corpora import list_corpora
-
-    table = list_corpora().drop(columns="title")
-    typer.echo(table.to_string(na_rep="", formatters={c: "{:,}".format for c in table.columns if "tokens" in c}))
-
-
-@corpora.command("fetch", **example("lmtutor corpora fetch wikitext-2"))
-def corpora_fetch(name: CatalogueName) -> None:
-    """Download a corpus, check it, and say where it is."""
-    from lmtutor.corpora import fetch_corpus
-
-    for key, path in fetch_corpus(name).items():
-        typer.echo(f"{key}: {path}")
-
-
-@corpora.command("verify", **example("lmtutor corpora verify wikitext-2"))
-def corpora_verify(name: CatalogueName) -> None:
-    """Compare the files of a corpus with the catalogue: sizes and SHA-256; exit code 1 if any differs."""
-    from lmtutor.corpora import verify_corpus
-
-    table = verify_corpus(name)
-    for row in table.itertuples():
-        typer.echo(f"{row.Index}: {row.problem or 'right'}  {row.path}")
-    raise typer.Exit(int(table["problem"].astype(bool).any()))
-
-
-@corpora.command("describe", **example("lmtutor corpora describe my-novel.txt --tokenizer treebank"))
-def corpora_describe(text: TextName, tokenizer: TokenizerName = None) -> None:
-    """Say how a text is split and read: tokens, types, unknown words, characters."""
-    from lmtutor.corpora import load_corpus
-
-    corpus = load_corpus(text, tokenizer=tokenizer)
-    typer.echo(f"{corpus.note}\n{corpus.report().to_string()}")
-
-
-@corpora.command("sample", **example("lmtutor corpora sample baker-street --characters 300"))
-def corpora_sample(
-    text: TextName,
-    split: Annotated[str, typer.Option(help="train, valid or test.")] = "train",
-    characters: Annotated[int, typer.Option(min=1, help="How many.")] = 500,
-) -> None:
-    """Print the beginning of a split's raw text."""
-    from lmtutor.corpora import sample_text
-
-    typer.echo(sample_text(text, split, characters))
-
-
-@app.command(**example("lmtutor tokenize my-novel.txt --tokenizer bpe --limit 50"))
-def tokenize(
-    text: TextName,
-    tokenizer: TokenizerName = None,
-    split: Split = "train",
-    limit: Annotated[int, typer.Option(min=1, help="Print this many tokens.")] = 200,
-) -> None:
-    """Print the first tokens of a text, one a line, with their ids."""
-    from lmtutor.corpora import load_corpus
-
-    corpus = load_corpus(text, tokenizer=tokenizer)
-    ids = corpus.split(split)[:limit].tolist()
-    for number, token in zip(ids, corpus.vocab.decode(ids), strict=True):
-        typer.echo(f"{number:>7} {token!r}")
-
-
-@app.command(**example("lmtutor vocabulary my-novel.txt --min-count 3 --out vocabulary.json"))
-def vocabulary(
-    text: TextName,
-    tokenizer: TokenizerName = None,
-    min_count: Annotated[int, typer.Option(min=1, help="Rarer types become <unk>.")] = 1,
-    max_size: Annotated[int | None, typer.Option(min=1, help="The most types to keep.")] = None,
-    limit: Annotated[int, typer.Option(min=0, help="Print this many types, from frequent to rare.")] = 20,
-    out: Annotated[Path | None, typer.Option(help="Write the vocabulary to this JSON file.")] = None,
-) -> None:
-    """Choose a vocabulary from the training split; print its coverage of each split and its most frequent types."""
-    from lmtutor.corpora import coverage, load_corpus
-
-    if text == "-":
-        raise LMTutorError("vocabulary reads its text twice: give a file, not the standard input.")
-    corpus = load_corpus(text, tokenizer=tokenizer, min_count=min_count, max_size=max_size)
-    typer.echo(f"{corpus.note}\n{coverage(text, corpus.vocab).to_string()}")
-    counts = corpus.train.bincount(minlength=len(corpus.vocab))
-    for number in counts.argsort(descending=True, stable=True)[:limit].tolist():
-        typer.echo(f"{int(counts[number]):>9,} {corpus.vocab.tokens[number]!r}")
-    if out:
-        corpus.vocab.save(out)
+app.add_typer(cli_text.corpora, name="corpora")
+app.command(**example("lmtutor tokenize my-novel.txt --tokenizer bpe --limit 50"))(cli_text.tokenize)
+app.command(**example("lmtutor vocabulary my-novel.txt --min-count 3 --out vocabulary.json"))(cli_text.vocabulary)
 
 
 @app.command(**example("lmtutor pretrained lstm-200-wikitext-2"))

@@ -1,0 +1,131 @@
+"""Looking back at a run: train it again and compare, or score the epochs that it kept."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lmtutor.checkpoint import load_checkpoint
+from lmtutor.corpora import load_corpus
+from lmtutor.errors import LMTutorError
+from lmtutor.evaluate import evaluate
+from lmtutor.runs import Run, find_run, train_recipe
+from lmtutor.train import text_to_score
+
+NOISE = 0.03  # of a perplexity: more than what another seed changes in the runs recorded with several (tests hold it)
+MACHINE = ("device", "threads", "versions")  # where these agree, so does every bit
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A recorded run beside its repetition.
+
+    Attributes
+    ----------
+    table
+        One row a figure: ``recorded``, ``here`` and ``ratio``, the second over the first. Losses of every epoch are in
+        nats a token, the last two rows are perplexities.
+    differences
+        What is not the same about the machine, a line each; empty where bit-equality is promised.
+    """
+
+    recorded: Run
+    here: Run
+    table: pd.DataFrame
+    differences: list[str]
+
+    @property
+    def bit_equal(self) -> bool:
+        """Whether every loss and score agrees to the last bit."""
+        return bool((self.table["recorded"] == self.table["here"]).all())
+
+    @property
+    def holds(self) -> bool:
+        """Whether the record holds: to the bit on the same machine, within `NOISE` in perplexity on another."""
+        if not self.differences:
+            return self.bit_equal
+        scores = self.table["ratio"].tail(2)
+        return bool(((scores - 1).abs() <= NOISE).all())
+
+    def __str__(self) -> str:
+        if self.bit_equal:
+            verdict = "bit-equal: every loss and score is the recorded one"
+        elif not self.differences:
+            verdict = "NOT bit-equal, on the same processor, threads and versions"
+        else:
+            verdict = f"{'within' if self.holds else 'NOT within'} {NOISE:.0%} of the recorded perplexities"
+        return "\n".join([self.table.to_string(float_format="{:.4f}".format), *self.differences, verdict])
+
+
+def reproduce(
+    name_or_path: str | Path, out: str | Path | None = None, *, resume: bool = False, **options: Any
+) -> Comparison | None:
+    """Train the recipe of a recorded run with its own seed into a new folder, and compare.
+
+    On the same processor, number of threads and library versions every number has to agree bit for bit. Elsewhere the
+    sums are rounded differently, and the two final perplexities have to agree within `NOISE`. None if the training is
+    interrupted.
+
+    Parameters
+    ----------
+    name_or_path : a recorded run, a run folder, or a pretrained model.
+    out : folder of the new run; ``runs/reproduced/NAME`` unless given.
+    resume : go on with an interrupted repetition in `out`.
+    options : go to `lmtutor.fit`: ``progress``.
+
+    Raises
+    ------
+    LMTutorError : no such run, a run without a result, an `out` that is not empty, or what the training raises.
+    """
+    recorded = find_run(name_or_path)
+    result = recorded.result  # missing or damaged: better said before the training than after it
+    out = Path(out) if out is not None else Path("runs") / "reproduced" / recorded.name
+    if out.resolve() == recorded.path.resolve():
+        raise LMTutorError(f"{out} is the run to compare with: name another folder with --out.")
+    here = train_recipe(dataclasses.replace(recorded.recipe, name=result["recipe"]), out, resume=resume, **options)
+    return compare(recorded, here) if (here.path / "result.json").is_file() else None
+
+
+def compare(recorded: Run, here: Run) -> Comparison:
+    """Put two runs of one recipe side by side."""
+    columns = {}
+    for label, run in (("recorded", recorded), ("here", here)):
+        losses = run.history.set_index("epoch")[["train_loss", "valid_loss"]].stack()
+        figures = {f"epoch {epoch} {name}": loss for (epoch, name), loss in losses.items()}
+        figures |= {f"{split} perplexity": run.score(split).perplexity for split in ("valid", "test")}
+        columns[label] = figures
+    table = pd.DataFrame(columns)
+    table["ratio"] = table["here"] / table["recorded"]
+    now = here.result
+    differences = [
+        f"another {name}: {recorded.result.get(name)} then, {now.get(name)} here"
+        for name in MACHINE
+        if recorded.result.get(name) != now.get(name)
+    ]
+    return Comparison(recorded, here, table, differences)
+
+
+def score_kept(run: Run, split: str = "valid") -> pd.DataFrame:
+    """Score every epoch that a training kept (``keep_every``), by the full-split protocol.
+
+    Returns
+    -------
+    One row a kept epoch: ``epoch``, ``nats_per_token``, ``perplexity``.
+
+    Raises
+    ------
+    LMTutorError : the run kept none.
+    """
+    folders = sorted((run.path / "epochs").glob("*"), key=lambda folder: int(folder.name))
+    if not folders:
+        raise LMTutorError(f"{run.path} kept no epochs: train with --keep-every 1.")
+    corpus, rows = run.recipe.load_corpus(), []
+    for folder in folders:
+        model, vocab = load_checkpoint(folder)
+        if vocab.tokens != corpus.vocab.tokens:  # of a run that went on from another
+            corpus = load_corpus(run.recipe.corpus["name"], vocab=vocab)
+        score = evaluate(model, text_to_score(corpus, split, run.recipe.training))
+        rows.append({"epoch": int(folder.name), "nats_per_token": score.nats_per_token, "perplexity": score.perplexity})
+    return pd.DataFrame(rows)
