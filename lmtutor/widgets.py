@@ -19,8 +19,8 @@ _SCRIPT = """
 for (const root of document.querySelectorAll(".lm-explorer:not([data-wired])")) {
   if (root.contains(document.currentScript)) continue;  // not read to its end yet: its own script will do it
   root.dataset.wired = "";
-  const label = root.querySelector("label"), control = label.querySelector("input, select");
-  const said = label.querySelector("output"), states = [...root.querySelectorAll(":scope > .lm-state")];
+  const bar = root.querySelector(".lm-control"), control = bar.querySelector("input, select");
+  const said = bar.querySelector("output"), states = [...root.querySelectorAll(":scope > .lm-state")];
   const choose = () => {
     const chosen = states[Number(control.value)];
     for (const state of states) state.hidden = state !== chosen;
@@ -30,7 +30,7 @@ for (const root of document.querySelectorAll(".lm-explorer:not([data-wired])")) 
     }
   };
   for (const name of root.querySelectorAll(":scope > .lm-state > .lm-name")) name.hidden = true;
-  label.hidden = false;
+  bar.hidden = false;
   control.addEventListener("input", choose);
   choose();
 }
@@ -59,12 +59,13 @@ class Explorer:
     def _repr_html_(self) -> str:
         names = [html.escape(name) for name in self.states]
         first = list(self.states).index(self.start)
+        said = ""
         if self.control == "slider":
             control = (
                 f'<input type="range" min="0" max="{len(names) - 1}" step="1" value="{first}" autocomplete="off" '
                 f'aria-valuetext="{names[first]}" style="width:16em;max-width:60%;margin:0 .6em;vertical-align:middle">'
-                f'<output style="font-weight:600">{names[first]}</output>'
             )
+            said = f'<output style="font-weight:600">{names[first]}</output>'
         else:
             options = "".join(
                 f'<option value="{i}"{" selected" * (i == first)}>{name}</option>' for i, name in enumerate(names)
@@ -78,7 +79,8 @@ class Explorer:
         caption = f'<p class="lm-caption"><em>{html.escape(self.caption)}</em></p>' if self.caption else ""
         return (
             f'<div class="lm-explorer" role="group" aria-label="{html.escape(self.label)}" style="margin:1em 0">'
-            f'<label hidden style="display:block;margin-bottom:.4em">{html.escape(self.label)}{control}</label>'
+            '<div class="lm-control" hidden style="margin-bottom:.4em">'
+            f"<label>{html.escape(self.label)}{control}</label>{said}</div>"
             f"{shown}{caption}</div><script>(() => {{{_SCRIPT}}})();</script>"
         )
 

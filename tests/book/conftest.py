@@ -2,8 +2,11 @@
 
 import os
 import re
+import shutil
 import sys
-from functools import cache
+import threading
+from functools import cache, partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,14 @@ from bs4 import BeautifulSoup
 ROOT = Path(__file__).resolve().parents[2]
 SITE = Path(os.environ.get("LMTUTOR_BOOK", ROOT / "_build" / "html"))
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
+
+CHROMIUM = os.environ.get("CHROMIUM") or next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
 
 
 class Page:
@@ -67,9 +78,11 @@ def toc() -> list[Page]:
 
 
 def pytest_generate_tests(metafunc):
-    """A test that takes a `page` runs once for each page of the table of contents."""
-    if "page" in metafunc.fixturenames:
-        metafunc.parametrize("page", toc(), ids=[page.name for page in toc()])
+    """A test that takes a `page` runs once for each page of the table of contents, a `chapter` for each chapter."""
+    for name, part in (("page", ""), ("chapter", "book/chapters/")):
+        if name in metafunc.fixturenames:
+            chosen = [page for page in toc() if page.name.startswith(part)]
+            metafunc.parametrize(name, chosen, ids=[page.name for page in chosen])
 
 
 @pytest.fixture
@@ -85,3 +98,35 @@ def anchors_of():
 @pytest.fixture(scope="session")
 def site() -> Path:
     return SITE
+
+
+# --- A browser and a server --------------------------------------------------------------------------------------
+
+
+class Silent(SimpleHTTPRequestHandler):
+    """A file server that keeps its log to itself."""
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """The Chromium that is installed (`CHROMIUM` names another); Playwright downloads none."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here (Debian: apt install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def served(site):
+    """The address of the book's root on a server of this machine."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Silent, directory=str(site)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()

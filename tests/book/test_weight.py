@@ -1,0 +1,52 @@
+"""How heavy and how quick a page is: bytes transferred, largest contentful paint, letters on a narrow screen."""
+
+import gzip
+
+import pytest
+
+pytestmark = [pytest.mark.book, pytest.mark.browser]
+
+LIMIT = 2_000_000  # bytes a page, compressed as a server would send it, with all that it loads by itself
+PAINT = 1500  # milliseconds
+SMALLEST = 10  # pixels, of any text on a narrow screen
+
+LCP = """() => new Promise(done => new PerformanceObserver(list => done(list.getEntries().at(-1).startTime))
+         .observe({type: "largest-contentful-paint", buffered: true}))"""
+TINY = """smallest => [...document.querySelectorAll("article *")].filter(e => e.checkVisibility()
+            && [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim())
+            && !e.closest("math, svg") && parseFloat(getComputedStyle(e).fontSize) < smallest)
+          .map(e => e.textContent.trim().slice(0, 40))"""
+
+
+def compressed(kind: str, body: bytes) -> int:
+    """Return the bytes that a server sends for a file: text compressed, pictures and fonts as they are."""
+    text = any(word in kind for word in ("text", "javascript", "json", "svg", "xml"))
+    return len(gzip.compress(body, 6)) if text else len(body)
+
+
+def test_page_is_light_and_quick(browser, served, page):
+    sent, paints = {}, []
+    for attempt in range(3):  # the best of three: the machine has other things to do
+        context = browser.new_context(viewport={"width": 1280, "height": 900})
+        view = context.new_page()
+        if attempt == 0:
+            view.on("response", lambda r: sent.update({r.url: compressed(r.headers.get("content-type", ""), r.body())}))
+        view.goto(f"{served}/{page.name}.html", wait_until="networkidle")
+        paints.append(view.evaluate(LCP))
+        context.close()
+        if paints[-1] <= PAINT:
+            break
+    assert sum(sent.values()) <= LIMIT, sorted(((n, url) for url, n in sent.items()), reverse=True)[:4]
+    assert min(paints) <= PAINT, f"largest contentful paint after {min(paints):.0f} ms"
+
+
+def test_text_is_legible_on_a_narrow_screen(browser, served, page):
+    context = browser.new_context(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
+    view = context.new_page()
+    view.goto(f"{served}/{page.name}.html", wait_until="load")
+    view.add_style_tag(content="details > * { display: block !important }")
+    wide = view.evaluate("document.documentElement.scrollWidth")
+    tiny = view.evaluate(TINY, SMALLEST)
+    context.close()
+    assert wide <= 360, f"the page is {wide} pixels wide: wide things scroll in their own box"
+    assert not tiny, tiny[:5]
