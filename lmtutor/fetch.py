@@ -1,7 +1,8 @@
 """The catalogue of corpora, and getting their files: found where they are, or downloaded and verified.
 
 A download ends as the right file or as one line of error, never as a wrong or half file: it is written under another
-name, checked against the catalogue's checksum and only then moved to its place, with one process at a time.
+name, checked against the catalogue's checksum and only then moved to its place, with one process at a time. One that
+was interrupted goes on where it stopped.
 """
 
 import contextlib
@@ -26,6 +27,8 @@ from lmtutor.prepare import sherlock_stories
 from lmtutor.sources import Span, blocks, digest
 
 TIMEOUT = (5, 60)  # seconds to wait for a connection, and for the next bytes
+TRIES = 5  # of one download whose connection breaks again and again
+OK, NO_SUCH_RANGE = 200, 416  # HTTP's words for: here is the file; there is nothing from that byte on
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -80,18 +83,21 @@ class Entry:
 @cache
 def catalogue() -> dict[str, Entry]:
     """Read `data/catalogue.toml`: an `Entry` for each corpus, by name."""
-    with data_files.path("catalogue.toml").open("rb") as file:
-        tables: dict[str, dict[str, Any]] = tomllib.load(file)
-    entries = {}
-    for name, table in tables.items():
-        files = tables[table.get("files_of", name)].get("files", {})
-        facts = {key: value for key, value in table.items() if key not in ("files", "files_of")}
-        if "specials" in facts:
-            facts["specials"] = tuple(facts["specials"])
-        entries[name] = Entry(
-            name, **facts, files={k: CatalogueFile(**v | {"mirrors": tuple(v["mirrors"])}) for k, v in files.items()}
-        )
-    return entries
+    path = data_files.path("catalogue.toml")
+    try:
+        tables: dict[str, dict[str, Any]] = tomllib.loads(path.read_text(encoding="utf-8"))
+        return {name: _entry(name, tables) for name in tables}
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise LMTutorError(f"{path} is damaged ({error}): restore it.") from None
+
+
+def _entry(name: str, tables: dict[str, dict[str, Any]]) -> Entry:
+    files = tables[tables[name].get("files_of", name)].get("files", {})
+    facts = {key: value for key, value in tables[name].items() if key not in ("files", "files_of")}
+    if "specials" in facts:
+        facts["specials"] = tuple(facts["specials"])
+    files = {key: CatalogueFile(**file | {"mirrors": tuple(file["mirrors"])}) for key, file in files.items()}
+    return Entry(name, **facts, files=files)
 
 
 def find_entry(name: str) -> Entry:
@@ -159,14 +165,15 @@ def _download(entry: Entry, file: CatalogueFile, progress: bool) -> None:
         with FileLock(target.parent / ".lock"):
             if target.is_file():  # another process fetched it while this one waited for the lock
                 return
-            for left_by_a_crash in target.parent.glob("unfinished-*"):
+            for left_by_a_crash in target.parent.glob("extracting-*"):
                 shutil.rmtree(left_by_a_crash)
-            with tempfile.TemporaryDirectory(prefix="unfinished-", dir=target.parent) as work:
-                for mirror in file.mirrors:
-                    failure = _from_mirror(mirror, file, Path(work), target, progress)
-                    if not failure:
-                        return
-                    failures.append(f"{mirror}: {failure}")
+            for mirror in file.mirrors:
+                failure = _from_mirror(mirror, file, target, progress)
+                if not failure:
+                    for other in file.mirrors:
+                        _unfinished(file, other).unlink(missing_ok=True)
+                    return
+                failures.append(f"{mirror}: {failure}")
     except OSError as error:
         full = error.errno in DISK_FULL
         raise LMTutorError(
@@ -176,44 +183,101 @@ def _download(entry: Entry, file: CatalogueFile, progress: bool) -> None:
     raise LMTutorError(f"{entry.name}: no mirror gave {file.path} ({'; '.join(failures)}): {by_hand}.")
 
 
-def _from_mirror(mirror: str, file: CatalogueFile, work: Path, target: Path, progress: bool) -> str:
+def _unfinished(file: CatalogueFile, mirror: str) -> Path:
+    """Where what has come from a mirror waits for the rest: mirrors may differ, so each has its own."""
+    url = mirror.partition("#")[0]
+    name = f"unfinished-{digest(url.encode())[:8]}-{PurePosixPath(url).name}"
+    return (download_folder() / file.path).parent / name
+
+
+def _from_mirror(mirror: str, file: CatalogueFile, target: Path, progress: bool) -> str:
     """Try one mirror; return what went wrong, or nothing once the right file is in its place."""
     url, _, member = mirror.partition("#")
-    kept = _kept_archive(file, mirror)
-    try:
-        got = kept if member and kept.is_file() else _retrieve(url, work, progress)
-    except OSError as error:  # requests' own errors are OSErrors too, but have no number
-        if error.errno in DISK_FULL:
-            raise
-        return " ".join(str(error).split())
-    if member:
+    kept, unfinished = _kept_archive(file, mirror), _unfinished(file, mirror)
+    if member and kept.is_file() and not _accept(kept, kept, member, file, target):
+        return ""
+    resumed = unfinished.is_file()
+    while True:
+        failure = _retrieve(url, unfinished, progress) or _accept(unfinished, kept, member, file, target)
+        if not (failure and resumed and not unfinished.exists()):
+            return failure
+        resumed = False  # what an earlier try had left does not fit what the mirror has now: once more, from the start
+
+
+def _accept(got: Path, kept: Path, member: str, file: CatalogueFile, target: Path) -> str:
+    """Move the right file to its place; delete a wrong one and return what is wrong with it."""
+    with tempfile.TemporaryDirectory(prefix="extracting-", dir=target.parent) as work:
         try:
-            extracted = _extract(got, member, work)
+            found = _extract(got, member, Path(work)) if member else got
+            wrong = file.mismatch(found)
         except _BadArchive as error:
+            wrong = str(error)
+        if wrong:
             got.unlink()
-            return str(error)
-        os.replace(got, kept)  # for the corpus's other files, which are wanted next
-        got = extracted
-    if wrong := file.mismatch(got):
-        return wrong
-    os.replace(got, target)
+            return wrong
+        if member:
+            os.replace(got, kept)  # for the corpus's other files, which are wanted next
+        os.replace(found, target)
     return ""
 
 
-def _retrieve(url: str, folder: Path, progress: bool) -> Path:
-    """Download an address into a folder, whole or not at all, and return the file."""
+def _retrieve(url: str, unfinished: Path, progress: bool) -> str:
+    """Download an address, going on where an earlier try broke off; return what went wrong, or nothing.
+
+    A connection that breaks is taken up again at once, so long as each try brings something new. What has come by
+    then stays for the next call. A server that cannot start in the middle sends the whole file again.
+    """
     import pooch
 
-    pooch.get_logger().setLevel("WARNING")
     try:
         release = version("lmtutor")
     except PackageNotFoundError:
         release = "checkout"
-    headers = {"User-Agent": f"lmtutor/{release} (a tutorial on language models)"}  # some refuse Python's own
-    downloader = pooch.HTTPDownloader(progressbar=progress, headers=headers, timeout=TIMEOUT)
-    name = PurePosixPath(url).name
-    (folder / name).unlink(missing_ok=True)  # what another mirror sent, and was wrong
-    return Path(pooch.retrieve(url, known_hash=None, fname=name, path=folder, downloader=downloader))
+    headers = {
+        "User-Agent": f"lmtutor/{release} (a tutorial on language models)",  # some refuse Python's own
+        "Accept-Encoding": "identity",  # the middle of a compressed answer is no middle of the file
+    }
+    for _ in range(TRIES):
+        had = unfinished.stat().st_size if unfinished.is_file() else 0
+        if had:
+            headers["Range"] = f"bytes={had}-"
+        try:
+            with unfinished.open("ab") as file:
+
+                def begins(response, *, file=file, **_):
+                    if response.status_code == OK:  # and not 206, partial content: it comes whole
+                        file.truncate(0)
+
+                hooks = {"response": begins}
+                download = pooch.HTTPDownloader(progressbar=progress, headers=headers, timeout=TIMEOUT, hooks=hooks)
+                download(url, file, None)
+            return ""
+        except OSError as error:  # requests' own errors are OSErrors too, but have no number
+            failure = error
+        status = getattr(getattr(failure, "response", None), "status_code", None)
+        has = unfinished.stat().st_size
+        if has == 0 or status == NO_SUCH_RANGE or failure.errno in DISK_FULL:
+            unfinished.unlink()
+        if failure.errno in DISK_FULL:
+            raise failure
+        if status or has <= had:
+            break
+    return _reason(failure)
+
+
+def _reason(error: OSError) -> str:
+    """Say in a few words why a download failed: requests say it in hundreds."""
+    from requests import exceptions
+
+    if isinstance(error, exceptions.HTTPError):
+        return f"it answered {error.response.status_code} {error.response.reason}"
+    if isinstance(error, exceptions.Timeout):
+        return f"no connection in {TIMEOUT[0]} seconds, or no answer in {TIMEOUT[1]}"
+    if isinstance(error, exceptions.ChunkedEncodingError):
+        return "the connection broke off"
+    if isinstance(error, exceptions.ConnectionError):
+        return "there is no connection to it, or it broke off"
+    return " ".join(str(error).split())
 
 
 class _BadArchive(Exception):

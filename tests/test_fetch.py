@@ -6,6 +6,7 @@ import io
 import multiprocessing
 import tarfile
 import threading
+import time
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,7 +18,7 @@ from lmtutor.corpora import corpus_available, load_corpus
 from lmtutor.errors import LMTutorError
 from lmtutor.fetch import CatalogueFile, Entry, fetch_files
 
-TEXT = b"the right text \n" * 4000
+TEXT = b"the right text \n" * 4096  # halves and quarters of it are whole blocks of what is read at a time
 CHECKSUM = "sha256:" + hashlib.sha256(TEXT).hexdigest()
 PAGE = b"<!DOCTYPE html><title>Sign in</title>" * 100
 
@@ -46,6 +47,8 @@ class Server(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.pages, self.asked, self.agents, self.cuts = {}, [], [], {}
+        self.stalls = set()  # paths that go silent after what they send
+        self.ranges, self.sent = [], 0  # the first byte of each request, and how many bytes went out
 
     def url(self, path):
         return f"http://127.0.0.1:{self.server_address[1]}{path}"
@@ -60,13 +63,23 @@ class Handler(BaseHTTPRequestHandler):
             return self.send_error(403)
         if self.path not in server.pages:
             return self.send_error(404)
-        body = server.pages[self.path]
-        self.send_response(200)
+        body, first = server.pages[self.path], 0
+        if self.path.startswith("/ranged") and "Range" in self.headers:
+            first = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+            if first >= len(body):
+                return self.send_error(416)
+        server.ranges.append(first)
+        body = body[first:]
+        self.send_response(206 if first else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         cuts = server.cuts.get(self.path, 0)  # how many more times the connection breaks in the middle
         server.cuts[self.path] = max(0, cuts - 1)
-        self.wfile.write(body[: len(body) // 2] if cuts else body)
+        body = body[: len(body) // 2] if cuts else body
+        server.sent += len(body)
+        self.wfile.write(body)
+        if self.path in server.stalls:
+            time.sleep(30)
         return None
 
     def log_message(self, *args):
@@ -96,12 +109,13 @@ def get(*mirrors, **options):
     return fetch_files(entry(*mirrors, **options), progress=False)["train"]
 
 
-def fails(*mirrors, **options):
-    """The one line of error; nothing is left where the file belongs, and nothing half beside it."""
+def fails(*mirrors, unfinished=(), **options):
+    """The one line of error; nothing is left where the file belongs, and beside it only what is named so."""
     with pytest.raises(LMTutorError) as caught:
         get(*mirrors, **options)
     folder = fetch.download_folder() / "own"
-    assert [f.name for f in folder.glob("*") if f.name != ".lock"] == []
+    left = [f.name for f in folder.glob("*") if f.name != ".lock"]
+    assert all(name.startswith("unfinished-") for name in left) and [name[20:] for name in left] == list(unfinished)
     message = str(caught.value)
     assert "\n" not in message and str(folder / "train.txt") in message
     assert all(mirror in message for mirror in mirrors)
@@ -142,11 +156,69 @@ def test_servers_that_refuse_pythons_user_agent(server):
     assert server.agents[0].startswith("lmtutor/")
 
 
-def test_a_truncated_body_is_refused_and_the_next_try_succeeds(server):
+def test_a_body_that_stays_truncated_is_refused_and_the_next_call_succeeds(server):
     server.pages["/train.txt"] = TEXT
-    server.cuts["/train.txt"] = 1
-    fails(server.url("/train.txt"))
-    assert get(server.url("/train.txt")).read_bytes() == TEXT
+    server.cuts["/train.txt"] = 99
+    message = fails(server.url("/train.txt"), unfinished=["train.txt"])
+    assert "the connection broke off" in message
+    assert server.ranges == [0, 0]  # the second try brought nothing new: no third
+    server.cuts["/train.txt"] = 0
+    path = get(server.url("/train.txt"))
+    assert path.read_bytes() == TEXT and {f.name for f in path.parent.iterdir()} <= {"train.txt", ".lock"}
+
+
+def test_a_broken_connection_is_taken_up_at_once_where_it_broke(server):
+    server.pages["/ranged/train.txt"] = TEXT
+    server.cuts["/ranged/train.txt"] = 3
+    assert get(server.url("/ranged/train.txt")).read_bytes() == TEXT
+    assert server.ranges == [0, 32_768, 49_152, 57_344] and server.sent == len(TEXT)  # no byte twice
+
+
+def test_a_killed_download_goes_on_in_the_next_call(server):
+    url = server.url("/ranged/train.txt")
+    server.pages["/ranged/train.txt"] = TEXT
+    server.cuts["/ranged/train.txt"] = 1
+    server.stalls.add("/ranged/train.txt")
+    worker = multiprocessing.get_context("fork").Process(target=get, args=(url,))
+    worker.start()
+    folder = fetch.download_folder() / "own"
+    deadline = time.monotonic() + 20
+    while not any(left.stat().st_size == 32_768 for left in folder.glob("unfinished-*")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    worker.kill()
+    worker.join()
+    server.stalls.clear()
+    assert not (folder / "train.txt").exists()
+    assert get(url).read_bytes() == TEXT
+    assert server.ranges == [0, 32_768] and {f.name for f in folder.iterdir()} <= {"train.txt", ".lock"}
+
+
+@pytest.mark.parametrize(
+    "left", [TEXT[:100], b"from an older file " * 9, TEXT, TEXT + b"more"], ids=["part", "other", "whole", "longer"]
+)
+@pytest.mark.parametrize("path", ["/train.txt", "/ranged/train.txt", "/ranged/own.zip"])
+def test_whatever_an_earlier_try_left_the_file_is_right_in_the_end(server, left, path):
+    mirror = server.url(path) + ("#own/train.txt" if path.endswith("zip") else "")
+    server.pages[path] = archive("zip", ["own/train.txt"]) if path.endswith("zip") else TEXT
+    unfinished = fetch._unfinished(entry(mirror).files["train"], mirror)
+    unfinished.parent.mkdir(parents=True)
+    unfinished.write_bytes(server.pages[path][:100] if left == TEXT[:100] else left)
+    assert get(mirror).read_bytes() == TEXT
+    assert {f.name for f in unfinished.parent.iterdir()} <= {"train.txt", ".lock"} and len(server.asked) <= 2
+    if left == TEXT[:100]:
+        assert server.ranges == ([100] if "ranged" in path else [0])
+
+
+def test_an_archive_that_was_wrong_is_not_taken_for_the_next_mirrors(server):
+    with zipfile.ZipFile(wrong := io.BytesIO(), "w") as zipped:
+        zipped.writestr("own/train.txt", b"another text")
+    server.pages["/first/own.zip"], server.pages["/second/own.zip"] = (
+        wrong.getvalue(),
+        archive("zip", ["own/train.txt"]),
+    )
+    mirrors = [server.url(f"/{place}/own.zip#own/train.txt") for place in ("first", "second")]
+    assert get(*mirrors).read_bytes() == TEXT
 
 
 def test_a_wrong_checksum_is_refused(server):
@@ -198,12 +270,14 @@ def test_archives_that_point_outside_their_folder_are_refused(server, kind, name
 
 
 def test_a_full_disk_is_said_at_once(server, monkeypatch):
-    def full(url, folder, progress):
+    def full(self, url, file, pooch):
+        file.write(b"what there was room for")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(fetch, "_retrieve", full)
+    monkeypatch.setattr("pooch.HTTPDownloader.__call__", full)
     with pytest.raises(LMTutorError, match="the disk is full; point LMTUTOR_CACHE"):
         get(server.url("/a"), server.url("/b"))
+    assert [f.name for f in (fetch.download_folder() / "own").iterdir() if f.name != ".lock"] == []
 
 
 def test_a_cache_folder_that_cannot_be_made(server, tmp_path, monkeypatch):
@@ -230,9 +304,9 @@ def test_two_processes_at_once_download_once(server):
     assert server.asked == ["/train.txt"]
 
 
-def test_what_a_killed_download_left_is_swept_up(server):
+def test_what_a_killed_process_had_unpacked_is_swept_up(server):
     server.pages["/train.txt"] = TEXT
-    left = fetch.download_folder() / "own" / "unfinished-abc"
+    left = fetch.download_folder() / "own" / "extracting-abc"
     left.mkdir(parents=True)
     (left / "train.txt").write_bytes(TEXT[:100])
     assert get(server.url("/train.txt")).read_bytes() == TEXT and not left.exists()
@@ -256,7 +330,7 @@ def test_a_catalogue_corpus_end_to_end(server, monkeypatch):
     monkeypatch.setattr("lmtutor.corpora.catalogue", lambda: {"own": own})
     monkeypatch.setattr("lmtutor.fetch.catalogue", lambda: {"own": own})
     assert not corpus_available("own") and corpus_available("own", fetch=True) and corpus_available("own")
-    assert len(load_corpus("own").train) == 16_000
+    assert len(load_corpus("own").train) == 16_384
     (fetch.download_folder() / "own" / "test.txt").write_bytes(TEXT[:-5])
     with pytest.raises(LMTutorError, match="test.txt is not what own should be .*: delete it and load again"):
         load_corpus("own")
