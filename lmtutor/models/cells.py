@@ -4,6 +4,11 @@ All are called as `torch.nn.LSTM` is: ``output (T, B, H), state = cell(x (T, B, 
 
 Every LSTM here is made of *memory-cell blocks*: a block of S cells shares its gates, so H cells have H / S gates of
 each kind. `spread` copies a block's gate to its cells.
+
+The first weights and biases are arguments; unless given they are those of one experiment of the paper, named in each
+class together with what is *not* the paper's. Two things differ in all three LSTMs. The papers cut the gradient
+wherever it would leave a cell through a gate, and here autograd follows every path. And they tell each network's
+biases block by block for four blocks at most; with more, the list begins again.
 """
 
 from collections.abc import Callable
@@ -14,7 +19,7 @@ from torch import Tensor, nn
 
 from lmtutor.errors import LMTutorError
 
-PAPER_BLOCKS = 4  # the papers' networks have up to four blocks, whose gate biases go up in steps
+PAPER_BLOCKS = 4  # the papers list gate biases for up to four blocks, in equal steps
 
 
 def squash_in(z: Tensor) -> Tensor:
@@ -41,6 +46,9 @@ class Elman1990(nn.Module):
 
         h_t = σ(W_ih x_t + W_hh h_{t−1} + b),   h_0 = 0.5
 
+    From the paper: the logistic units, and context units that begin at 0.5. Ours: the range of the first weights,
+    which the paper does not give, and the gradient, which here goes back through time; there it stopped at the context.
+
     Parameters
     ----------
     input_size, hidden_size : int
@@ -48,7 +56,7 @@ class Elman1990(nn.Module):
     init_range : float
         Weights start uniform in ± this.
     start : float
-        Value of the context units before the first token; halfway between the two ends of σ, as in the paper.
+        Value of the context units before the first token; halfway between the two ends of σ.
     """
 
     def __init__(self, input_size: int, hidden_size: int, init_range: float = 0.1, start: float = 0.5):
@@ -145,9 +153,10 @@ class LSTM1997(BlockLSTM):
 
         c_t = c_{t−1} + i_t · g(z_t),   h_t = o_t · h(c_t)
 
-    No forget gate: the error carousel has a weight of exactly 1. Output gates start with biases −1, −2, −3, −4,
-    so that cells come into use one after another. (The paper also cuts the gradient wherever it would leave a
-    cell through a gate; here autograd follows every path.)
+    No forget gate: the error carousel has a weight of exactly 1. From the paper, experiment 1 (the embedded Reber
+    grammar): weights in ± 0.2; output gates with biases −1, −2, −3, −4, so that cells come into use one after another;
+    blocks of two cells; g from −2 to 2 and h from −1 to 1. (Its experiments 4 to 6 bias the *input* gates instead.)
+    Ours: gates and candidates read the outputs of all cells, but not those of the other gates; candidates have a bias.
     """
 
     gates = ("input", "output")
@@ -157,7 +166,7 @@ class LSTM1997(BlockLSTM):
         input_size: int,
         hidden_size: int,
         block_size: int = 2,
-        init_range: float = 0.1,
+        init_range: float = 0.2,
         output_bias: float = -1.0,
     ):
         super().__init__(input_size, hidden_size, block_size, init_range)
@@ -174,8 +183,10 @@ class LSTM2000(BlockLSTM):
 
         c_t = f_t · c_{t−1} + i_t · g(z_t),   h_t = o_t · h(c_t)
 
-    Input and output gates start with biases −0.5, −1, −1.5, −2 from block to block, forget gates with +0.5, +1, …:
-    closed to noise, and remembering. With c' = c / 2 and halved candidate weights this is `torch.nn.LSTM`.
+    From the paper, experiment 1 (the continual Reber grammar): four blocks of two cells; weights in ± 0.2; input and
+    output gates with biases −0.5, −1, −1.5, −2 from block to block, forget gates with +0.5, +1, +1.5, +2: closed to
+    noise, and remembering. Ours: candidates have a bias, which begins at 0. With c' = c / 2 and halved candidate
+    weights this is `torch.nn.LSTM`.
     """
 
     gates = ("input", "forget", "output")
@@ -205,9 +216,10 @@ class LSTM2002(BlockLSTM):
         c_t = f_t · c_{t−1} + i_t · g(z_t)
         o_t = σ(… + p_o · c_t),   h_t = o_t · h(c_t)
 
-    Forget gates start open and output gates closed. The paper leaves out the squashing h; that is
-    ``squash_output=False``. Its networks of a few cells bear it. In ours, of dozens, cells feed each other through
-    outputs without bound and the loss diverges within a hundred steps, so h is back, as in all later LSTMs.
+    From the paper, section 4.1: blocks of one cell; weights in ± 0.1; biases of 0 for the input gate, −2 for the
+    forget gate and +2 for the output gate. The cell begins by forgetting, the opposite of the paper of 2000. Its
+    networks have one cell, and neither g nor h: that is ``squash=False``. Ours: g and h of the older papers, since
+    dozens of cells that feed each other sums without bound diverge within a hundred steps of training.
     """
 
     gates = ("input", "forget", "output")
@@ -218,12 +230,12 @@ class LSTM2002(BlockLSTM):
         hidden_size: int,
         block_size: int = 1,
         init_range: float = 0.1,
-        forget_bias: float = 2.0,
-        output_bias: float = -2.0,
-        squash_output: bool = True,
+        forget_bias: float = -2.0,
+        output_bias: float = 2.0,
+        squash: bool = True,
     ):
         super().__init__(input_size, hidden_size, block_size, init_range)
-        self.squash_output = squash_output
+        self.squash = squash
         self.set_bias("forget", torch.full((self.blocks,), forget_bias))
         self.set_bias("output", torch.full((self.blocks,), output_bias))
         self.peepholes = nn.Parameter(torch.empty(3, hidden_size).uniform_(-init_range, init_range))
@@ -236,9 +248,9 @@ class LSTM2002(BlockLSTM):
         p_i, p_f, p_o = self.peepholes
         i = self.spread(torch.sigmoid(z[0] + self.peep(p_i, c)))
         f = self.spread(torch.sigmoid(z[1] + self.peep(p_f, c)))
-        c = f * c + i * squash_in(z[3])
+        c = f * c + i * (squash_in(z[3]) if self.squash else z[3])
         o = self.spread(torch.sigmoid(z[2] + self.peep(p_o, c)))
-        return o * (squash_out(c) if self.squash_output else c), c
+        return o * (squash_out(c) if self.squash else c), c
 
 
 CELLS: dict[str, Callable[[int, int], nn.Module]] = {
