@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lmtutor.data_files import read_table
 from lmtutor.errors import LMTutorError
 from lmtutor.models import build_model, config_from_dict, config_to_dict
 from lmtutor.text import Vocabulary
@@ -131,6 +132,8 @@ def load_tensors(model: nn.Module, tensors: dict[str, Tensor], where: object = "
     for name, value in tensors.items():
         if own[name].shape != value.shape:
             raise LMTutorError(f"{where}: {name} has shape {tuple(value.shape)}, the model {tuple(own[name].shape)}.")
+        if not value.isfinite().all():
+            raise LMTutorError(f"{where}: {name} holds NaN or infinity; take an earlier epoch, or train again.")
     for name, value in tensors.items():
         own[name].copy_(value)
 
@@ -153,7 +156,7 @@ def read_vocabulary(folder: Path, header: dict[str, Any]) -> Vocabulary:
         raise LMTutorError(f"Cannot read {path}: {error.strerror}; a checkpoint needs its vocabulary.") from None
     if hashlib.sha256(words).hexdigest() != header.get("vocabulary_sha256"):
         raise LMTutorError(f"{path} is not the vocabulary that {folder / 'model.safetensors'} was trained with.")
-    return Vocabulary.from_dict(json.loads(words))
+    return Vocabulary.from_dict(read_table(path))
 
 
 def model_from_config(path: Path, header: dict[str, Any], vocab: Vocabulary) -> nn.Module:
@@ -233,5 +236,5 @@ def load_state(path: str | Path) -> dict[str, Any]:
     tensors, header = read_tensors(path)
     try:
         return unpack(header["state"], tensors)
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, RecursionError):
         raise LMTutorError(f"{path} is not a training state.") from None

@@ -1,11 +1,13 @@
 """Where the files that travel with the package lie, and where it may leave its own.
 
 In a checkout they are under `data/`, beside the package: the catalogue of corpora, the published figures, the
-recorded runs and the small pretrained weights. A wheel carries the first two inside the package, as `_data/`.
+recorded runs and the small pretrained weights. A wheel carries them inside the package, as `_data/`.
 """
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 from lmtutor.errors import LMTutorError
 
@@ -42,6 +44,23 @@ def path(name: str) -> Path:
             "install lmtutor again, or run from a checkout of the project."
         )
     return found
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """Read a JSON file that holds a table.
+
+    Raises
+    ------
+    FileNotFoundError : there is none; what that means, the caller knows.
+    LMTutorError : it is damaged.
+    """
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise LMTutorError(f"{path} is damaged ({str(error) or type(error).__name__}): restore or remake it.") from None
+    if not isinstance(table, dict):
+        raise LMTutorError(f"{path} is damaged (not a table): restore or remake it.")
+    return table
 
 
 def cache_folder() -> Path:

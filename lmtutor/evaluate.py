@@ -42,7 +42,7 @@ class Score:
     @property
     def perplexity(self) -> float:
         """exp of the cross-entropy; infinite where that overflows or a token had probability zero."""
-        return math.exp(self.nats_per_token) if self.nats_per_token < 700 else math.inf
+        return math.inf if self.nats_per_token > 700 else math.exp(self.nats_per_token)
 
     @property
     def nats_per_character(self) -> float | None:

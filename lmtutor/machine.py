@@ -2,6 +2,7 @@
 
 import ctypes
 import functools
+import os
 import platform
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -42,6 +43,18 @@ def _processor_features() -> set[str]:
             return found | set(next((line for line in file if line.startswith("flags")), "").split())
     except OSError:
         return found
+
+
+def memory() -> int:
+    """Bytes of memory that this process may take: the machine's, or fewer where a limit is set."""
+    try:
+        import resource
+
+        room = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    except (ImportError, AttributeError, ValueError, OSError):  # not a Unix: it will say so when it is full
+        return 1 << 62
+    return room if limit == resource.RLIM_INFINITY else min(room, limit)
 
 
 def product_dtype(precision: str, device: torch.device | str) -> torch.dtype:

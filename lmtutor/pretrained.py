@@ -70,21 +70,21 @@ def pretrained_models() -> dict[str, Pretrained]:
     path = data_files.find("models/catalogue.toml")
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8")) if path else {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return {
+            name: Pretrained(
+                name,
+                table["title"],
+                table["licence"],
+                table["run"],
+                {
+                    file: CatalogueFile(**{"path": f"models/{name}/{file}", "mirrors": (), **facts})
+                    for file, facts in table["files"].items()
+                },
+            )
+            for name, table in tables.items()
+        }
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise LMTutorError(f"{path} is damaged ({error}): restore it.") from None
-    return {
-        name: Pretrained(
-            name,
-            table["title"],
-            table["licence"],
-            table["run"],
-            {
-                file: CatalogueFile(**{"path": f"models/{name}/{file}", "mirrors": (), **facts})
-                for file, facts in table["files"].items()
-            },
-        )
-        for name, table in tables.items()
-    }
 
 
 def find_pretrained(name: str) -> Pretrained:
@@ -101,7 +101,11 @@ def load_pretrained(name: str) -> tuple[nn.Module, Vocabulary]:
     ------
     LMTutorError : an unknown name, a damaged file, or weights that cannot be had.
     """
-    return load_packed(find_pretrained(name).folder())
+    model = find_pretrained(name)
+    for file, problem in model.problems().items():
+        if problem:
+            raise LMTutorError(f"{model.folder() / file} is damaged ({problem}): restore it, or delete it to fetch it.")
+    return load_packed(model.folder())
 
 
 def load_packed(folder: str | Path) -> tuple[nn.Module, Vocabulary]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from lmtutor.data_files import read_table
 from lmtutor.errors import LMTutorError
 from lmtutor.tokenizers import SPECIALS, Normalisation, Tokenizer, Words, get_tokenizer
 
@@ -147,9 +148,12 @@ class Vocabulary:
     def from_dict(cls, values: dict) -> "Vocabulary":
         """Make a vocabulary again from what `to_dict` returned."""
         try:
-            return cls(values["tokens"], Tokenizer.from_dict(values["tokenizer"]))
+            tokens, tokenizer = values["tokens"], Tokenizer.from_dict(values["tokenizer"])
         except (KeyError, TypeError) as error:
             raise LMTutorError(f"this is no vocabulary: {error} is missing or wrong.") from None
+        if not (isinstance(tokens, list) and tokens and all(isinstance(token, str) for token in tokens)):
+            raise LMTutorError("this is no vocabulary: its tokens are not a list of strings.")
+        return cls(tokens, tokenizer)
 
     def save(self, path: str | Path) -> None:
         """Write the vocabulary to a JSON file."""
@@ -158,7 +162,7 @@ class Vocabulary:
     @classmethod
     def load(cls, path: str | Path) -> "Vocabulary":
         """Read a vocabulary that `save` wrote."""
-        return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+        return cls.from_dict(read_table(Path(path)))
 
 
 def _ranked(counts: Counter, min_count: int, without: Container[str]) -> list[str]:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from lmtutor.data_files import read_table
 from lmtutor.errors import LMTutorError, nearest
 
 SPECIALS = ("<unk>", "<eos>", "<bos>", "<pad>")
@@ -94,9 +95,12 @@ class Tokenizer:
     @staticmethod
     def from_dict(values: dict[str, Any]) -> "Tokenizer":
         """Make a tokenizer again from what `to_dict` returned."""
-        settings = {key: value for key, value in values.items() if key not in ("name", "normalisation")}
-        normalisation = Normalisation(**values.get("normalisation", {}))
-        return _kind(values.get("name"))(normalisation, **settings)
+        try:
+            settings = {key: value for key, value in values.items() if key not in ("name", "normalisation")}
+            normalisation = Normalisation(**values.get("normalisation", {}))
+            return _kind(values.get("name"))(normalisation, **settings)
+        except (TypeError, AttributeError) as error:
+            raise LMTutorError(f"this is no tokenizer: {error}.") from None
 
     def save(self, path: str | Path) -> None:
         """Write the tokenizer to a JSON file."""
@@ -105,7 +109,7 @@ class Tokenizer:
     @staticmethod
     def load(path: str | Path) -> "Tokenizer":
         """Read a tokenizer that `save` wrote."""
-        return Tokenizer.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+        return Tokenizer.from_dict(read_table(Path(path)))
 
 
 def get_tokenizer(scheme: str | Tokenizer, **switches: bool) -> Tokenizer:
@@ -219,10 +223,13 @@ class Treebank(Tokenizer):
         from nltk.tokenize.treebank import TreebankWordDetokenizer
 
         learned = PunktParameters()
-        learned.abbrev_types = set(self.punkt["abbrev_types"])
-        learned.collocations = set(map(tuple, self.punkt["collocations"]))
-        learned.sent_starters = set(self.punkt["sent_starters"])
-        learned.ortho_context.update(self.punkt["ortho_context"])
+        try:
+            learned.abbrev_types = set(self.punkt["abbrev_types"])
+            learned.collocations = {(first, second) for first, second in self.punkt["collocations"]}
+            learned.sent_starters = set(self.punkt["sent_starters"])
+            learned.ortho_context.update({word: flags | 0 for word, flags in self.punkt["ortho_context"].items()})
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise LMTutorError(f"the tokenizer's sentence ends are damaged ({error!r}): fit it again.") from None
         self._sentences = PunktSentenceTokenizer(learned)
         self._words, self._glue = NLTKWordTokenizer(), TreebankWordDetokenizer()
 
@@ -308,7 +315,11 @@ class BytePairs(Tokenizer):
 
     def _open(self) -> Any:
         if self._pairs is None:
-            self._pairs = _library().Tokenizer.from_str(self.merges)
+            library = _library()
+            try:
+                self._pairs = library.Tokenizer.from_str(self.merges)
+            except Exception as error:  # the library raises no other class
+                raise LMTutorError(f"the tokenizer's byte pairs are damaged ({error!r}): fit it again.") from None
         return self._pairs
 
     def _cut(self, text: str) -> list[str]:

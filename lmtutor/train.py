@@ -1,7 +1,7 @@
 """The training loop: truncated backpropagation through time, validation after every epoch, exact resume."""
 
 import contextlib
-import dataclasses
+import copy
 import math
 import time
 from itertools import islice
@@ -24,8 +24,8 @@ from lmtutor.machine import choose_device, describe, keep_freed_memory
 from lmtutor.models.base import detach
 from lmtutor.optim import AveragedSGD, Schedule, averaged_weights, make_optimizer, set_rate
 from lmtutor.progress import Progress, tensorboard
+from lmtutor.resume import COLUMNS, take_over, training_state
 
-COLUMNS = ["epoch", "train_loss", "valid_loss", "valid_perplexity", "seconds", "tokens_per_second", "lr"]
 LOOK_EVERY = 20  # steps between two looks at the loss; on a GPU each look waits for the device
 SAVE_EVERY = 300  # seconds between two saves within an epoch
 
@@ -282,45 +282,17 @@ class Trainer:
         if not self.writes:
             return
         csv = self.frame().to_csv(index=False).encode()
-        state = dict(
-            config=dataclasses.asdict(self.config),
-            model=checkpoint.model_tensors(self.model),
-            optimizer=self.optimizer.state_dict(),
-            schedule=self.schedule.state_dict(),
-            processes=processes,
-            cuda_rng=torch.cuda.get_rng_state() if self.device.type == "cuda" else None,
-            history=self.history,
-            **{name: getattr(self, name) for name in ("epoch", "step", "nats", "tokens", "seconds", "lr")},
-        )
-        checkpoint.save_state(self.out / "state.safetensors", state)
+        checkpoint.save_state(self.out / "state.safetensors", training_state(self, processes))
         checkpoint.write_atomically(self.out / "history.csv", csv)
 
     def restore(self) -> None:
         """Go back to what `save` wrote."""
         if not self.out:
             raise LMTutorError("resume=True needs out=, the folder of the run to go on with.")
-        state = checkpoint.load_state(self.out / "state.safetensors")
-        now = {**dataclasses.asdict(self.config), "epochs": state["config"]["epochs"]}
-        then = {**dataclasses.asdict(TrainConfig()), **state["config"]}  # newer fields: their default
-        if now != then:
-            changed = ", ".join(name for name in now if now[name] != then[name])
-            raise LMTutorError(
-                f"{self.out} was trained with another {changed}: resume with the same, or start a new run."
-            )
-        if len(state["processes"]) != distributed.world():
-            raise LMTutorError(f"{self.out} was trained by {len(state['processes'])} processes: resume with as many.")
-        own = state["processes"][distributed.rank()]
-        checkpoint.load_tensors(self.model, state["model"], self.out)
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        torch.set_rng_state(own["rng"])
-        if state["cuda_rng"] is not None and self.device.type == "cuda":
-            torch.cuda.set_rng_state(state["cuda_rng"])
-        for name in ("epoch", "step", "nats", "tokens", "seconds", "history"):
-            setattr(self, name, state[name])
-        self.lr = state.get("lr", self.lr)
-        self.hidden = own["hidden"]
+        take_over(self, checkpoint.load_state(self.out / "state.safetensors"))
         best = self.out / "checkpoint" / "model.safetensors"
         self.best = checkpoint.read_tensors(best)[0] if best.is_file() else None
+        if self.best:
+            checkpoint.load_tensors(copy.deepcopy(self.model), self.best, best)  # fails now, not after the last epoch
         if len(set(distributed.gather((self.epoch, self.step)))) > 1:
             raise LMTutorError(f"The processes found different states in {self.out}: it has to be a shared folder.")
