@@ -70,7 +70,7 @@ MILD = dict(  # a fifth of what the paper takes for many epochs
 MILD_QRNN = {**MILD, "input_dropout": 0.08, "weight_drop": 0.02}
 SGD, ADAM = dict(optimizer="sgd", clip=0.25), dict(optimizer="adam", clip=1.0)
 FAMILIES = {  # shape, whose hidden size is set by the budget; how it is trained; learning rates to try
-    "vanilla RNN": (RecurrentConfig("rnn-tanh", WIDTH, WIDTH, 2, DROPOUT), SGD, (2.5, 5.0, 10.0)),
+    "vanilla RNN": (RecurrentConfig("rnn-tanh", WIDTH, WIDTH, 2, DROPOUT), SGD, (1.25, 2.5, 5.0, 10.0)),
     "GRU": (RecurrentConfig("gru", WIDTH, WIDTH, 2, DROPOUT), SGD, (5.0, 10.0, 20.0)),
     "LSTM": (RecurrentConfig("lstm", WIDTH, WIDTH, 2, DROPOUT), SGD, (10.0, 20.0, 40.0)),
     "AWD-LSTM": (AWDConfig("lstm", WIDTH, WIDTH, 3, **MILD), SGD, (10.0, 20.0, 40.0)),
@@ -184,6 +184,7 @@ def sweep(out: Path, corpus, configs: dict, say) -> dict[str, float]:
                 nats = student.score(corpus.valid[:SWEEP_SLICE]).nats_per_token
             except LMTutorError:
                 nats = float("inf")
+            student.save(state_path(out, f"{name} {lr:g}", 1))  # the best is the first round of its family
             rows.append(dict(family=name, lr=lr, tokens=student.tokens, nats_per_token=nats))
             write_table(out / "sweep.csv", rows)
             say("sweep", rows[-1])
@@ -199,9 +200,12 @@ def train(out: Path, corpus, configs: dict, rates: dict, rounds: int, say) -> No
             if any(row["family"] == name and row["round"] == number for row in rows):
                 continue
             student, before = Student(name, config, corpus, rates[name]), state_path(out, name, number - 1)
-            if number > 1:
+            if number == 1:  # done in the sweep
+                before = state_path(out, f"{name} {rates[name]:g}", 1)
+            if number > 1 or before.is_file():
                 student.restore(before)
-            student.read(ROUND)
+            if student.tokens < number * ROUND:
+                student.read(ROUND)
             score = student.score(corpus.valid[:SLICE])
             student.save(state_path(out, name, number))
             rows.append(
