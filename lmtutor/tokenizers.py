@@ -144,10 +144,9 @@ class Words(Tokenizer):
     name = "words"
 
     def _cut(self, text: str) -> list[str]:
-        text = text.replace("\n", " <eos> ")
         for special in SPECIALS:
             text = text.replace(special, f" {special} ")  # also where it touches a word: "<unk>, said he"
-        return text.split()
+        return text.replace("\n", " <eos> ").split()
 
     def _join(self, tokens: list[str]) -> str:
         return "\n".join(" ".join(line) for line in _lines(tokens))
