@@ -21,7 +21,7 @@ SOURCES := $(shell find book lmtutor data _config.yml _toc.yml -type f \
              -not -path '*/__pycache__/*' -not -path '*/.ipynb_checkpoints/*' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help assignments setup book test test-fast lint lab bench clean FORCE
+.PHONY: help assignments setup book test test-fast notebooks pdf lint lab bench clean FORCE
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -68,6 +68,14 @@ test: $(STAMP) $(BOOK)  ## every test: the package and the pages (builds the boo
 
 test-fast: $(STAMP)  ## the tests that need no built book
 	@$(BIN)/python -m pytest -q -m "not book"
+
+notebooks: $(BOOK)  ## every page as a notebook that installs the package, each executed where only the wheel is
+	@$(BIN)/python -m tests.helpers _build/html/notebooks
+	@LMTUTOR_NOTEBOOKS=all $(BIN)/python -m pytest -q tests/book/test_notebooks.py
+	@echo "The notebooks and the wheel that they install: _build/html/notebooks"
+
+pdf: $(BOOK)  ## the book as one PDF, printed by Chromium: _build/book.pdf
+	@$(BIN)/python book/_ext/print_pdf.py
 
 lint: $(STAMP)  ## ruff
 	@$(BIN)/ruff check .

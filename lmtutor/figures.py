@@ -42,12 +42,18 @@ def _figure_class():
     from matplotlib.figure import Figure
 
     class BookFigure(Figure):
-        """A matplotlib figure that shows itself with its alternative text (`alt`), unknown to pyplot."""
+        """A matplotlib figure that shows itself with its alternative text (`alt`) and caption, unknown to pyplot."""
 
         alt = ""
+        caption = ""
+
+        def captioned(self, caption: str):
+            """The figure, with a sentence below it that says what to see."""
+            self.caption = caption
+            return self
 
         def _repr_mimebundle_(self, include=None, exclude=None):
-            return {"text/plain": self.alt, "text/html": to_html(self, self.alt)}
+            return {"text/plain": self.alt, "text/html": to_html(self, self.alt, self.caption)}
 
     return BookFigure
 
@@ -87,6 +93,7 @@ def show(fig, alt: str | None = None, caption: str | None = None) -> None:
     alt = alt or getattr(fig, "alt", "")
     if not alt:
         raise LMTutorError('show: the figure has no alternative text; give one, alt="what the figure shows"')
+    caption = caption or getattr(fig, "caption", "")
     display({"text/plain": alt, "text/html": to_html(fig, alt, caption)}, raw=True)
 
 

@@ -1,11 +1,13 @@
 """Interaction that needs no kernel: a slider or a menu over results that were computed when the page was built.
 
 `explorer` returns one piece of HTML with a few lines of script in it, no library and no request. It works in the built
-page, from the file system, by keyboard and with a screen reader, and in a live notebook it is the same thing. Where
-scripts do not run, all states are shown one below the other.
+page, from the file system, by keyboard and with a screen reader. Where scripts do not run, all states are shown one
+below the other. In JupyterLab the same call shows an ipywidget of the same label over the same states, whose value the
+next cell can read; `widget` asks for it anywhere.
 """
 
 import html
+import os
 import re
 from collections.abc import Mapping
 
@@ -40,6 +42,9 @@ for (const root of document.querySelectorAll(".lm-explorer:not([data-wired])")) 
 class Explorer:
     """A labelled control over precomputed states; shows itself at the end of a cell.
 
+    In JupyterLab, whose server names the notebook to its kernel, it is an ipywidget; everywhere else, as when the book
+    is built, it is HTML that needs no kernel.
+
     Attributes
     ----------
     label
@@ -55,6 +60,37 @@ class Explorer:
 
     def __repr__(self) -> str:
         return f"Explorer({self.label!r}: {', '.join(self.states)})"
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        if _in_a_live_notebook():
+            display(self.widget())
+        else:
+            display({"text/plain": repr(self), "text/html": self._repr_html_()}, raw=True)
+
+    def widget(self):
+        """The same as an ipywidget: a labelled slider or menu above its output.
+
+        Returns
+        -------
+        ipywidgets.VBox
+            Its first child is the control, whose ``value`` is the name of the state that is shown.
+        """
+        import ipywidgets
+
+        kind = ipywidgets.SelectionSlider if self.control == "slider" else ipywidgets.Dropdown
+        control = kind(
+            options=list(self.states),
+            value=self.start,
+            description=self.label,
+            style={"description_width": "initial"},
+            layout={"width": "max-content", "min_width": "24em"},
+        )
+        shown = ipywidgets.HTML(self.states[self.start])
+        control.observe(lambda change: setattr(shown, "value", self.states[change["new"]]), names="value")
+        caption = [ipywidgets.HTML(f"<em>{html.escape(self.caption)}</em>")] if self.caption else []
+        return ipywidgets.VBox([control, shown, *caption])
 
     def _repr_html_(self) -> str:
         names = [html.escape(name) for name in self.states]
@@ -133,12 +169,23 @@ def explorer(
     return Explorer(label, shown, first, control, caption)
 
 
+def _in_a_live_notebook() -> bool:
+    """Whether a Jupyter server started this kernel for a notebook that somebody has open, and ipywidgets are here.
+
+    A server passes the notebook's name to the kernel. Programs that execute notebooks, such as the book's build, do
+    not: what they keep must work without a kernel.
+    """
+    from importlib.util import find_spec
+
+    return "JPY_SESSION_NAME" in os.environ and find_spec("ipywidgets") is not None
+
+
 def _fragment(label: str, value: object, state: object) -> str:
     """The HTML of one state."""
     if hasattr(state, "savefig"):
         if not getattr(state, "alt", ""):
             raise LMTutorError(f"explorer {label!r}: the figure of {value!r} has no alternative text; set figure.alt")
-        return to_html(state, state.alt)
+        return to_html(state, state.alt, getattr(state, "caption", ""))
     if isinstance(state, str):
         if _TAG.match(state):
             return state

@@ -1,4 +1,10 @@
-"""Small corpora and models that several tests use."""
+"""Small corpora and models that several tests use, and the wheel."""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 import torch
 
@@ -7,6 +13,7 @@ from lmtutor.models import build_model
 from lmtutor.models.recurrent import RecurrentConfig
 from lmtutor.text import Vocabulary
 
+ROOT = Path(__file__).resolve().parents[1]
 WORDS = ["<unk>", "<eos>", *"abcdefgh"]
 
 
@@ -31,3 +38,25 @@ def tiny_model(vocab=10, dropout: float = 0.0, seed: int = 0, **changes):
     """A small LSTM language model."""
     torch.manual_seed(seed)
     return build_model(RecurrentConfig(embedding=8, hidden=8, layers=2, dropout=dropout), vocab, **changes)
+
+
+def build_wheel(folder: Path) -> Path:
+    """Build the package's wheel from a copy of its sources, so that nothing is left in the checkout; its path."""
+    copy = folder / "sources"
+    copy.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, copy)
+    for name in ("lmtutor", "data"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", folder, "."]
+    done = subprocess.run(command, cwd=copy, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+if __name__ == "__main__":  # python -m tests.helpers FOLDER: the wheel into a folder, for the notebooks
+    with tempfile.TemporaryDirectory() as place:
+        built = build_wheel(Path(place))
+        Path(sys.argv[1]).mkdir(parents=True, exist_ok=True)
+        shutil.copy(built, sys.argv[1])

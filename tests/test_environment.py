@@ -16,6 +16,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from tests.helpers import build_wheel
+
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 EXTRAS = PROJECT["project"]["optional-dependencies"]
@@ -110,33 +112,22 @@ def test_every_package_folder_is_listed():
 
 @pytest.fixture(scope="module")
 def unpacked(tmp_path_factory) -> Path:
-    """The wheel, built from a copy of the sources and unpacked into an empty folder."""
-    copy, target = tmp_path_factory.mktemp("sources"), tmp_path_factory.mktemp("installed")
-    hidden = shutil.ignore_patterns("__pycache__")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, copy)
-    for name in ("lmtutor", "data"):
-        shutil.copytree(ROOT / name, copy / name, ignore=hidden)
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", "dist", "."]
-    done = subprocess.run(command, cwd=copy, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    (wheel,) = (copy / "dist").glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
+    """The wheel, unpacked into an empty folder."""
+    target = tmp_path_factory.mktemp("installed")
+    with zipfile.ZipFile(build_wheel(tmp_path_factory.mktemp("wheel"))) as archive:
         archive.extractall(target)
     return target
 
 
-def test_wheel_carries_recipes_catalogue_and_published_figures(unpacked):
+def test_wheel_carries_recipes_and_all_data(unpacked):
+    """A notebook on Colab has the wheel and nothing else: recorded runs and pretrained weights must be in it."""
     for folder, inside, pattern in (
         ("lmtutor/recipes", "lmtutor/recipes", "**/*.toml"),
-        ("data", "lmtutor/_data", "catalogue.toml"),
-        ("data/published", "lmtutor/_data/published", "**/*.*"),
+        ("data", "lmtutor/_data", "**/*.*"),
     ):
         sources = {path.relative_to(ROOT / folder) for path in (ROOT / folder).glob(pattern)}
         carried = {path.relative_to(unpacked / inside) for path in (unpacked / inside).glob(pattern)}
         assert sources and carried == sources, folder
-    carried = {path.name for path in (unpacked / "lmtutor/_data").iterdir()}
-    assert carried == {"catalogue.toml", "published"}, "runs and weights stay beside the checkout"
 
 
 def test_wheel_works_away_from_the_checkout(unpacked, tmp_path):

@@ -103,6 +103,7 @@ def test_a_figure_shows_itself_as_an_image_with_its_alternative_text(history):
     assert f"fill: {PAPER}" in svg  # opaque
     assert page == to_html(plots.plot_surprisal(['"<eos>&'], [1.0]), fig.alt)  # the same figure, the same bytes
     assert "<figcaption>A &amp; B</figcaption>" in to_html(fig, "x", caption="A & B")
+    assert "<figcaption>Look.</figcaption>" in fig.captioned("Look.")._repr_mimebundle_()["text/html"]
 
 
 def test_show_wants_an_alternative_text(capsys):

@@ -24,7 +24,7 @@ def test_without_script_every_state_is_there_with_its_name():
     states = page.select(".lm-explorer > .lm-state")
     assert [s["data-name"] for s in states] == ["1", "5"]
     assert [s.select_one(".lm-name").text for s in states] == ["order: 1", "order: 5"]
-    assert not any(s.has_attr("hidden") for s in states) and page.label.has_attr("hidden")
+    assert not any(s.has_attr("hidden") for s in states) and page.select_one(".lm-control").has_attr("hidden")
     assert states[0].pre.text == "the of a" and states[1].b.text == "upon"
     assert page.select_one(".lm-caption").text == "A & B"
 
@@ -33,7 +33,8 @@ def test_the_control_is_a_slider_for_numbers_and_a_menu_for_names_and_has_a_labe
     slider = parse(widgets.explorer("order", {1: "a", "2.5": "b", "1,000": "c"}, start=2.5))
     control = slider.label.find("input")
     assert (control["type"], control["min"], control["max"], control["value"]) == ("range", "0", "2", "1")
-    assert control["aria-valuetext"] == "2.5" and slider.label.text == "order2.5"
+    assert control["aria-valuetext"] == "2.5" and slider.label.text == "order"
+    assert slider.select_one(".lm-control > output").text == "2.5"
     menu = parse(widgets.explorer("cell <x>", {"rnn": "a", "lstm": "b"}, start="lstm"))
     assert [o.text for o in menu.select("label > select > option")] == ["rnn", "lstm"]
     assert menu.select_one("option[selected]").text == "lstm"
@@ -74,6 +75,35 @@ def test_a_figure_without_alternative_text_is_refused():
 
     with pytest.raises(LMTutorError, match="no alternative text"):
         widgets.explorer("k", {1: Figure()})
+
+
+def test_the_widget_has_the_same_label_and_states():
+    made = widgets.explorer("order", {1: "unigram text", 2: "bigram text"}, start=2, caption="Look.")
+    control, shown, caption = made.widget().children
+    assert (control.description, control.options, control.value) == ("order", ("1", "2"), "2")
+    assert "bigram text" in shown.value and "Look." in caption.value
+    control.value = "1"
+    assert shown.value == made.states["1"] and "unigram text" in shown.value
+    assert type(control).__name__ == "SelectionSlider"
+    menu = widgets.explorer("model", {"a": "x", "b": "y"}).widget().children[0]
+    assert type(menu).__name__ == "Dropdown"
+
+
+@pytest.mark.parametrize(("session", "kind"), [(None, "text/html"), ("chapter.ipynb", "widget-view+json")])
+def test_a_live_notebook_shows_the_widget_and_a_build_the_html(monkeypatch, session, kind):
+    """The same cell, in a kernel that a server opened for a notebook and in one that executes the book."""
+    from nbclient import NotebookClient
+    from nbformat.v4 import new_code_cell, new_notebook
+
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    if session:
+        monkeypatch.setenv("JPY_SESSION_NAME", session)
+    code = "from lmtutor.widgets import explorer\nexplorer('k', {1: 'one', 2: 'two'})"
+    notebook = new_notebook(cells=[new_code_cell(code)])
+    NotebookClient(notebook, timeout=120).execute()
+    (output,) = notebook.cells[0].outputs
+    assert any(kind in mime for mime in output["data"])
+    assert ("text/html" in output["data"]) == (session is None)
 
 
 @pytest.mark.browser
