@@ -67,13 +67,15 @@ def write_tensors(path: str | Path, tensors: dict[str, Tensor], header: dict[str
     from safetensors.torch import save
 
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    words = json.dumps({"format": FORMAT, **header})
-    write_atomically(path, save(plain, {"lmtutor": words, "sha256": checksum(plain, words)}))
+    header = {"format": FORMAT, **header}
+    # One entry, because safetensors writes several in an order that changes from one process to the next.
+    words = json.dumps({**header, "sha256": checksum(plain, header)})
+    write_atomically(path, save(plain, {"lmtutor": words}))
 
 
-def checksum(tensors: dict[str, Tensor], words: str) -> str:
+def checksum(tensors: dict[str, Tensor], header: dict[str, Any]) -> str:
     """SHA-256 over a header and the names, types, shapes and bytes of tensors."""
-    sha = hashlib.sha256(words.encode())
+    sha = hashlib.sha256(json.dumps(header).encode())
     for name, tensor in sorted(tensors.items()):
         sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         sha.update(tensor.reshape(-1).view(torch.uint8).numpy())
@@ -91,10 +93,10 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     try:
         with safe_open(path, framework="pt") as file:
-            about = file.metadata() or {}
-            header = json.loads(words := about.get("lmtutor", "null"))
+            header = json.loads((file.metadata() or {}).get("lmtutor", "null"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
-        if about.get("sha256", found := checksum(tensors, words)) != found:
+        signed = header.pop("sha256", None) if isinstance(header, dict) else None
+        if signed and signed != checksum(tensors, header):
             raise ValueError("its checksum is wrong")
     except FileNotFoundError:
         raise LMTutorError(f"There is no {path}.") from None

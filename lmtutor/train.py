@@ -281,9 +281,12 @@ class Trainer:
         self.last_save = time.monotonic()
         if not self.writes:
             return
-        csv = self.frame().to_csv(index=False).encode()
         checkpoint.save_state(self.out / "state.safetensors", training_state(self, processes))
-        checkpoint.write_atomically(self.out / "history.csv", csv)
+        self.write_history()
+
+    def write_history(self) -> None:
+        """Write ``history.csv``."""
+        checkpoint.write_atomically(self.out / "history.csv", self.frame().to_csv(index=False).encode())
 
     def restore(self) -> None:
         """Go back to what `save` wrote."""
@@ -296,3 +299,5 @@ class Trainer:
             checkpoint.load_tensors(copy.deepcopy(self.model), self.best, best)  # fails now, not after the last epoch
         if len(set(distributed.gather((self.epoch, self.step)))) > 1:
             raise LMTutorError(f"The processes found different states in {self.out}: it has to be a shared folder.")
+        if self.writes and self.history:
+            self.write_history()  # the end may have come between the state and the history of its last epoch
