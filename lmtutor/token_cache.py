@@ -117,10 +117,13 @@ def _load(folder: Path) -> Encoded | None:
     """Map the ids of a folder; None where it is missing, or a file is not what was written."""
     try:
         about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        signed = about.pop("crc32_of_these")
+        if signed != zlib.crc32(json.dumps(about).encode()):
+            return None
         if any(_crc(folder / name) != about["crc32"][name] for name in FILES):
             return None
         vocab = Vocabulary.load(folder / "vocab.json")
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
     ids = {  # not shared: whoever writes into the tensor gets a page of their own, the file stays as it is
         split: torch.from_file(str(folder / f"{split}.ids"), shared=False, size=n, dtype=torch.long)
@@ -163,6 +166,7 @@ def _build(folder: Path, splits: Splits, reading: Reading) -> None:
     vocab.save(folder / "vocab.json")
     crc32 = {name: _crc(folder / name) for name in FILES}
     about = {"tokens": tokens, "characters": characters, "unknown": unknown, "crc32": crc32}
+    about["crc32_of_these"] = zlib.crc32(json.dumps(about).encode())
     (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
 
 

@@ -1,0 +1,67 @@
+"""A disk that is full at any write of a training: one line, exit code 2, and what was there before goes on."""
+
+import errno
+import os
+
+import pytest
+
+from lmtutor import cli
+from lmtutor.recipe import read_recipe
+from lmtutor.runs import train_recipe
+from tests.robustness.kills import compare
+from tests.robustness.zoo import RECIPE, TEXT
+
+
+@pytest.fixture
+def whole(tmp_path, monkeypatch):
+    """A run that nothing has disturbed; the working directory holds its recipe."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LMTUTOR_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cats.txt").write_text(TEXT)
+    (tmp_path / "cats.toml").write_text(RECIPE)
+    return train_recipe(read_recipe("cats.toml"), "whole", progress=False)
+
+
+def run(monkeypatch, capsys, *words) -> tuple[int, str]:
+    """The command in this process: exit code and standard error."""
+    monkeypatch.setattr("sys.argv", ["lmtutor", *words])
+    try:
+        cli.main()
+        code = 0
+    except SystemExit as end:
+        code = end.code
+    return code, capsys.readouterr().err
+
+
+def test_full_at_every_write_in_turn(whole, monkeypatch, capsys, tmp_path):
+    """Write after write is the first that fails, until a training has none left that could."""
+    flush, failed = os.fsync, 0
+    for allowed in range(100):
+        left = [allowed]
+
+        def full(handle, left=left):
+            left[0] -= 1
+            if left[0] == -1:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            flush(handle)
+
+        out = f"run-{allowed}"
+        monkeypatch.setattr(os, "fsync", full)
+        code, said = run(monkeypatch, capsys, "train", "cats.toml", "--out", out)
+        monkeypatch.setattr(os, "fsync", flush)
+        if code == 0:
+            break
+        failed += 1
+        complaint = said.splitlines()[-1]
+        assert code == 2 and "cannot be written (No space left on device)" in complaint, said
+        assert "Traceback" not in said and not list((tmp_path / out).rglob(".unfinished-*"))
+        go_on = ["--resume"] if (tmp_path / out / "recipe.toml").exists() else []
+        assert run(monkeypatch, capsys, "train", "cats.toml", "--out", out, *go_on)[0] == 0
+        assert compare(tmp_path / out, tmp_path / "whole") == []
+    assert failed >= 14  # recipe, vocabulary, two best epochs, two states, two histories, result: a file and its name
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_vocabulary_written_to_a_full_device(whole, monkeypatch, capsys):
+    code, said = run(monkeypatch, capsys, "vocabulary", "cats.txt", "--out", "/dev/full")
+    assert code == 2 and said.splitlines()[-1].endswith("No space left on device.")

@@ -1,0 +1,204 @@
+"""One small specimen of every file that the package reads, and what reads it: what the fuzzer mutates."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+TEXT = "the cat sat on the mat .\nthe dog sat on the log .\na cat and a dog sat .\n" * 14
+RECIPE = """[corpus]
+name = "cats.txt"
+min_count = 1
+lower = false
+shares = [0.6, 0.2, 0.2]
+
+[model]
+name = "lstm-200"
+embedding = 4
+hidden = 4
+layers = 1
+dropout = 0.1
+
+[training]
+epochs = 2
+optimizer = "nt-asgd"
+lr = 2.0
+bptt = 20
+batch_size = 4
+milestones = []
+precision = "float32"
+
+[published]
+test = 3.5
+source = "a made-up paper"
+"""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A file to mutate, below the zoo's folder, and what reads it then."""
+
+    name: str
+    file: str
+    read: Callable[[Path], object]
+
+
+def build(folder: Path) -> None:
+    """Make the specimens in a folder, which has to be the working directory: the recipe names its text from there."""
+    from lmtutor.pretrained import catalogue_entry, pack_model
+    from lmtutor.recipe import read_recipe
+    from lmtutor.runs import train_recipe
+    from lmtutor.text import Tokenizer, Vocabulary
+
+    (folder / "cats.txt").write_text(TEXT)
+    (folder / "cats.toml").write_text(RECIPE)
+    run = train_recipe(read_recipe(folder / "cats.toml"), folder / "run", progress=False)
+    (run.path / "cache.json").write_text(json.dumps(dict(window=10, theta=0.5, lam=0.1)))
+    model, vocab = run.load()
+    pack_model(folder / "packed", model, vocab, "A card.\n")
+    (folder / "models.toml").write_text(catalogue_entry(folder / "packed", "A title", "CC0", "run"))
+    (folder / "corpora.toml").write_text(
+        '[own]\ntitle = "Own"\nlicence = "CC0"\nsource = "us"\ntokenizer = "words"\nspecials = ["<unk>"]\n'
+        "[own.tokens]\ntrain = 3\nvalid = 2\ntest = 2\n[own.files.train]\n"
+        'path = "own/train.txt"\nmirrors = ["https://example.org/a"]\nchecksum = "sha256:00"\nsize = 3\n'
+    )
+    for kind in ("words", "characters", "treebank", "bpe"):
+        tokenizer = Tokenizer.kinds[kind]()
+        if kind == "bpe":
+            tokenizer = type(tokenizer)(size=260)
+        tokenizer = tokenizer.fit([TEXT])
+        tokenizer.save(folder / f"{kind}.json")
+        Vocabulary.build(tokenizer.tokenize(TEXT), tokenizer).save(folder / f"{kind}-vocabulary.json")
+
+
+def read_a_run(folder: Path) -> None:
+    from lmtutor.adapt import cache_settings
+    from lmtutor.runs import find_run
+
+    run = find_run(folder / "run")
+    str(run.recipe), str(run.score("valid")), str(run.score()), run.history, cache_settings(run.path)
+
+
+def use_a_checkpoint(folder: Path) -> None:
+    from lmtutor import load_checkpoint
+
+    use(*load_checkpoint(folder / "run/checkpoint"))
+
+
+def use_a_packed_model(folder: Path) -> None:
+    from lmtutor.pretrained import load_packed
+
+    use(*load_packed(folder / "packed"))
+
+
+def use(model, vocab) -> None:
+    """Score and continue a text; the score is a number."""
+    from lmtutor import evaluate, generate
+
+    ids = torch.arange(40) % len(vocab)
+    assert evaluate(model, ids).nats == evaluate(model, ids).nats
+    generate(model, vocab, "", tokens=3, seed=1)
+
+
+def resume(folder: Path) -> None:
+    """Go on with the run for one more epoch."""
+    from lmtutor.recipe import read_recipe
+    from lmtutor.runs import train_recipe
+
+    recipe = read_recipe(folder / "cats.toml")
+    longer = replace(recipe, training=replace(recipe.training, epochs=3))
+    train_recipe(longer, folder / "run", resume=True, progress=False)
+
+
+def plan(folder: Path) -> None:
+    """Do all that a recipe asks for, but train."""
+    from lmtutor import build_model
+    from lmtutor.recipe import read_recipe
+    from lmtutor.train import Trainer
+
+    recipe = read_recipe(folder / "cats.toml")
+    recipe.to_toml()
+    corpus = recipe.load_corpus()
+    Trainer(build_model(recipe.model_config(), corpus.vocab), corpus, recipe.training, None, False)
+
+
+def read_a_catalogue(module: str, name: str, read: str) -> Callable[[Path], None]:
+    """What reads a catalogue in place of the project's own."""
+
+    def reader(folder: Path) -> None:
+        import importlib
+
+        from lmtutor import data_files
+
+        function, kept = getattr(importlib.import_module(f"lmtutor.{module}"), read), data_files.find
+        function.cache_clear()
+        data_files.find = lambda asked: folder / name if asked.endswith("catalogue.toml") else kept(asked)
+        try:
+            function()
+        finally:
+            data_files.find = kept
+            function.cache_clear()
+
+    return reader
+
+
+def read_a_text(folder: Path) -> None:
+    from lmtutor import load_corpus
+
+    for tokenizer in ("words", "characters"):
+        load_corpus(folder / "cats.txt", tokenizer=tokenizer, shares=(0.6, 0.2, 0.2))
+
+
+def read_the_cache(folder: Path) -> None:
+    """Read the text again, its cached ids being what is mutated: the ids are right whatever has happened to them."""
+    from lmtutor import load_corpus
+
+    corpus = load_corpus("cats.txt", shares=(0.6, 0.2, 0.2))
+    assert corpus.vocab.decode_text(torch.cat([corpus.train, corpus.valid, corpus.test])) == TEXT
+
+
+def read_a_vocabulary(kind: str) -> Callable[[Path], None]:
+    def reader(folder: Path) -> None:
+        from lmtutor.text import Vocabulary
+
+        vocab = Vocabulary.load(folder / f"{kind}-vocabulary.json")
+        vocab.encode_text("the cat\nsat .")
+        vocab.decode_text(range(min(3, len(vocab))))
+
+    return reader
+
+
+def read_a_tokenizer(kind: str) -> Callable[[Path], None]:
+    def reader(folder: Path) -> None:
+        from lmtutor.text import Tokenizer
+
+        tokenizer = Tokenizer.load(folder / f"{kind}.json")
+        if tokenizer.fitted:
+            tokenizer.detokenize(tokenizer.tokenize("The cat sat, e.g. on 3.5 mats.\nIt did."))
+
+    return reader
+
+
+KINDS = ("words", "characters", "treebank", "bpe")
+TARGETS = [
+    Target("checkpoint", "run/checkpoint/model.safetensors", use_a_checkpoint),
+    Target("checkpoint's vocabulary", "run/checkpoint/vocabulary.json", use_a_checkpoint),
+    Target("training state", "run/state.safetensors", resume),
+    Target("best epoch on resuming", "run/checkpoint/model.safetensors", resume),
+    Target("recipe of a run", "run/recipe.toml", read_a_run),
+    Target("recipe", "cats.toml", plan),
+    Target("result.json", "run/result.json", read_a_run),
+    Target("history.csv", "run/history.csv", read_a_run),
+    Target("cache.json", "run/cache.json", read_a_run),
+    Target("packed model", "packed/model.safetensors", use_a_packed_model),
+    Target("packed vocabulary", "packed/vocabulary.json", use_a_packed_model),
+    Target("catalogue of models", "models.toml", read_a_catalogue("pretrained", "models.toml", "pretrained_models")),
+    Target("catalogue of corpora", "corpora.toml", read_a_catalogue("fetch", "corpora.toml", "catalogue")),
+    Target("text", "cats.txt", read_a_text),
+    Target("cached ids", "cache/tokens/*/*.ids", read_the_cache),
+    Target("cached vocabulary", "cache/tokens/*/*.json", read_the_cache),
+    *(Target(f"{kind} vocabulary", f"{kind}-vocabulary.json", read_a_vocabulary(kind)) for kind in KINDS),
+    *(Target(f"{kind} tokenizer", f"{kind}.json", read_a_tokenizer(kind)) for kind in KINDS),
+]  # fmt: skip
