@@ -14,7 +14,7 @@ without the scoring: other work on the machine hardly counts.
 
 Into FOLDER go
 
-* ``sweep.csv``: the learning rates tried for each family, on the beginning of the training split;
+* ``sweep.csv``: optimizers and learning rates tried for each family, on the beginning of the training split;
 * ``history.csv``: a row a family and round; ``seconds`` of training, ``nats_per_token`` on the slice;
 * ``result.json``: shapes, settings, scores of the test split with and without the cache, and what made all this;
 * ``states/``: what is needed to go on. The same command goes on where it stopped; ``--rounds`` sets another end.
@@ -68,14 +68,21 @@ MILD = dict(  # a fifth of what the paper takes for many epochs
     beta=0.2,
 )
 MILD_QRNN = {**MILD, "input_dropout": 0.08, "weight_drop": 0.02}
-SGD, ADAM = dict(optimizer="sgd", clip=0.25), dict(optimizer="adam", clip=1.0)
-FAMILIES = {  # shape, whose hidden size is set by the budget; how it is trained; learning rates to try
-    "vanilla RNN": (RecurrentConfig("rnn-tanh", WIDTH, WIDTH, 2, DROPOUT), SGD, (1.25, 2.5, 5.0, 10.0)),
-    "GRU": (RecurrentConfig("gru", WIDTH, WIDTH, 2, DROPOUT), SGD, (5.0, 10.0, 20.0)),
-    "LSTM": (RecurrentConfig("lstm", WIDTH, WIDTH, 2, DROPOUT), SGD, (10.0, 20.0, 40.0)),
-    "AWD-LSTM": (AWDConfig("lstm", WIDTH, WIDTH, 3, **MILD), SGD, (10.0, 20.0, 40.0)),
-    "QRNN": (AWDConfig("qrnn", WIDTH, WIDTH, 4, **MILD_QRNN), SGD, (10.0, 20.0, 40.0)),
-    "Transformer": (TransformerConfig(WIDTH, 576, layers=4, heads=3, dropout=DROPOUT), ADAM, (1e-3, 2e-3, 4e-3)),
+CLIP = {"sgd": 0.25, "adam": 1.0}
+ADAM = (("adam", 2e-3), ("adam", 4e-3))
+FAMILIES = {  # shape, whose hidden size is set by the budget; optimizers and learning rates to try
+    "vanilla RNN": (
+        RecurrentConfig("rnn-tanh", WIDTH, WIDTH, 2, DROPOUT),
+        (("sgd", 1.25), ("sgd", 2.5), ("sgd", 5.0), ("sgd", 10.0), *ADAM),
+    ),
+    "GRU": (RecurrentConfig("gru", WIDTH, WIDTH, 2, DROPOUT), (("sgd", 5.0), ("sgd", 10.0), ("sgd", 20.0), *ADAM)),
+    "LSTM": (RecurrentConfig("lstm", WIDTH, WIDTH, 2, DROPOUT), (("sgd", 10.0), ("sgd", 20.0), ("sgd", 40.0), *ADAM)),
+    "AWD-LSTM": (AWDConfig("lstm", WIDTH, WIDTH, 3, **MILD), (("sgd", 10.0), ("sgd", 20.0), ("sgd", 40.0), *ADAM)),
+    "QRNN": (AWDConfig("qrnn", WIDTH, WIDTH, 4, **MILD_QRNN), (("sgd", 10.0), ("sgd", 20.0), ("sgd", 40.0), *ADAM)),
+    "Transformer": (
+        TransformerConfig(WIDTH, 576, layers=4, heads=3, dropout=DROPOUT),
+        (("sgd", 5.0), ("adam", 1e-3), *ADAM),
+    ),
 }
 
 
@@ -94,10 +101,12 @@ def shapes(types: int) -> dict:
 class Student:
     """A model in training: a `Trainer` for the steps, and beside it the average of the weights."""
 
-    def __init__(self, name: str, config, corpus, lr: float):
+    def __init__(self, config, corpus, optimizer: str, lr: float):
         torch.manual_seed(SEED)
         model = build_model(config, corpus.vocab)
-        training = TrainConfig(lr=lr, schedule="constant", bptt=35, batch_size=20, seed=SEED, **FAMILIES[name][1])
+        training = TrainConfig(
+            optimizer=optimizer, lr=lr, clip=CLIP[optimizer], schedule="constant", bptt=35, batch_size=20, seed=SEED
+        )
         self.trainer = Trainer(model, corpus, training, None, progress=False)
         self.average = {key: value.clone() for key, value in model_tensors(model).items()}
         self.step, self.tokens, self.seconds, self.averaged = 0, 0, 0.0, 0
@@ -162,6 +171,10 @@ def state_path(out: Path, name: str, number: int) -> Path:
     return out / "states" / f"{name.lower().replace(' ', '-')}-{number}.safetensors"
 
 
+def trial_path(out: Path, name: str, optimizer: str, lr: float) -> Path:
+    return state_path(out, f"{name} {optimizer} {lr:g}", 1)
+
+
 def write_table(path: Path, rows: list[dict]) -> None:
     write_atomically(path, pd.DataFrame(rows).to_csv(index=False, float_format="%.6g").encode())
 
@@ -170,26 +183,27 @@ def read_table(path: Path) -> list[dict]:
     return pd.read_csv(path).to_dict("records") if path.is_file() else []
 
 
-def sweep(out: Path, corpus, configs: dict, say) -> dict[str, float]:
-    """Try the learning rates of each family for one round; the best of each."""
+def sweep(out: Path, corpus, configs: dict, say) -> dict[str, tuple[str, float]]:
+    """Try the optimizers and learning rates of each family for one round; the best of each."""
     rows = read_table(out / "sweep.csv")
-    done = {(row["family"], row["lr"]) for row in rows}
-    for name, (_, _, rates) in FAMILIES.items():
-        for lr in rates:
-            if (name, lr) in done:
+    done = {(row["family"], row["optimizer"], row["lr"]) for row in rows}
+    for name, (_, trials) in FAMILIES.items():
+        for optimizer, lr in trials:
+            if (name, optimizer, lr) in done:
                 continue
-            student = Student(name, configs[name], corpus, lr)
+            student = Student(configs[name], corpus, optimizer, lr)
             try:
                 student.read(ROUND)
                 nats = student.score(corpus.valid[:SWEEP_SLICE]).nats_per_token
             except LMTutorError:
                 nats = float("inf")
-            student.save(state_path(out, f"{name} {lr:g}", 1))  # the best is the first round of its family
-            rows.append(dict(family=name, lr=lr, tokens=student.tokens, nats_per_token=nats))
+            student.save(trial_path(out, name, optimizer, lr))  # the best is the first round of its family
+            rows.append(dict(family=name, optimizer=optimizer, lr=lr, tokens=student.tokens, nats_per_token=nats))
             write_table(out / "sweep.csv", rows)
             say("sweep", rows[-1])
     table = pd.DataFrame(rows)
-    return table.loc[table.groupby("family")["nats_per_token"].idxmin()].set_index("family")["lr"].to_dict()
+    best = table.loc[table.groupby("family")["nats_per_token"].idxmin()]
+    return {row["family"]: (row["optimizer"], row["lr"]) for row in best.to_dict("records")}
 
 
 def train(out: Path, corpus, configs: dict, rates: dict, rounds: int, say) -> None:
@@ -199,9 +213,9 @@ def train(out: Path, corpus, configs: dict, rates: dict, rounds: int, say) -> No
         for name, config in configs.items():
             if any(row["family"] == name and row["round"] == number for row in rows):
                 continue
-            student, before = Student(name, config, corpus, rates[name]), state_path(out, name, number - 1)
+            student, before = Student(config, corpus, *rates[name]), state_path(out, name, number - 1)
             if number == 1:  # done in the sweep
-                before = state_path(out, f"{name} {rates[name]:g}", 1)
+                before = trial_path(out, name, *rates[name])
             if number > 1 or before.is_file():
                 student.restore(before)
             if student.tokens < number * ROUND:
@@ -217,9 +231,9 @@ def train(out: Path, corpus, configs: dict, rates: dict, rounds: int, say) -> No
             say(f"{name}, round {number}: {student.tokens:,} tokens, {student.seconds:.0f} s, {score.perplexity:.1f}")
 
 
-def scores(out: Path, corpus, name: str, config, lr: float, rounds: int, most: int | None) -> dict:
+def scores(out: Path, corpus, name: str, config, rate: tuple, rounds: int, most: int | None) -> dict:
     """Tune the cache on the validation split, then score the test split with and without it."""
-    student = Student(name, config, corpus, lr)
+    student = Student(config, corpus, *rate)
     student.restore(state_path(out, name, rounds))
     model = student.trainer.model.eval()
     load_tensors(model, student.average)
@@ -277,7 +291,9 @@ def main():
             parameters=size,
             beside_embedding=size - len(corpus.vocab) * (WIDTH + 1),
             model=config_to_dict(config),
-            training=dict(lr=rates[name], bptt=35, batch_size=20, **FAMILIES[name][1]),
+            training=dict(
+                optimizer=rates[name][0], lr=rates[name][1], clip=CLIP[rates[name][0]], bptt=35, batch_size=20
+            ),
             seconds=float(history.loc[history["family"] == name, "seconds"].max()),
             **scores(args.out, corpus, name, config, rates[name], args.rounds, args.most),
         )
