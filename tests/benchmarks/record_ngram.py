@@ -2,11 +2,12 @@
 
     LMTUTOR_DATA=FOLDER python tests/benchmarks/record_ngram.py
 
-Every test token but the first is scored, `<eos>` at each line end included. About 20 seconds on one core.
+Every test token but the first is scored, `<eos>` at each line end included. About two minutes on one core.
 """
 
 import json
 import math
+import sys
 import time
 from pathlib import Path
 
@@ -15,6 +16,9 @@ import torch
 from lmtutor.corpora import load_corpus
 from lmtutor.models.ngram import NGramLM
 from lmtutor.runs import provenance
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from tests.benchmarks.sentence_starts import count, perplexity  # noqa: E402
 
 RESULT = Path(__file__).resolve().parents[2] / "data" / "runs" / "benchmark-ngram" / "result.json"
 PUBLISHED = {3: 148.3, 5: 141.2}  # modified Kneser-Ney, no cut-offs: see data/published
@@ -78,6 +82,27 @@ def fixed_discounts(corpus) -> list[dict]:
     return [one(0.75, "test"), one(tuned, "test")]
 
 
+def sentence_starts(corpus) -> list[dict]:
+    """Order 5 with one and with three discounts, by what stands before a sentence."""
+    eos, rows = corpus.vocab.eos_id, []
+    for what, boundary in (("nothing: histories run across the line end", None), ("one start symbol", eos)):
+        models = [dict(order=5, smoothing=f"{kind}kneser-ney", boundary=boundary) for kind in ("", "modified-")]
+        rows.append([what, *(score(what, corpus, **options)["perplexity"] for options in models)])
+    splits = []
+    for ids in (corpus.train, corpus.test):
+        ends = (torch.nonzero(ids == eos)[:-1, 0] + 1).tolist()
+        splits.append([part.tolist() for part in ids.tensor_split(ends)])
+    for what, keep in (
+        ("four start symbols, counted as all else", False),
+        ("four start symbols, whose n-grams keep their occurrences", True),
+    ):
+        used = count(splits[0], 5, 4, keep)
+        found = [perplexity(used, splits[1], len(corpus.vocab), 4, three)[0] for three in (False, True)]
+        print(what, *(f"{value:.2f}" for value in found), flush=True)
+        rows.append([what, *found])
+    return [dict(zip(("what", "one", "three"), row, strict=True)) for row in rows]
+
+
 def by_order(corpus) -> list[dict]:
     """The modified model at orders 1 to 6."""
     options = dict(smoothing="modified-kneser-ney", boundary=corpus.vocab.eos_id)
@@ -119,6 +144,7 @@ def main():
         protocol="every test token scored except the very first, <eos> and <unk> included",
         steps=steps(corpus),
         fixed_discounts=fixed_discounts(corpus),
+        sentence_starts=sentence_starts(corpus),
         orders=by_order(corpus),
         published={str(n): p for n, p in PUBLISHED.items()},
         nltk=against_nltk(corpus),

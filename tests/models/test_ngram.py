@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from lmtutor.corpora import load_corpus
 from lmtutor.errors import LMTutorError
 from lmtutor.models.ngram import NGramLM
+from tests.benchmarks.sentence_starts import count, perplexity
 
 TEXT = (
     "the detective saw the dog . the dog saw the detective and the lady . the lady saw a cat and the cat saw "
@@ -218,9 +220,24 @@ def test_penn_treebank_perplexities():
     number = {w: i for i, w in enumerate(dict.fromkeys(words[0]))}
     train, test = (np.array([number[w] for w in ws]) for ws in words)
 
-    def perplexity(smoothing, **options):
+    def scored(smoothing, **options):
         return np.exp(-NGramLM(5, smoothing, **options).fit(train, len(number)).score(test).mean())
 
-    assert perplexity("kneser-ney") == pytest.approx(143.66, abs=0.01)
-    assert perplexity("modified-kneser-ney") == pytest.approx(141.06, abs=0.01)
-    assert perplexity("modified-kneser-ney", boundary=number["<eos>"]) == pytest.approx(141.18, abs=0.01)
+    assert scored("kneser-ney") == pytest.approx(143.66, abs=0.01)
+    assert scored("modified-kneser-ney") == pytest.approx(141.06, abs=0.01)
+    assert scored("modified-kneser-ney", boundary=number["<eos>"]) == pytest.approx(141.18, abs=0.01)
+
+
+@pytest.mark.parametrize("modified", [False, True])
+def test_a_second_program_agrees_where_histories_begin_at_the_sentence(modified):
+    corpus = load_corpus("baker-street", tokens=4_000)
+    end, ids = corpus.vocab.eos_id, [corpus.train.tolist(), corpus.test.tolist()]
+    padded = [np.array([end, *split]) for split in ids]  # the line before the first ends here
+    smoothing = "modified-kneser-ney" if modified else "kneser-ney"
+    model = NGramLM(4, smoothing, boundary=end).fit(padded[0], len(corpus.vocab))
+    lines = [
+        [part.tolist() for part in np.split(split[1:], np.flatnonzero(split[1:-1] == end) + 1)] for split in padded
+    ]
+    theirs, tokens = perplexity(count(lines[0], 4, 1, True), lines[1], len(corpus.vocab), 1, modified)
+    assert tokens == len(ids[1])
+    assert np.exp(-model.score(padded[1]).mean()) == pytest.approx(theirs, rel=1e-12)
