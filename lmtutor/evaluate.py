@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lmtutor.batches import Batch
+from lmtutor.config import Diverged
 from lmtutor.errors import LMTutorError
 from lmtutor.losses import IGNORED
 from lmtutor.machine import keep_freed_memory, side_by_side
@@ -101,6 +102,7 @@ def evaluate(model, text: Tensor | Iterable[Batch], *, characters: int | None = 
     Raises
     ------
     LMTutorError : fewer than two tokens, or ids outside the model's vocabulary.
+    Diverged : a log-probability is NaN.
     """
     keep_freed_memory()
     stream = isinstance(text, Tensor)
@@ -132,6 +134,8 @@ def evaluate(model, text: Tensor | Iterable[Batch], *, characters: int | None = 
     with eval_mode(model):
         for log_probs in side_by_side(pieces()) if overlap else (piece() for piece in pieces()):
             nats -= float(log_probs.double().sum())
+    if math.isnan(nats):
+        raise Diverged("The model's probabilities are not numbers (NaN): its training diverged, or it is damaged.")
     if tokens == 0:
         raise LMTutorError("The text has no token to score: the first token of a text is only read.")
     protocol = STREAM_PROTOCOL if stream else SAMPLES_PROTOCOL

@@ -217,7 +217,8 @@ def _train(recipe: Recipe, out: Path, resume: bool, options: dict[str, Any]) -> 
         seconds=time.time() - began,
         **{**provenance(device, recipe.training.seed), "commit": commit},
     )
-    write_atomically(out / "result.json", (json.dumps(result, indent=2, ensure_ascii=False) + "\n").encode(errors="replace"))
+    words = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
+    write_atomically(out / "result.json", words.encode(errors="replace"))  # the command may hold bytes that are no text
     return Run(out)
 
 
