@@ -28,7 +28,7 @@ from lmtutor.provenance import git_commit
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = """[corpus]
 name = "baker-street"
-tokens = 4000
+tokens = 3000
 
 [model]
 {model}
@@ -52,6 +52,7 @@ KINDS = {  # what is trained: the model's table and the training's
     ),
 }  # fmt: skip
 SAME = ("valid", "test", "model", "parameters", "epochs", "protocol", "corpus")  # of result.json
+AIMED = 1 / 3  # of the kills wait, once their random moment has come, for the next write to begin
 TIMES = ["seconds", "tokens_per_second"]  # of history.csv
 
 
@@ -120,24 +121,33 @@ def import_all(names: list[str]) -> None:
                 importlib.import_module(name)
 
 
-def wait_or_kill(process: int, seconds: float | None) -> int | None:
-    """Wait for a process, at most that long; its exit code, or None when it had to be killed."""
+def wait_or_kill(process: int, seconds: float | None, saving: Path | None = None) -> int | None:
+    """Wait for a process, at most that long, and until it writes into the folder `saving` if there is one.
+
+    Returns its exit code, or None when it had to be killed.
+    """
     deadline = None if seconds is None else time.monotonic() + seconds
     while True:
         done, status = os.waitpid(process, os.WNOHANG)
         if done:
             return os.waitstatus_to_exitcode(status)
-        if deadline is not None and time.monotonic() >= deadline:
+        if deadline is not None and time.monotonic() >= deadline and (saving is None or writing(saving)):
             os.kill(process, signal.SIGKILL)
             _, status = os.waitpid(process, 0)
             return None if os.WIFSIGNALED(status) else os.waitstatus_to_exitcode(status)
         time.sleep(0.0005)
 
 
+def writing(out: Path) -> bool:
+    """Whether a file is half written in a run folder."""
+    folders = [folder for folder in (out, out / "checkpoint") if folder.is_dir()]
+    return any(name.startswith(UNFINISHED) for folder in folders for name in os.listdir(folder))
+
+
 def look(out: Path, outcome: Outcome) -> None:
     """Note what a kill has left."""
     outcome.kills += 1
-    outcome.writing += bool(list(out.rglob(f"{UNFINISHED}*"))) if out.exists() else 0
+    outcome.writing += writing(out)
     if not (out / "state.safetensors").exists():
         outcome.before_any += 1
         return
@@ -194,7 +204,8 @@ def campaign(kind: str, kills: int, folder: Path, dice: random.Random, command: 
             true_command = outcome.command < command and outcome.kills >= kills - command
             seconds = dice.uniform(3, 8) if true_command else dice.uniform(0.0, 0.7) * takes
             process = start(["train", str(recipe), "--out", str(out), *resume], true_command, fast)
-            code = wait_or_kill(process, seconds if outcome.kills < kills else None)
+            aim = out if dice.random() < AIMED else None
+            code = wait_or_kill(process, seconds if outcome.kills < kills else None, aim)
             if code is not None:
                 break
             look(out, outcome)
