@@ -65,9 +65,21 @@ def figure(rows: int = 1, columns: int = 1, *, height: float = 3.2, width: float
         return fig, fig.subplots(rows, columns, **keywords)
 
 
+def in_style(fig) -> None:
+    """Give legends and titles that were drawn outside of `style` the look that it gives them within, in place."""
+    for axes in fig.axes:
+        if axes.get_legend():
+            axes.get_legend().set_frame_on(STYLE["legend.frameon"])
+        title = axes.get_title("center")
+        if title and not axes.get_title("left"):
+            axes.set_title("", loc="center")
+            axes.set_title(title, loc="left", fontsize=STYLE["axes.titlesize"])
+
+
 def to_html(fig, alt: str, caption: str | None = None) -> str:
     """A figure as one HTML element that needs nothing else: an SVG image with its alternative text."""
     with style():
+        in_style(fig)
         buffer = io.BytesIO()
         fig.savefig(buffer, format="svg", metadata={"Date": None})
     width, height = (round(96 * inches) for inches in fig.get_size_inches())

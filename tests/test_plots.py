@@ -106,6 +106,16 @@ def test_a_figure_shows_itself_as_an_image_with_its_alternative_text(history):
     assert "<figcaption>Look.</figcaption>" in fig.captioned("Look.")._repr_mimebundle_()["text/html"]
 
 
+def test_what_a_page_draws_itself_has_the_style_too():
+    fig, (left, right) = plots.figure(1, 2)
+    left.plot([1, 2], label="a")
+    left.set_title("left")
+    left.legend()
+    to_html(fig, "x")
+    assert left.get_title("left") == "left" and not left.get_title("center") and not left.get_legend().get_frame_on()
+    assert not right.get_title("left")
+
+
 def test_show_wants_an_alternative_text(capsys):
     from matplotlib.figure import Figure
 
