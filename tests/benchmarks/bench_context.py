@@ -29,7 +29,7 @@ from lmtutor.models import build_model, config_to_dict
 from lmtutor.models.attention import TransformerConfig
 from lmtutor.models.base import State, map_state
 from lmtutor.provenance import provenance
-from tests.benchmarks.record_budget import shapes
+from tests.benchmarks.record_budget import PLANS, shapes
 
 OUT = Path(__file__).resolve().parents[2] / "data" / "runs" / "benchmark-context"
 LENGTHS = (16, 64, 256, 1024, 4096, 16384)
@@ -90,7 +90,7 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()
-    configs = shapes(TYPES)
+    configs = shapes(TYPES, PLANS["wikitext-2"])
     rows = [row for name, config in configs.items() for row in measure(name, config)]
     result = dict(
         protocol="batch 1, one thread, float32; the shortest of several processor times a token, without the softmax",

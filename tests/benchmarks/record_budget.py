@@ -1,11 +1,12 @@
 """Record six families of language models under one budget: the comparison of chapter 08.
 
-    LMTUTOR_DATA=FOLDER OMP_NUM_THREADS=1 python -m tests.benchmarks.record_budget --out FOLDER
+    LMTUTOR_DATA=FOLDER OMP_NUM_THREADS=1 python -m tests.benchmarks.record_budget CORPUS --out FOLDER
 
 Vanilla RNN, GRU, LSTM, AWD-LSTM, QRNN and Transformer, each with as many parameters as the Transformer has, are trained
-on WikiText-2 in turn, a round of tokens each, until each has read the training split once. After every round the
-model is scored on a slice of the validation split, so that one training tells both the perplexity after so many
-tokens and after so many seconds.
+on a corpus in turn, a round of tokens each: on WikiText-2 for one epoch, on baker-street for three. Each family starts
+with several optimizers and learning rates, of which after some rounds the best goes on. After every round the model is
+scored on a slice of the validation split, so that one training tells both the perplexity after so many tokens and
+after so many seconds.
 
 For such a curve to be fair at each of its points, no point may depend on when the training will end. So the learning
 rate is constant after a warm-up, and what is scored are *averaged* weights, over about the last ninth of the steps
@@ -14,8 +15,7 @@ without the scoring: other work on the machine hardly counts.
 
 Into FOLDER go
 
-* ``sweep.csv``: optimizers and learning rates tried for each family, on the beginning of the training split;
-* ``history.csv``: a row a family and round; ``seconds`` of training, ``nats_per_token`` on the slice;
+* ``history.csv``: a row a family, setting and round; ``seconds`` of training, ``nats_per_token`` on the slice;
 * ``result.json``: shapes, settings, scores of the test split with and without the cache, and what made all this;
 * ``states/``: what is needed to go on. The same command goes on where it stopped; ``--rounds`` sets another end.
 """
@@ -37,7 +37,6 @@ from lmtutor.cache import NeuralCache, tune_cache
 from lmtutor.checkpoint import load_state, load_tensors, model_tensors, save_state, write_atomically
 from lmtutor.config import TrainConfig
 from lmtutor.corpora import load_corpus
-from lmtutor.errors import LMTutorError
 from lmtutor.evaluate import STREAM_PROTOCOL, Score, evaluate
 from lmtutor.machine import keep_freed_memory
 from lmtutor.models import build_model, config_to_dict
@@ -50,12 +49,30 @@ from lmtutor.runs import score_dict
 from lmtutor.train import Trainer
 from tests.benchmarks.record_cache import both
 
-WIDTH, DROPOUT, SEED = 96, 0.1, 1
-ROUND = 140 * 700  # tokens of a round: 140 steps of 35 × 20
-ROUNDS = 22  # the last is short: one epoch
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What depends on the corpus."""
+
+    model: TransformerConfig  # whose width and number of parameters all families share
+    round: int  # tokens
+    rounds: int
+    trial_rounds: int  # after which only the best setting of each family goes on
+    slice: int  # tokens of the validation split, for the curve
+    cache_slice: int  # and to tune the cache
+    windows: tuple[int, ...]  # of the cache, to try
+
+
+DROPOUT, SEED = 0.1, 1
+PLANS = {
+    "wikitext-2": Plan(
+        TransformerConfig(96, 576, layers=4, heads=3, dropout=DROPOUT), 140 * 700, 22, 3, 12_001, 40_001, (500, 2000)
+    ),
+    "baker-street": Plan(
+        TransformerConfig(64, 128, layers=2, heads=4, dropout=DROPOUT), 60 * 700, 14, 4, 6_001, 20_001, (100, 400)
+    ),
+}
 WARM_UP, ETA, EVERY = 50, 8, 5  # steps; the averaging's parameter; steps between two weights that enter it
-SLICE, SWEEP_SLICE, CACHE_SLICE = 12_001, 6_001, 40_001  # tokens of the validation split
-WINDOWS = (500, 2000)
 THETAS = (0.0, 0.01, 0.03, 0.1, 0.2, 0.4, 0.8, 1.6)
 LAMS = (0.0, 0.03, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
 MILD = dict(  # a fifth of what the paper takes for many epochs
@@ -69,33 +86,32 @@ MILD = dict(  # a fifth of what the paper takes for many epochs
 )
 MILD_QRNN = {**MILD, "input_dropout": 0.08, "weight_drop": 0.02}
 CLIP = {"sgd": 0.25, "adam": 1.0}
-ADAM = (("adam", 2e-3), ("adam", 4e-3))
-FAMILIES = {  # shape, whose hidden size is set by the budget; optimizers and learning rates to try
-    "vanilla RNN": (
-        RecurrentConfig("rnn-tanh", WIDTH, WIDTH, 2, DROPOUT),
-        (("sgd", 1.25), ("sgd", 2.5), ("sgd", 5.0), ("sgd", 10.0), *ADAM),
-    ),
-    "GRU": (RecurrentConfig("gru", WIDTH, WIDTH, 2, DROPOUT), (("sgd", 5.0), ("sgd", 10.0), ("sgd", 20.0), *ADAM)),
-    "LSTM": (RecurrentConfig("lstm", WIDTH, WIDTH, 2, DROPOUT), (("sgd", 10.0), ("sgd", 20.0), ("sgd", 40.0), *ADAM)),
-    "AWD-LSTM": (AWDConfig("lstm", WIDTH, WIDTH, 3, **MILD), (("sgd", 10.0), ("sgd", 20.0), ("sgd", 40.0), *ADAM)),
-    "QRNN": (AWDConfig("qrnn", WIDTH, WIDTH, 4, **MILD_QRNN), (("sgd", 10.0), ("sgd", 20.0), ("sgd", 40.0), *ADAM)),
-    "Transformer": (
-        TransformerConfig(WIDTH, 576, layers=4, heads=3, dropout=DROPOUT),
-        (("sgd", 5.0), ("adam", 1e-3), *ADAM),
-    ),
+TRIALS = {  # optimizers and learning rates
+    "vanilla RNN": (("sgd", 2.5), ("sgd", 5.0), ("adam", 4e-3)),
+    "GRU": (("sgd", 10.0), ("sgd", 20.0), ("adam", 4e-3)),
+    "LSTM": (("sgd", 20.0), ("sgd", 40.0), ("adam", 4e-3)),
+    "AWD-LSTM": (("sgd", 20.0), ("sgd", 40.0), ("adam", 4e-3)),
+    "QRNN": (("sgd", 20.0), ("sgd", 40.0), ("adam", 4e-3)),
+    "Transformer": (("sgd", 5.0), ("adam", 2e-3), ("adam", 4e-3)),
 }
 
 
-def shapes(types: int) -> dict:
+def shapes(types: int, plan: Plan) -> dict:
     """The config of each family: as many parameters as the Transformer has, or a few less."""
-    configs = {name: config for name, (config, *_) in FAMILIES.items()}
+    width = plan.model.embedding
+    configs = {
+        "vanilla RNN": RecurrentConfig("rnn-tanh", width, width, 2, DROPOUT),
+        "GRU": RecurrentConfig("gru", width, width, 2, DROPOUT),
+        "LSTM": RecurrentConfig("lstm", width, width, 2, DROPOUT),
+        "AWD-LSTM": AWDConfig("lstm", width, width, 3, **MILD),
+        "QRNN": AWDConfig("qrnn", width, width, 4, **MILD_QRNN),
+    }
     with torch.device("meta"):
-        budget = parameter_count(build_model(configs["Transformer"], types))
+        budget = parameter_count(build_model(plan.model, types))
     for name, config in configs.items():
-        if name != "Transformer":
-            units = hidden_for(lambda h, c=config: build_model(dataclasses.replace(c, hidden=h), types), budget)
-            configs[name] = dataclasses.replace(config, hidden=units)
-    return configs
+        units = hidden_for(lambda h, c=config: build_model(dataclasses.replace(c, hidden=h), types), budget)
+        configs[name] = dataclasses.replace(config, hidden=units)
+    return {**configs, "Transformer": plan.model}
 
 
 class Student:
@@ -112,25 +128,27 @@ class Student:
         self.step, self.tokens, self.seconds, self.averaged = 0, 0, 0.0, 0
 
     def read(self, tokens: int) -> None:
-        """Train on so many more tokens, or to the end of the epoch."""
+        """Train on so many more tokens."""
         trainer = self.trainer
         torch.manual_seed(SEED * 1_000_003 + self.step)  # the same dropout, resumed or not
-        batches = cut_batches(trainer.train_ids, trainer.corpus.vocab, **trainer.cutting())
         trainer.model.train()
         goal = self.tokens + tokens
-        for batch in islice(batches, self.step, None):
+        for batch in islice(self.batches(), self.step, None):
             began = time.process_time()
             trainer.schedule.scale = min(1.0, (self.step + 1) / WARM_UP)
-            nats = trainer.train_step(batch, 0.0)
+            trainer.train_step(batch, 0.0)
             self.step += 1
             self.tokens += batch.targets.numel()
             if self.step % EVERY == 0:
                 self.take_into_average()
             self.seconds += time.process_time() - began
-            if not torch.isfinite(nats):
-                raise LMTutorError(f"diverged at step {self.step}")
             if self.tokens >= goal:
                 return
+
+    def batches(self):
+        """Epoch after epoch, the state carried within each."""
+        while True:
+            yield from cut_batches(self.trainer.train_ids, self.trainer.corpus.vocab, **self.trainer.cutting())
 
     @torch.no_grad()
     def take_into_average(self) -> None:
@@ -167,12 +185,8 @@ class Student:
             setattr(self, key, value)
 
 
-def state_path(out: Path, name: str, number: int) -> Path:
-    return out / "states" / f"{name.lower().replace(' ', '-')}-{number}.safetensors"
-
-
-def trial_path(out: Path, name: str, optimizer: str, lr: float) -> Path:
-    return state_path(out, f"{name} {optimizer} {lr:g}", 1)
+def state_path(out: Path, name: str, optimizer: str, lr: float, number: int) -> Path:
+    return out / "states" / f"{name.lower().replace(' ', '-')}-{optimizer}-{lr:g}-{number}.safetensors"
 
 
 def write_table(path: Path, rows: list[dict]) -> None:
@@ -183,61 +197,49 @@ def read_table(path: Path) -> list[dict]:
     return pd.read_csv(path).to_dict("records") if path.is_file() else []
 
 
-def sweep(out: Path, corpus, configs: dict, say) -> dict[str, tuple[str, float]]:
-    """Try the optimizers and learning rates of each family for one round; the best of each."""
-    rows = read_table(out / "sweep.csv")
-    done = {(row["family"], row["optimizer"], row["lr"]) for row in rows}
-    for name, (_, trials) in FAMILIES.items():
-        for optimizer, lr in trials:
-            if (name, optimizer, lr) in done:
-                continue
-            student = Student(configs[name], corpus, optimizer, lr)
-            try:
-                student.read(ROUND)
-                nats = student.score(corpus.valid[:SWEEP_SLICE]).nats_per_token
-            except LMTutorError:
-                nats = float("inf")
-            student.save(trial_path(out, name, optimizer, lr))  # the best is the first round of its family
-            rows.append(dict(family=name, optimizer=optimizer, lr=lr, tokens=student.tokens, nats_per_token=nats))
-            write_table(out / "sweep.csv", rows)
-            say("sweep", rows[-1])
+def best_settings(rows: list[dict], number: int) -> dict[str, tuple[str, float]]:
+    """Optimizer and learning rate of each family's best setting in a round."""
     table = pd.DataFrame(rows)
+    table = table[table["round"] == number]
     best = table.loc[table.groupby("family")["nats_per_token"].idxmin()]
     return {row["family"]: (row["optimizer"], row["lr"]) for row in best.to_dict("records")}
 
 
-def train(out: Path, corpus, configs: dict, rates: dict, rounds: int, say) -> None:
-    """Let every family read a round, then every one the next."""
+def train(out: Path, corpus, plan: Plan, configs: dict, rounds: int, say) -> dict[str, tuple[str, float]]:
+    """Let every family read a round, then every one the next; the settings that went on to the end."""
     rows = read_table(out / "history.csv")
+    done = {(row["family"], row["optimizer"], row["lr"], row["round"]) for row in rows}
+    alive = TRIALS
     for number in range(1, rounds + 1):
+        if number == plan.trial_rounds + 1:
+            alive = {name: (best,) for name, best in best_settings(rows, plan.trial_rounds).items()}
         for name, config in configs.items():
-            if any(row["family"] == name and row["round"] == number for row in rows):
-                continue
-            student, before = Student(config, corpus, *rates[name]), state_path(out, name, number - 1)
-            if number == 1:  # done in the sweep
-                before = trial_path(out, name, *rates[name])
-            if number > 1 or before.is_file():
-                student.restore(before)
-            if student.tokens < number * ROUND:
-                student.read(ROUND)
-            score = student.score(corpus.valid[:SLICE])
-            student.save(state_path(out, name, number))
-            rows.append(
-                dict(family=name, round=number, tokens=student.tokens, seconds=student.seconds,
-                     nats_per_token=score.nats_per_token, perplexity=score.perplexity)
-            )  # fmt: skip
-            write_table(out / "history.csv", rows)
-            before.unlink(missing_ok=True)
-            say(f"{name}, round {number}: {student.tokens:,} tokens, {student.seconds:.0f} s, {score.perplexity:.1f}")
+            for setting in alive[name]:
+                if (name, *setting, number) in done:
+                    continue
+                student, before = Student(config, corpus, *setting), state_path(out, name, *setting, number - 1)
+                if number > 1:
+                    student.restore(before)
+                student.read(plan.round)
+                score = student.score(corpus.valid[: plan.slice])
+                student.save(state_path(out, name, *setting, number))
+                row = dict(zip(("family", "optimizer", "lr", "round"), (name, *setting, number), strict=True))
+                row |= dict(tokens=student.tokens, seconds=student.seconds)
+                row |= dict(nats_per_token=score.nats_per_token, perplexity=score.perplexity)
+                rows.append(row)
+                write_table(out / "history.csv", rows)
+                before.unlink(missing_ok=True)
+                say(row)
+    return best_settings(rows, rounds)
 
 
-def scores(out: Path, corpus, name: str, config, rate: tuple, rounds: int, most: int | None) -> dict:
+def scores(out: Path, corpus, plan: Plan, name: str, config, rate: tuple, rounds: int, most: int | None) -> dict:
     """Tune the cache on the validation split, then score the test split with and without it."""
     student = Student(config, corpus, *rate)
-    student.restore(state_path(out, name, rounds))
+    student.restore(state_path(out, name, *rate, rounds))
     model = student.trainer.model.eval()
     load_tensors(model, student.average)
-    surface, best = tune_cache(model, corpus.valid[:CACHE_SLICE][:most], WINDOWS, THETAS, LAMS)
+    surface, best = tune_cache(model, corpus.valid[: plan.cache_slice][:most], plan.windows, THETAS, LAMS)
     test = corpus.test[:most]
     plain, cached = both(NeuralCache(model, **best), test)
     n = len(test) - 1
@@ -251,11 +253,14 @@ def scores(out: Path, corpus, name: str, config, rate: tuple, rounds: int, most:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("corpus", choices=PLANS)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"of {ROUND:,} tokens each")
+    parser.add_argument("--rounds", type=int, help="fewer, or more, than planned")
     parser.add_argument("--most", type=int, help="score this many tokens of a split (a trial)")
     parser.add_argument("--no-scores", action="store_true", help="stop before the test split")
     args = parser.parse_args()
+    plan = PLANS[args.corpus]
+    rounds = args.rounds or plan.rounds
     torch.set_num_threads(1)
     keep_freed_memory()
     began = time.time()
@@ -264,10 +269,9 @@ def main():
     def say(*text):
         print(f"{time.time() - began:.0f} s:", *text, flush=True)
 
-    corpus = load_corpus("wikitext-2")
-    configs = shapes(len(corpus.vocab))
-    rates = sweep(args.out, corpus, configs, say)
-    train(args.out, corpus, configs, rates, args.rounds, say)
+    corpus = load_corpus(args.corpus)
+    configs = shapes(len(corpus.vocab), plan)
+    rates = train(args.out, corpus, plan, configs, rounds, say)
     if args.no_scores:
         return
     history = pd.DataFrame(read_table(args.out / "history.csv"))
@@ -275,9 +279,11 @@ def main():
         families={},
         tokens=int(history["tokens"].max()),
         protocol=f"{STREAM_PROTOCOL}; averaged weights",
-        curve_on=f"the first {SLICE - 1:,} targets of the validation split",
-        cache_tuned_on=f"the first {CACHE_SLICE - 1:,} targets of the validation split",
-        round_tokens=ROUND,
+        curve_on=f"the first {min(plan.slice, len(corpus.valid)) - 1:,} targets of the validation split",
+        cache_tuned_on=f"the first {min(plan.cache_slice, len(corpus.valid)) - 1:,} targets of the validation split",
+        round_tokens=plan.round,
+        trial_rounds=plan.trial_rounds,
+        entropy=corpus.entropy,
         warm_up_steps=WARM_UP,
         averaging=dict(eta=ETA, every=EVERY),
         corpus=corpus.note,
@@ -289,13 +295,15 @@ def main():
             size = parameter_count(build_model(config, len(corpus.vocab)))
         result["families"][name] = dict(
             parameters=size,
-            beside_embedding=size - len(corpus.vocab) * (WIDTH + 1),
+            beside_embedding=size - len(corpus.vocab) * (plan.model.embedding + 1),
             model=config_to_dict(config),
             training=dict(
                 optimizer=rates[name][0], lr=rates[name][1], clip=CLIP[rates[name][0]], bptt=35, batch_size=20
             ),
-            seconds=float(history.loc[history["family"] == name, "seconds"].max()),
-            **scores(args.out, corpus, name, config, rates[name], args.rounds, args.most),
+            seconds=float(
+                history.loc[(history["family"] == name) & (history["lr"] == rates[name][1]), "seconds"].max()
+            ),
+            **scores(args.out, corpus, plan, name, config, rates[name], rounds, args.most),
         )
         say(name, result["families"][name]["plain"]["perplexity"], result["families"][name]["with_cache"]["perplexity"])
     write_atomically(args.out / "result.json", (json.dumps(result, indent=2, ensure_ascii=False) + "\n").encode())
