@@ -17,11 +17,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
 # What the pages are made of. A change in any of these files rebuilds the book.
-SOURCES := $(shell find book lmtutor data _config.yml _toc.yml -type f \
+SOURCES := $(shell find book lmtutor data _config.yml _toc.yml CITATION.cff -type f \
              -not -path '*/__pycache__/*' -not -path '*/.ipynb_checkpoints/*' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help assignments setup book test test-fast notebooks pdf lint lab bench clean FORCE
+.PHONY: help assignments setup book test test-fast notebooks pdf lint lab lock bench clean FORCE
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -52,8 +52,8 @@ $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
 book: $(BOOK)  ## execute the chapters and build the pages
 	@echo "The book: $(BOOK)"
 
-# Which corpora the chapters ran on: another folder, or none, is another book.
-CORPORA := data=$(LMTUTOR_DATA) offline=$(LMTUTOR_OFFLINE)
+# Which corpora the chapters ran on, and where the pages are published: another folder, or none, is another book.
+CORPORA := data=$(LMTUTOR_DATA) offline=$(LMTUTOR_OFFLINE) repository=$(LMTUTOR_REPOSITORY)
 _build/.corpora: FORCE
 	@mkdir -p _build; echo '$(CORPORA)' | cmp -s - $@ || echo '$(CORPORA)' > $@
 FORCE:
@@ -95,6 +95,12 @@ assignments: $(VENV)/.classroom  ## student releases, solutions and nbgrader's c
 bench: $(STAMP)  ## the benchmarks: speed of each part (minutes; some need LMTUTOR_DATA)
 	@set -e; for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script; done
 	@echo "== training, scoring, generating"; $(BIN)/python -m tests.benchmarks --quick
+
+lock:  ## requirements.lock: the pins with the hashes of their files (needs uv)
+	@{ sed -n '/^#/p' requirements.lock; uv pip compile pyproject.toml --all-extras --constraint constraints.txt \
+	  --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-package torch --quiet | \
+	  awk '/^[^ ]/ { kept = !/^(nvidia|cuda|triton|torch)/ } kept'; } > requirements.new
+	@mv requirements.new requirements.lock
 
 clean:  ## remove what was built, not the virtual environment
 	rm -rf _build build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
