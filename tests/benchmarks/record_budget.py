@@ -69,7 +69,7 @@ PLANS = {
         TransformerConfig(96, 576, layers=4, heads=3, dropout=DROPOUT), 140 * 700, 22, 3, 12_001, 40_001, (500, 2000)
     ),
     "baker-street": Plan(
-        TransformerConfig(64, 128, layers=2, heads=4, dropout=DROPOUT), 60 * 700, 14, 2, 6_001, 20_001, (100, 400)
+        TransformerConfig(64, 128, layers=2, heads=4, dropout=DROPOUT), 60 * 700, 14, 4, 6_001, 20_001, (100, 400)
     ),
 }
 WARM_UP, ETA, EVERY = 50, 8, 5  # steps; the averaging's parameter; steps between two weights that enter it
