@@ -163,9 +163,9 @@ def read_vocabulary(folder: Path, header: dict[str, Any]) -> Vocabulary:
 
 def model_from_config(path: Path, header: dict[str, Any], vocab: Vocabulary) -> nn.Module:
     """A fresh model of the shape that a header describes."""
-    try:
+    if isinstance(header.get("config"), dict):
         config = config_from_dict(header["config"])
-    except (KeyError, TypeError, AttributeError):
+    else:
         raise LMTutorError(f"{path} has a header without a usable config.") from None
     return build_model(config, vocab)
 

@@ -147,9 +147,10 @@ def unpack_rows(packed: dict[str, Tensor]) -> dict[str, Tensor]:
     tensors = {}
     for name, value in packed.items():
         if value.dtype == torch.int8:
-            if f"{name}.scale" not in packed:
+            scale = packed.get(f"{name}.scale")
+            if scale is None or scale.shape != (*value.shape[:1], 1):
                 raise LMTutorError(f"The packed model has no scale for {name}: it is damaged.")
-            tensors[name] = value.float() * packed[f"{name}.scale"]
+            tensors[name] = value.float() * scale
         elif not name.endswith(".scale"):
             tensors[name] = value
     return tensors

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
@@ -68,6 +69,38 @@ def test_pins_reach_every_indirect_requirement():
                 if not need.name.startswith(("nvidia-", "triton", "cuda-")):  # torch names their versions itself
                     assert canonicalize_name(need.name) in pinned, f"{name} needs {need.name}: not pinned"
                     todo.append((need.name, need.extras))
+
+
+def test_the_lock_has_the_pins_and_a_hash_of_each_file():
+    """requirements.lock, made by `make lock`: all that constraints.txt pins, but torch, whose file depends on where
+    it comes from."""
+    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    blocks = re.split(r"\n(?=\w)", "\n".join(line for line in text.splitlines() if not line.startswith("#")).strip())
+    locked = {}
+    for block in blocks:
+        first, *hashes = (line.strip(" \\") for line in block.splitlines())
+        name, version = re.match(r"([\w.-]+)==([\w.]+)", first).groups()
+        locked[canonicalize_name(name)] = Version(version)
+        assert hashes and all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", line) for line in hashes), name
+    assert len(locked) == len(blocks) > 150 and "torch" not in locked
+    assert locked.items() <= pins().items()
+    assert {canonicalize_name(r.name) for r in asked()} - {"torch"} <= locked.keys()
+
+
+def test_the_pins_install_on_the_oldest_python():
+    """Debian 12 has Python 3.11.2: a pin that wants a later one would end `make book` there."""
+    for name, version in pins().items():
+        try:
+            about = distribution(name)
+        except ModuleNotFoundError:  # of an extra that is not installed here
+            continue
+        if Version(about.version) == version and (wants := about.metadata["Requires-Python"]):
+            assert SpecifierSet(wants).contains("3.11.0"), f"{name} {version} wants Python {wants}"
+
+
+def test_warnings_are_errors():
+    """Whatever a library is about to change, the tests say first."""
+    assert PROJECT["tool"]["pytest"]["ini_options"]["filterwarnings"][0] == "error"
 
 
 def test_no_requirement_is_pinned_twice():

@@ -78,22 +78,22 @@ def build_model(name: str | Any, vocab, **overrides: Any) -> LanguageModel:
     if vocab_size < 1:
         raise LMTutorError(f"A vocabulary of {vocab_size} types has nothing to predict.")
     model_class = next(model for config_class, model in KINDS.values() if type(config) is config_class)
-    _check_size(model_class, config, vocab_size)
-    return model_class(config, vocab_size)
-
-
-def _check_size(model_class: type, config: Any, vocab_size: int) -> None:
-    """Refuse what this machine cannot hold before any memory is asked for."""
     if getattr(config, "layers", 1) > MOST_LAYERS:
         raise LMTutorError(f"layers={config.layers}: it has to be at most {MOST_LAYERS}.")
     try:
-        with torch.device("meta"):  # shapes without numbers
-            size = sum(p.numel() * p.element_size() for p in model_class(config, vocab_size).parameters())
+        with torch.device("meta"):  # shapes without numbers: what is too large shows before memory is asked for
+            _check_size(model_class(config, vocab_size))
+        return model_class(config, vocab_size)
     except (RuntimeError, TypeError, ValueError, OverflowError) as error:
         if isinstance(error, LMTutorError):
             raise
         reason = " ".join(str(error).split())[:150]
         raise LMTutorError(f"{config} cannot be built for {vocab_size:,} types: {reason}.") from None
+
+
+def _check_size(model: nn.Module) -> None:
+    """Refuse a model that this machine cannot hold."""
+    size = sum(p.numel() * p.element_size() for p in model.parameters())
     if size > (room := memory()):
         raise LMTutorError(
             f"The weights of this model take {size / 2**30:,.1f} GiB, the machine has {room / 2**30:,.1f} GiB: "

@@ -1,6 +1,6 @@
 """Spoil files and command lines, and see that each ends well or in one line.
 
-    python -m tests.robustness.fuzz --inputs 10000 --seed 1  # prints a table; --record keeps it in data/runs/robustness
+    python -m tests.robustness.fuzz --inputs 10000 --processes 4   # a table; --record keeps it in data/runs/robustness
 
 Three in five inputs are files spoiled byte by byte, one in five files changed by what knows how they are made
 (hypothesis draws the values; checksums are put right again), one in five command lines. A fault is an error that is no
@@ -25,6 +25,8 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import pandas as pd
@@ -148,7 +150,10 @@ class Fuzzer:
     def read(self, target: zoo.Target, path: Path, what: str) -> None:
         kept = None if "cached" in target.name else path  # a spoiled cache is made again
         self.attempt(target.name, what, lambda: target.read(self.folder), kept)
-        self.restore()
+        if path.parent == self.folder and target.read is not zoo.read_a_text:  # nothing else was touched
+            shutil.copy(self.kept / path.relative_to(self.folder), path)
+        else:
+            self.restore()
 
     def words_input(self, words: list[str]) -> None:
         """A command line."""
@@ -216,35 +221,48 @@ def fuzz(inputs: int, number: int, folder: Path) -> Fuzzer:
     return fuzzer
 
 
-def main() -> None:
-    """The command."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--inputs", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--record", action="store_true", help="write data/runs/robustness/fuzz.csv and .json")
-    options = parser.parse_args()
-    commit, began = git_commit(), time.monotonic()
-    where = ROOT / "data/runs/robustness"
+def work(inputs: int, number: int) -> tuple[Counter, list[str], float, int]:
+    """Fuzz in this process: how inputs ended, the faults, the slowest input's seconds, the largest resident MiB."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "zoo"
         folder.mkdir()
         os.environ.update(LMTUTOR_CACHE=str(folder / "cache"), LMTUTOR_OFFLINE="1")
         os.environ.pop("LMTUTOR_DATA", None)
-        fuzzer = fuzz(options.inputs, options.seed, folder)
+        fuzzer = fuzz(inputs, number, folder)
         os.chdir(ROOT)
-    table = pd.Series(fuzzer.seen).unstack(fill_value=0).rename_axis("read")
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    return fuzzer.seen, fuzzer.faults, fuzzer.slowest, largest
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--inputs", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=1, help="side by side, each with a seed of its own")
+    parser.add_argument("--record", action="store_true", help="write data/runs/robustness/fuzz.csv and .json")
+    options = parser.parse_args()
+    commit, began = git_commit(), time.monotonic()
+    where = ROOT / "data/runs/robustness"
+    share = -(-options.inputs // options.processes)
+    with ProcessPoolExecutor(options.processes, get_context("fork")) as pool:
+        seeds = [1000 * options.seed + i for i in range(options.processes)]
+        parts = list(pool.map(work, [share] * options.processes, seeds))
+    seen, faults = sum((part[0] for part in parts), Counter()), [fault for part in parts for fault in part[1]]
+    table = pd.Series(seen).unstack(fill_value=0).rename_axis("read")
     table = table.reindex(columns=["fine", "refused", "fault"], fill_value=0)
     print(table.to_string())
-    for fault, times in Counter(fuzzer.faults).most_common(60):
+    for fault, times in Counter(faults).most_common(60):
         print(times, fault)
     facts = dict(
-        command=f"python -m tests.robustness.fuzz --inputs {options.inputs} --seed {options.seed}",
+        command=f"python -m tests.robustness.fuzz --inputs {options.inputs} --seed {options.seed} "
+        f"--processes {options.processes}",
         date=time.strftime("%Y-%m-%d"),
         commit=commit,
-        inputs=fuzzer.seen.total(),
+        inputs=seen.total(),
         **{name: int(table[name].sum()) for name in table},
-        slowest_processor_seconds=round(fuzzer.slowest, 2),
-        largest_resident_mebibytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        slowest_processor_seconds=round(max(part[2] for part in parts), 2),
+        largest_resident_mebibytes=max(part[3] for part in parts),
         seconds=round(time.monotonic() - began),
     )
     print(json.dumps(facts, indent=2))
@@ -252,7 +270,7 @@ def main() -> None:
         where.mkdir(parents=True, exist_ok=True)
         table.to_csv(where / "fuzz.csv")
         (where / "fuzz.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    sys.exit(bool(fuzzer.faults))
+    sys.exit(bool(faults))
 
 
 if __name__ == "__main__":
