@@ -122,6 +122,7 @@ function begin(file) {
   reading = new Reading(new LSTM(file));
   for (const part of [".desk", ".controls", ".speed"]) find(part).hidden = false;
   find(".start").hidden = true;
+  find(".remember").checked = false;  // a browser may restore what was chosen before a reload
   const area = find("textarea");
   area.addEventListener("input", () => { writing = false; update(); });
   root.addEventListener("click", (event) => {

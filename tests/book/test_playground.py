@@ -254,7 +254,7 @@ def test_the_cache_learns_a_rare_word(live):
 
 @pytest.mark.book
 @pytest.mark.browser
-def test_it_reads_twenty_words_a_second(live, record_property):
+def test_it_reads_twenty_words_a_second(live):
     """Of one core's time: how long that takes by the clock depends on who else is at work."""
     session = live.context.new_cdp_session(live)
     session.send("Performance.enable", {"timeDomain": "threadTicks"})
@@ -267,7 +267,7 @@ def test_it_reads_twenty_words_a_second(live, record_property):
     before = busy()
     write(live, "a " * 100)  # another text: every word is read anew
     speed = 100 / (busy() - before)
-    record_property("words_a_second", round(speed))
+    print(f"{speed:.0f} words a second")
     assert speed >= WORDS_A_SECOND
 
 
@@ -287,14 +287,15 @@ def test_what_is_cut_from_a_word(live):
 @pytest.mark.browser
 def test_the_greedy_text_is_the_package_s(live, pretrained):
     model, vocab = pretrained
-    write(live, "\nThe song was ")  # the page always begins with an end of line, the package where it is told to
+    write(live, "The song was ")
     live.locator(".temperature").fill("0")
     live.locator(".write[data-words='20']").click()
     live.wait_for_function("document.querySelector('.write[data-words=\"20\"]').textContent === '20 words'")
     settle(live)
     written = vocab.tokenizer.tokenize(live.locator("#pg-text").input_value())
+    # The page begins a text after a line end; the package does so where it is told to.
     greedy = lm.generate(model, vocab, "\nThe song was", tokens=20, temperature=0)
-    assert written == vocab.tokenizer.tokenize(greedy)
+    assert ["<eos>", *written] == vocab.tokenizer.tokenize(greedy)
 
 
 @pytest.mark.book
