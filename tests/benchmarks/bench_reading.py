@@ -42,7 +42,7 @@ SEEN, KEPT = 60_000, 200  # types in the large text, and in the vocabulary of th
 SHARES = (0.998, 0.001, 0.001)
 MODEL = dict(embedding=16, hidden=16, layers=1, dropout=0.0)
 TRAINING = TrainConfig(epochs=1, optimizer="adam", lr=0.01, schedule="constant", batch_size=500, bptt=35)
-RECLAIM_EVERY = 50  # batches
+COLUMNS, RECLAIM_EVERY = 20, 2000  # of the epoch that gives pages back: columns, and batches from one time to the next
 
 
 def seconds(call, *args) -> float:
@@ -134,7 +134,7 @@ def reclaim(path: str) -> dict:
     first = -(-ids.data_ptr() // page) * page
     extent = ctypes.c_void_p(first), ctypes.c_size_t(ids.data_ptr() + ids.nbytes - first)
     advise = ctypes.CDLL(None).madvise
-    for i, batch in enumerate(stream_batches(ids, TRAINING.batch_size, TRAINING.bptt)):
+    for i, batch in enumerate(stream_batches(ids, COLUMNS, TRAINING.bptt)):
         batch.inputs.sum()
         if i % RECLAIM_EVERY == 0:
             advise(*extent, mmap.MADV_DONTNEED)
