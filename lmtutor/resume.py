@@ -1,5 +1,6 @@
 """All of a training that changes from step to step, out of a trainer and back into one."""
 
+import copy
 import dataclasses
 from typing import Any
 
@@ -10,6 +11,7 @@ from lmtutor.batches import Batch
 from lmtutor.config import TrainConfig
 from lmtutor.errors import LMTutorError
 from lmtutor.evaluate import eval_mode
+from lmtutor.optim import AveragedSGD, set_rate
 
 COLUMNS = ["epoch", "train_loss", "valid_loss", "valid_perplexity", "seconds", "tokens_per_second", "lr"]
 PLAIN = ("epoch", "step", "nats", "tokens", "seconds", "lr")  # numbers
@@ -76,8 +78,7 @@ def _take_over(trainer: Any, state: dict[str, Any]) -> None:
     for name in PLAIN:
         setattr(trainer, name, type(getattr(trainer, name))(state[name]))
     trainer.hidden = own["hidden"]
-    if trainer.hidden is not None:
-        _try_out(trainer)
+    _try_out(trainer)
     torch.set_rng_state(own["rng"])
     if state["cuda_rng"] is not None and trainer.device.type == "cuda":
         torch.cuda.set_rng_state(state["cuda_rng"])
@@ -85,9 +86,16 @@ def _take_over(trainer: Any, state: dict[str, Any]) -> None:
 
 @torch.no_grad()
 def _try_out(trainer: Any) -> None:
-    """Read one token from the hidden state: one that does not fit fails here, not in the middle of a training."""
+    """One step on a copy: what does not fit fails here, before anything is changed, and not amid the training."""
+    twin = copy.deepcopy(trainer.optimizer)
+    for parameter in twin.param_groups[0]["params"]:
+        parameter.grad = torch.zeros_like(parameter)
+    set_rate(twin, trainer.schedule.lr(0.5), trainer.schedule.momentum_drop(0.5))
+    twin.step()
+    if isinstance(twin, AveragedSGD):
+        twin.after_epoch(1.0)
     columns = trainer.config.batch_size // distributed.world()
     batch = Batch(*[torch.zeros(1, columns, dtype=torch.long, device=trainer.device)] * 2)
-    if trainer.config.cut == "stream":  # samples: the last batch of an epoch has another width
+    if trainer.hidden is not None and trainer.config.cut == "stream":  # of samples, the last batch is narrower
         with eval_mode(trainer.model):
             trainer.model.loss(batch.inputs, batch.targets, trainer.hidden)
