@@ -88,6 +88,7 @@ def _take_over(trainer: Any, state: dict[str, Any]) -> None:
 def _try_out(trainer: Any) -> None:
     """One step on a copy: what does not fit fails here, before anything is changed, and not amid the training."""
     twin = copy.deepcopy(trainer.optimizer)
+    twin.__dict__ |= {k: v for k, v in vars(trainer.optimizer).items() if k not in vars(twin)}  # torch copies its own
     for parameter in twin.param_groups[0]["params"]:
         parameter.grad = torch.zeros_like(parameter)
     set_rate(twin, trainer.schedule.lr(0.5), trainer.schedule.momentum_drop(0.5))
