@@ -111,7 +111,7 @@ def config_from_dict(values: dict[str, Any]) -> Any:
     """The inverse of `config_to_dict`."""
     values = dict(values)
     kind = values.pop("kind", None)
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise LMTutorError(f"Unknown kind of model {kind!r}.{nearest(str(kind), KINDS)}")
     return replace_checked(KINDS[kind][0](), values)
 

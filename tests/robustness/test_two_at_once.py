@@ -131,7 +131,7 @@ def test_two_processes_make_one_set_of_token_ids(recipe, tmp_path, monkeypatch):
         assert corpus.vocab.decode_text(corpus.train) == TEXT[: len(corpus.vocab.decode_text(corpus.train))]
 
     killed = fork(act)
-    while not (tmp_path / "builders").exists():
+    while not ((tmp_path / "builders").exists() and (tmp_path / "builders").read_text()):
         time.sleep(0.01)
     os.kill(killed, signal.SIGKILL)
     os.waitpid(killed, 0)
