@@ -66,10 +66,10 @@ class Plan:
 DROPOUT, SEED = 0.1, 1
 PLANS = {
     "wikitext-2": Plan(
-        TransformerConfig(96, 576, layers=4, heads=3, dropout=DROPOUT), 140 * 700, 22, 3, 12_001, 40_001, (500, 2000)
+        TransformerConfig(96, 576, layers=4, heads=3, dropout=DROPOUT), 140 * 700, 22, 6, 12_001, 40_001, (500, 2000)
     ),
     "baker-street": Plan(
-        TransformerConfig(64, 128, layers=2, heads=4, dropout=DROPOUT), 60 * 700, 14, 4, 6_001, 20_001, (100, 400)
+        TransformerConfig(64, 128, layers=2, heads=4, dropout=DROPOUT), 60 * 700, 14, 14, 6_001, 20_001, (100, 400)
     ),
 }
 WARM_UP, ETA, EVERY = 50, 8, 5  # steps; the averaging's parameter; steps between two weights that enter it
@@ -282,7 +282,7 @@ def main():
         curve_on=f"the first {min(plan.slice, len(corpus.valid)) - 1:,} targets of the validation split",
         cache_tuned_on=f"the first {min(plan.cache_slice, len(corpus.valid)) - 1:,} targets of the validation split",
         round_tokens=plan.round,
-        trial_rounds=plan.trial_rounds,
+        trial_rounds=min(plan.trial_rounds, rounds),
         entropy=corpus.entropy,
         warm_up_steps=WARM_UP,
         averaging=dict(eta=ETA, every=EVERY),
