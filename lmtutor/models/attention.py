@@ -90,7 +90,7 @@ def visible(steps: int, length: int, context: int, device: torch.device) -> Tens
 class Attention(nn.Module):
     r"""Causal self-attention with several heads (Vaswani et al. 2017, section 3.2).
 
-    .. math:: a_{ts} = \mathrm{softmax}_s\!\left(\frac{q_t \cdot k_s}{\sqrt d}\right), \qquad
+    .. math:: a_{ts} = \mathrm{softmax}_s\!\left(\frac{q_t \cdot k_s}{d^{1/2}}\right), \qquad
               o_t = W_o \sum_{s \le t} a_{ts} v_s
 
     with queries, keys and values :math:`q, k, v = W_q x, W_k x, W_v x`, each cut into heads of d units that attend
@@ -157,7 +157,7 @@ class Block(nn.Module):
 class TransformerLM(LanguageModel):
     r"""Word vectors into a stack of attention layers into a softmax over the vocabulary.
 
-    .. math:: x^0_t = \sqrt E\, E[x_t], \quad x^l = \mathrm{block}^l(x^{l-1}), \quad z_t = W\, \mathrm{norm}(x^L_t) + b
+    .. math:: x^0_t = E^{1/2}\, e_{x_t}, \quad x^l = \mathrm{block}^l(x^{l-1}), \quad z_t = W\, \mathrm{norm}(x^L_t) + b
 
     The state is, for each layer, the keys and values of the last ``context − 1`` tokens. Reading a text in pieces is
     therefore the same as reading it at once. A layer sees ``context`` tokens; through L layers word can travel
