@@ -181,8 +181,8 @@ def test_corpus_options_that_mean_nothing(recipe, change):
 
 def test_a_pretrained_name_means_its_own_weights():
     run = find_run("lstm-200-wikitext-2")
-    assert run.packed == "lstm-200-wikitext-2" and run.name == "wikitext-2/lstm-200"
-    assert find_run(run.path.parent / ".." / "wikitext-2" / "lstm-200").name == run.name
+    assert run.packed == "lstm-200-wikitext-2" and run.name == "wikitext-2/lstm-200-linear"
+    assert find_run(run.path.parent / ".." / "wikitext-2" / "lstm-200-linear").name == run.name
 
 
 def test_a_release_overwrites_nothing_and_stays_in_its_folder(recipe, tmp_path):
