@@ -96,6 +96,8 @@ def characters(pages: Iterable[Path]) -> set[int]:
     for page in pages:
         for formula in re.findall(r"<math.*?</math>", page.read_text(encoding="utf-8"), flags=re.S):
             used.update(map(ord, html.unescape(re.sub(r"<[^>]*>", "", formula))))
+            if "<msqrt" in formula or "<mroot" in formula:
+                used.add(ord("√"))  # a browser takes the sign of an element `msqrt` from the font; no text holds it
     return used
 
 

@@ -116,9 +116,12 @@ def test_font_holds_what_the_pages_use_and_its_measures(tmp_path):
     page.write_text("<p>⊕</p><math><mo>⊙</mo><mi>&#x2112;</mi></math>", encoding="utf-8")
     codes = characters([page])
     assert {ord("⊙"), ord("ℒ"), 0x1D465} <= codes and ord("⊕") not in codes
+    assert ord("√") not in codes
+    page.write_text(to_mathml(r"\sqrt{m}", display=True), encoding="utf-8")
+    codes |= characters([page])
     target = tmp_path / "fonts" / FONT_FILE
     write_font(target, codes)
     font = TTFont(target)
     assert "MATH" in font, "without this table hats and brackets do not grow"
-    assert ord("⊙") in font.getBestCmap() and ord("⊕") not in font.getBestCmap()
+    assert {ord("⊙"), ord("√")} <= set(font.getBestCmap()) and ord("⊕") not in font.getBestCmap()
     assert target.stat().st_size < 200_000
