@@ -142,7 +142,7 @@ def load_all(run: str, corpus: str | None):
         text = found.recipe.load_corpus()
         if text.vocab.tokens == vocab.tokens:
             return model, vocab, text
-        corpus = found.recipe.corpus["name"]
+        return model, vocab, found.recipe.load_corpus(vocab)
     return model, vocab, load_corpus(corpus, tokenizer=vocab.tokenizer, vocab=vocab)
 
 

@@ -7,6 +7,8 @@ another run ``[start]``, and ``[published]``, the figures that it aims at.
 import dataclasses
 import inspect
 import json
+import math
+import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +18,7 @@ from lmtutor.config import TrainConfig
 from lmtutor.corpora import Corpus, load_corpus
 from lmtutor.errors import LMTutorError, nearest
 from lmtutor.models import model_config, replace_checked
+from lmtutor.text import Vocabulary
 
 RECIPES = Path(__file__).parent / "recipes"
 TABLES = ("corpus", "model", "training", "start", "published")
@@ -32,14 +35,14 @@ class Recipe:
     published: dict[str, Any] = field(default_factory=dict)  # curve, valid, test: the figures aimed at, and source
     start: dict[str, Any] = field(default_factory=dict)  # run: whose weights it begins with
 
-    def load_corpus(self) -> Corpus:
-        """The corpus of the recipe."""
+    def load_corpus(self, vocab: Vocabulary | None = None) -> Corpus:
+        """The corpus of the recipe, cut and split as it says; `vocab` in place of the one that it would choose."""
         options = {k: v for k, v in self.corpus.items() if k != "name"}
         known = set(inspect.signature(load_corpus).parameters) - {"name_or_path", "vocab"}
         if unknown := sorted(set(options) - known):
             raise LMTutorError(f"[corpus] has no {unknown[0]!r}.{nearest(unknown[0], known)}")
         try:
-            return load_corpus(self.corpus["name"], **options)
+            return load_corpus(self.corpus["name"], vocab=vocab, **options)
         except (TypeError, AttributeError) as error:
             raise LMTutorError(f"[corpus] of {self.name} has a value of the wrong type ({error}).") from None
 
@@ -66,6 +69,7 @@ class Recipe:
             new = replace_checked(old, {name: value}) if table == "training" else {**old, name: value}
             aim = {} if table != "published" else new  # another training aims at nothing
             recipe = dataclasses.replace(recipe, **{table: new, "published": aim})
+        check_tables({t: getattr(recipe, t) for t in TABLES}, "--set")
         recipe.model_config()  # a wrong name shows now, not after the corpus is read
         return recipe
 
@@ -86,6 +90,20 @@ class Recipe:
 def toml_value(value: Any) -> str:
     """A number, truth value, string or list as TOML; JSON writes all of these the same way."""
     return json.dumps(value, ensure_ascii=False)
+
+
+def check_tables(tables: dict[str, dict[str, Any]], where: object) -> None:
+    """Raise `LMTutorError` unless the tables name a corpus, a model and at most one start, and can be written again."""
+    for table in ("corpus", "model"):
+        if not isinstance(tables.get(table, {}).get("name"), str):
+            raise LMTutorError(f'{where}: [{table}] needs a name, as in name = "wikitext-2".')
+    start = tables.get("start", {})
+    if start and (set(start) != {"run"} or not isinstance(start["run"], str)):
+        raise LMTutorError(f'{where}: [start] names one run, as in run = "lstm-200-wikitext-2".')
+    for name, value in tables.get("published", {}).items():
+        plain = isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+        if not plain or not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+            raise LMTutorError(f"{where}: [published] has plain names, numbers and strings; mend {name!r}.")
 
 
 def recipe_names() -> list[str]:
@@ -112,14 +130,10 @@ def read_recipe(name_or_path: str | Path) -> Recipe:
     unknown = set(tables) - set(TABLES)
     if unknown or not all(isinstance(table, dict) for table in tables.values()):
         raise LMTutorError(f"{path}: a recipe has the tables {', '.join(TABLES)}; mend {', '.join(unknown) or 'it'}.")
-    for table in ("corpus", "model"):
-        if not isinstance(tables.get(table, {}).get("name"), str):
-            raise LMTutorError(f'{path}: [{table}] needs a name, as in name = "wikitext-2".')
+    check_tables(tables, path)
     name = path.relative_to(RECIPES).with_suffix("").as_posix() if path.is_relative_to(RECIPES) else path.stem
     training = replace_checked(TrainConfig(), tables.get("training", {}))
-    start = tables.get("start", {})
-    if start and (set(start) != {"run"} or not isinstance(start["run"], str)):
-        raise LMTutorError(f'{path}: [start] names one run, as in run = "lstm-200-wikitext-2".')
-    recipe = Recipe(name, tables["corpus"], tables["model"], training, tables.get("published", {}), start)
+    more = [tables.get(table, {}) for table in ("published", "start")]
+    recipe = Recipe(name, tables["corpus"], tables["model"], training, *more)
     recipe.model_config()  # a wrong model name or field shows now, not after the corpus is read
     return recipe

@@ -8,13 +8,13 @@ from typing import Any
 import pandas as pd
 
 from lmtutor.checkpoint import load_checkpoint
-from lmtutor.corpora import load_corpus
 from lmtutor.errors import LMTutorError
 from lmtutor.evaluate import evaluate
 from lmtutor.runs import Run, find_run, recorded_runs, train_recipe
 from lmtutor.train import text_to_score
 
 NOISE = 0.03  # of a perplexity, where nobody has recorded what another seed changes
+SPLITS = ("valid", "test")  # whose perplexities are compared
 MACHINE = ("device", "threads", "versions")  # where these agree, so does every bit
 
 
@@ -49,7 +49,7 @@ class Comparison:
         """Whether the record holds: to the bit on the same machine, within the noise on another."""
         if not self.differences:
             return self.bit_equal
-        scores = self.table["ratio"].tail(2)
+        scores = self.table.loc[[f"{split} perplexity" for split in SPLITS], "ratio"]
         return bool(((scores - 1).abs() <= self.noise).all())
 
     def __str__(self) -> str:
@@ -87,8 +87,12 @@ def reproduce(
     out = Path(out) if out is not None else Path("runs") / "reproduced" / recorded.name
     if out.resolve() == recorded.path.resolve():
         raise LMTutorError(f"{out} is the run to compare with: name another folder with --out.")
+    if not isinstance(result.get("recipe"), str):
+        raise LMTutorError(f"{recorded.path / 'result.json'} names no recipe: train again.")
+    for split in SPLITS:
+        recorded.score(split)
     here = train_recipe(dataclasses.replace(recorded.recipe, name=result["recipe"]), out, resume=resume, **options)
-    return compare(recorded, here) if (here.path / "result.json").is_file() else None
+    return None if here.interrupted else compare(recorded, here)
 
 
 def compare(recorded: Run, here: Run) -> Comparison:
@@ -97,9 +101,10 @@ def compare(recorded: Run, here: Run) -> Comparison:
     for label, run in (("recorded", recorded), ("here", here)):
         losses = run.history.set_index("epoch")[["train_loss", "valid_loss"]].stack()
         figures = {f"epoch {epoch} {name}": loss for (epoch, name), loss in losses.items()}
-        figures |= {f"{split} perplexity": run.score(split).perplexity for split in ("valid", "test")}
         columns[label] = figures
-    table = pd.DataFrame(columns)
+    table = pd.DataFrame(columns)  # one of them may have ended sooner, by the criterion of averaged SGD
+    for split in SPLITS:
+        table.loc[f"{split} perplexity"] = [run.score(split).perplexity for run in (recorded, here)]
     table["ratio"] = table["here"] / table["recorded"]
     now = here.result
     differences = [
@@ -130,14 +135,15 @@ def score_kept(run: Run, split: str = "valid") -> pd.DataFrame:
     ------
     LMTutorError : the run kept none.
     """
-    folders = sorted((run.path / "epochs").glob("*"), key=lambda folder: int(folder.name))
+    found = [folder for folder in (run.path / "epochs").glob("*") if folder.name.isdecimal()]
+    folders = sorted(found, key=lambda folder: int(folder.name))
     if not folders:
         raise LMTutorError(f"{run.path} kept no epochs: train with --keep-every 1.")
     corpus, rows = run.recipe.load_corpus(), []
     for folder in folders:
         model, vocab = load_checkpoint(folder)
         if vocab.tokens != corpus.vocab.tokens:  # of a run that went on from another
-            corpus = load_corpus(run.recipe.corpus["name"], vocab=vocab)
+            corpus = run.recipe.load_corpus(vocab)
         score = evaluate(model, text_to_score(corpus, split, run.recipe.training))
         rows.append({"epoch": int(folder.name), "nats_per_token": score.nats_per_token, "perplexity": score.perplexity})
     return pd.DataFrame(rows)

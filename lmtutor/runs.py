@@ -17,7 +17,7 @@ from torch import nn
 
 from lmtutor import data_files, distributed
 from lmtutor.checkpoint import UNFINISHED, load_checkpoint, load_tensors, model_tensors, write_atomically
-from lmtutor.corpora import Corpus, load_corpus
+from lmtutor.corpora import Corpus
 from lmtutor.errors import LMTutorError, nearest
 from lmtutor.evaluate import Score, evaluate
 from lmtutor.locks import alone
@@ -143,7 +143,9 @@ def beginning(recipe: Recipe) -> tuple[nn.Module, Corpus]:
         begun, vocab = start.load()
         if start.recipe.corpus["name"] != recipe.corpus["name"]:
             begun, vocab = extend_vocabulary(begun, vocab, corpus.vocab)
-            corpus = load_corpus(recipe.corpus["name"], vocab=vocab)
+            corpus = recipe.load_corpus(vocab)
+        elif start.recipe.start and vocab.tokens != corpus.vocab.tokens:  # already extended, for this text
+            corpus = recipe.load_corpus(vocab)
         elif vocab.tokens != corpus.vocab.tokens:
             raise LMTutorError(f"{start.path} was trained with another vocabulary than {corpus.name} has now.")
     torch.manual_seed(recipe.training.seed)

@@ -14,7 +14,9 @@ from lmtutor.errors import LMTutorError
 from lmtutor.evaluate import evaluate
 from lmtutor.finetune import finetune, finetuning_recipe, load_last
 from lmtutor.recipe import Recipe, read_recipe, recipe_names
+from lmtutor.reproduce import score_kept
 from lmtutor.runs import Run, beginning, train_recipe
+from lmtutor.sources import SPLITS
 from lmtutor.train import TrainConfig, Trainer
 
 SMALL = {"name": "awd-lstm", "embedding": 8, "hidden": 12, "layers": 2, "input_dropout": 0.2, "weight_drop": 0.2}
@@ -157,6 +159,26 @@ def test_a_recipe_goes_on_from_a_run_with_another_text(start, tmp_path):
     run = train_recipe(recipe, tmp_path / "run", progress=False)
     assert run.result["finetuned_from"] == str(start.path) and run.load()[1].tokens == corpus.vocab.tokens
     assert run.score("valid").nats < evaluate(model, corpus.valid).nats
+
+
+def test_going_on_with_another_text_keeps_how_it_is_split(start, tmp_path):
+    """Its shares hold for the training, for every score of it, and for the run that goes on from that one."""
+    text = "\n".join(["the cat sees a mouse", "a mouse hears the dog", "one mouse sees another"] * 60)
+    (tmp_path / "mice.txt").write_text(text)
+    table = {"name": str(tmp_path / "mice.txt"), "shares": [0.5, 0.2, 0.3]}
+    training = dataclasses.replace(TRAINING, epochs=1, lr=1.0)
+    recipe = Recipe("mice", table, SMALL, training, {}, {"run": str(start.path)})
+    plain = recipe.load_corpus()
+    assert [len(beginning(recipe)[1].split(s)) for s in SPLITS] == [len(plain.split(s)) for s in SPLITS]
+
+    run = train_recipe(recipe, tmp_path / "run", progress=False, keep_every=1)
+    assert run.score("test").tokens == len(plain.test) - 1
+    assert score_kept(run, "test")["epoch"].tolist() == [0, 1]
+    assert len(cli.load_all(str(run.path), None)[2].test) == len(plain.test)
+
+    again = finetune(run, tmp_path / "again", changes=["epochs=1"], progress=False)
+    assert again.load()[1].tokens == run.load()[1].tokens
+    assert again.score("valid").nats <= run.score("valid").nats * (1 + 1e-6)
 
 
 @pytest.mark.parametrize("table", ["run = 3", 'run = "a"\nother = 1', 'name = "a"'])

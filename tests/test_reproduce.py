@@ -58,6 +58,22 @@ def test_a_figure_that_is_not_the_recorded_one_is_noticed(run, tmp_path):
     assert not compare(wrong, run).holds and "NOT within" in str(compare(wrong, run))
 
 
+def test_runs_of_different_length_are_compared_by_their_perplexities(run, tmp_path):
+    """Averaged SGD ends by a criterion, and may end an epoch later on another machine."""
+    shorter = changed(run, tmp_path / "shorter", device="another")
+    rows = (shorter.path / "history.csv").read_text().splitlines()
+    (shorter.path / "history.csv").write_text("\n".join(rows[:-1]) + "\n")
+    comparison = compare(shorter, run)
+    assert comparison.holds and not comparison.bit_equal
+    assert list(comparison.table.index[-2:]) == ["valid perplexity", "test perplexity"]
+
+
+def test_a_record_without_a_recipe_is_one_line(run, tmp_path):
+    with pytest.raises(LMTutorError, match="names no recipe"):
+        reproduce(changed(run, tmp_path / "none", recipe=None).path, tmp_path / "again")
+    assert not (tmp_path / "again").exists()
+
+
 def test_the_command_ends_with_what_it_found(run, tmp_path):
     test = run.result["test"]
     wrong = changed(run, tmp_path / "wrong", test=test | {"nats": test["nats"] * 2})
@@ -77,6 +93,7 @@ def test_it_does_not_write_over_the_run(run, tmp_path):
 
 
 def test_kept_epochs_are_scored_by_the_full_protocol(run, tmp_path):
+    (run.path / "epochs" / ".DS_Store").write_text("not an epoch")
     table = score_kept(run, "valid")
     assert table["epoch"].tolist() == [1, 2]
     best = table.loc[table["perplexity"].idxmin()]

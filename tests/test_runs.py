@@ -93,7 +93,18 @@ def test_changes_are_typed_and_drop_the_published_figure(recipe):
     assert changed.training.optimizer == "adamw" and changed.published == {}
 
 
-@pytest.mark.parametrize("change", ["lr", "=5", "nonsense.x=1", "learning_rate=3", "lr=fast", "epochs=1.5"])
+ODD = [  # found by the next step, as a traceback, or by the next command, in a recipe.toml that it could not read
+    "model.name=5",
+    "corpus.name=5",
+    "start.run=5",
+    "start.walk=x",
+    "published.date=2020-01-01",
+    "published.test=inf",
+    "published.a b=1",
+]
+
+
+@pytest.mark.parametrize("change", ["lr", "=5", "nonsense.x=1", "learning_rate=3", "lr=fast", "epochs=1.5", *ODD])
 def test_changes_that_mean_nothing(recipe, change):
     with pytest.raises(LMTutorError):
         read_recipe(recipe).with_changes([change])
