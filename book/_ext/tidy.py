@@ -9,6 +9,8 @@ from pathlib import Path
 RULES = [
     # pandas styles each table from within; the book has one style for all
     (r"<style scoped>.*?</style>", ""),
+    # a table with formats is a table like the others
+    (r'<table id="(T_\w+)">', r'<table id="\1" class="dataframe">'),
     # a corner of a table is no heading
     (r"<th>\s*</th>|<th class=\"head\"><p>\s*</p></th>", "<td></td>"),
     (r"<th class=\"(?:index_name |blank )[^\"]*\"\s*>(?:&nbsp;|\s)*</th>", "<td></td>"),

@@ -15,6 +15,7 @@ from tests.helpers import ROOT
     ("before", "after"),
     [
         ("<div>\n<style scoped>\n.dataframe { }\n</style>\n<table>", "<div>\n\n<table>"),
+        ('<table id="T_3dae4">', '<table id="T_3dae4" class="dataframe">'),
         ("<tr><th></th><th>a</th></tr>", "<tr><td></td><th>a</th></tr>"),
         ('<th class="head"><p></p></th>', "<td></td>"),
         ('<th class="blank level0" >&nbsp;</th>', "<td></td>"),
