@@ -61,7 +61,7 @@ def release(run: Run, name: str, title: str, licence: str) -> dict[str, Score]:
     if (folder / "model.safetensors").stat().st_size > LARGEST:
         raise LMTutorError(f"{folder / 'model.safetensors'} is larger than {LARGEST:,} bytes: too large to release.")
     packed, _ = load_packed(folder)
-    corpus = run.recipe.load_corpus()
+    corpus = run.recipe.load_corpus(vocab)  # not its own choice: a run may have gone on from another text's
     scores = {split: evaluate(packed, text_to_score(corpus, split, run.recipe.training)) for split in ("valid", "test")}
     card = CARD.format(
         name=name,
