@@ -94,7 +94,7 @@ def test_the_pins_install_on_the_oldest_python():
             about = distribution(name)
         except ModuleNotFoundError:  # of an extra that is not installed here
             continue
-        if Version(about.version) == version and (wants := about.metadata["Requires-Python"]):
+        if Version(about.version) == version and (wants := about.metadata.get("Requires-Python")):
             assert SpecifierSet(wants).contains("3.11.0"), f"{name} {version} wants Python {wants}"
 
 

@@ -259,7 +259,9 @@ class Worker:
         if not line:
             self.process.wait()
             self.errors.seek(0)
-            raise RuntimeError(f"A benchmark process ended early: {self.errors.read()[-2000:]}")
+            said = self.errors.read()[-2000:]
+            self.close()
+            raise RuntimeError(f"A benchmark process ended early: {said}")
         return json.loads(line)
 
     def ask(self, do: str, count: int) -> dict:
