@@ -118,7 +118,8 @@ def test_torch_is_pinned_and_the_package_admits_older_ones():
 def test_core_stays_lean():
     core = {Requirement(line).name for line in PROJECT["project"]["dependencies"]}
     assert core <= {
-        "torch", "filelock", "numpy", "pandas", "matplotlib", "nltk", "pooch", "requests", "safetensors", "tqdm", "typer",
+        "torch", "numpy", "pandas", "matplotlib", "nltk", "pooch", "requests", "filelock", "safetensors", "tqdm",
+        "typer",
     }  # fmt: skip
 
 
