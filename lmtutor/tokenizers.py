@@ -239,7 +239,7 @@ class Treebank(Tokenizer):
         tokens: list[str] = []
         for paragraph in re.split(r"\n\s*\n", text):
             for sentence in self._sentences.tokenize(" ".join(paragraph.split())):
-                tokens += map(_shown, self._words.tokenize(sentence))
+                tokens += (_SHOWN.get(word, word) for word in self._words.tokenize(sentence))
                 tokens.append("<eos>")
         if tokens and not text[-1].isspace():
             tokens.pop()  # the text stops within a sentence that may go on
@@ -262,10 +262,6 @@ _QUOTES = str.maketrans({"“": "``", "”": "''", "‘": "`", "’": "'"})
 
 def _plain(text: str) -> str:
     return SPECIAL.sub(lambda match: f" {_HIDDEN[match[0]]} ", text).translate(_QUOTES)
-
-
-def _shown(token: str) -> str:
-    return _SHOWN.get(token, token)
 
 
 class BytePairs(Tokenizer):
@@ -350,7 +346,5 @@ def _library() -> Any:
     try:
         import tokenizers
     except ImportError:
-        raise LMTutorError(
-            "byte pairs need the 'tokenizers' library, which is not installed: pip install tokenizers."
-        ) from None
+        raise LMTutorError("byte pairs need the 'tokenizers' library: pip install tokenizers.") from None
     return tokenizers

@@ -6,20 +6,14 @@ import os
 import pytest
 
 from lmtutor import cli
-from lmtutor.recipe import read_recipe
 from lmtutor.runs import train_recipe
 from tests.robustness.kills import compare
-from tests.robustness.zoo import RECIPE, TEXT
 
 
 @pytest.fixture
-def whole(tmp_path, monkeypatch):
+def whole(recipe):
     """A run that nothing has disturbed; the working directory holds its recipe."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("LMTUTOR_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "cats.txt").write_text(TEXT)
-    (tmp_path / "cats.toml").write_text(RECIPE)
-    return train_recipe(read_recipe("cats.toml"), "whole", progress=False)
+    return train_recipe(recipe, "whole", progress=False)
 
 
 def run(monkeypatch, capsys, *words) -> tuple[int, str]:

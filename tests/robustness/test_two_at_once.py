@@ -12,10 +12,9 @@ import pytest
 from lmtutor.corpora import load_corpus
 from lmtutor.errors import LMTutorError
 from lmtutor.locks import alone
-from lmtutor.recipe import read_recipe
 from lmtutor.runs import train_recipe
 from tests.robustness.kills import wait_or_kill
-from tests.robustness.zoo import RECIPE, TEXT
+from tests.robustness.zoo import TEXT
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,16 +33,6 @@ def fork(act) -> int:
         code = 2
     finally:
         os._exit(code)
-
-
-@pytest.fixture
-def recipe(tmp_path, monkeypatch):
-    """A recipe in the working directory, with a cache of its own."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("LMTUTOR_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "cats.txt").write_text(TEXT)
-    (tmp_path / "cats.toml").write_text(RECIPE)
-    return read_recipe("cats.toml")
 
 
 def test_a_second_training_into_one_folder_is_refused(recipe, tmp_path):
