@@ -18,7 +18,7 @@ from typing import BinaryIO
 from lmtutor.errors import LMTutorError
 
 SPLITS = ("train", "valid", "test")
-BLOCK = 1 << 18  # bytes read at a time: what is cut from it still fits in the processor's cache
+BLOCK = 1 << 15  # bytes read at a time: the words cut from it still fit in the processor's own cache
 NAMES = {  # how a file name says which split it holds: train.txt, ptb.valid.txt, wiki.test.tokens
     "train": re.compile(r"(^|[._-])train([._-]|$)"),
     "valid": re.compile(r"(^|[._-])(valid|validation|val|dev)([._-]|$)"),
