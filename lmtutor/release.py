@@ -4,7 +4,10 @@ import json
 import re
 from pathlib import Path
 
+from torch import Tensor, nn
+
 from lmtutor import data_files
+from lmtutor.cache import NeuralCache, tune_cache
 from lmtutor.checkpoint import write_atomically
 from lmtutor.errors import LMTutorError
 from lmtutor.evaluate import Score, evaluate
@@ -26,6 +29,7 @@ CARD = """# {name}
 | commit | {commit} |
 | test perplexity | {test:.2f} packed, {whole:.2f} before packing ({cost:+.2f} %) |
 | valid perplexity | {valid:.2f} packed, {whole_valid:.2f} before packing |
+| with a neural cache | {cached} |
 | protocol | {protocol} |
 
 For teaching and for first experiments: to score and continue text like that of its corpus. It repeats what that
@@ -61,8 +65,9 @@ def release(run: Run, name: str, title: str, licence: str) -> dict[str, Score]:
     if (folder / "model.safetensors").stat().st_size > LARGEST:
         raise LMTutorError(f"{folder / 'model.safetensors'} is larger than {LARGEST:,} bytes: too large to release.")
     packed, _ = load_packed(folder)
-    corpus = run.recipe.load_corpus(vocab)  # not its own choice: a run may have gone on from another text's
-    scores = {split: evaluate(packed, text_to_score(corpus, split, run.recipe.training)) for split in ("valid", "test")}
+    corpus = run.load_corpus(vocab)
+    texts = {split: text_to_score(corpus, split, run.recipe.training) for split in ("valid", "test")}
+    scores = {split: evaluate(packed, text) for split, text in texts.items()}
     card = CARD.format(
         name=name,
         title=title,
@@ -73,12 +78,24 @@ def release(run: Run, name: str, title: str, licence: str) -> dict[str, Score]:
         valid=scores["valid"].perplexity,
         whole=result["test"]["perplexity"],
         whole_valid=result["valid"]["perplexity"],
+        cached=_with_cache(packed, texts),
         cost=100 * (scores["test"].perplexity / result["test"]["perplexity"] - 1),
         **{key: result[key] for key in ("parameters", "corpus", "command", "epochs", "device", "commit", "protocol")},
     )
     write_atomically(folder / "card.md", card.encode())
     enter(folder, catalogue_entry(folder, title, licence, result["recipe"]))
     return scores
+
+
+def _with_cache(model: nn.Module, texts: dict) -> str:
+    """What a neural cache, tuned on the validation split, makes of the test perplexity."""
+    if not isinstance(texts["test"], Tensor):
+        return "not scored: samples have no past to look back to"
+    best = tune_cache(model, texts["valid"])[1]
+    score = evaluate(NeuralCache(model, **best), texts["test"])
+    return "test perplexity {:.2f} (window {window}, θ {theta:g}, λ {lam:g}, chosen on valid)".format(
+        score.perplexity, **best
+    )
 
 
 def enter(folder: Path, entry: str) -> None:

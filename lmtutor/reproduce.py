@@ -15,7 +15,7 @@ from lmtutor.train import text_to_score
 
 NOISE = 0.03  # of a perplexity, where nobody has recorded what another seed changes
 SPLITS = ("valid", "test")  # whose perplexities are compared
-MACHINE = ("device", "threads", "versions")  # where these agree, so does every bit
+MACHINE = ("device", "threads", "processes", "versions")  # where these agree, so does every bit
 
 
 @dataclass(frozen=True)
@@ -106,11 +106,11 @@ def compare(recorded: Run, here: Run) -> Comparison:
     for split in SPLITS:
         table.loc[f"{split} perplexity"] = [run.score(split).perplexity for run in (recorded, here)]
     table["ratio"] = table["here"] / table["recorded"]
-    now = here.result
+    then, now = ({"processes": 1, **run.result} for run in (recorded, here))  # early records do not name their one
     differences = [
-        f"another {name}: {recorded.result.get(name)} then, {now.get(name)} here"
+        f"another {name}: {then.get(name)} then, {now.get(name)} here"
         for name in MACHINE
-        if recorded.result.get(name) != now.get(name)
+        if then.get(name) != now.get(name)
     ]
     return Comparison(recorded, here, table, differences, seed_noise(recorded.result["recipe"]))
 
@@ -139,11 +139,9 @@ def score_kept(run: Run, split: str = "valid") -> pd.DataFrame:
     folders = sorted(found, key=lambda folder: int(folder.name))
     if not folders:
         raise LMTutorError(f"{run.path} kept no epochs: train with --keep-every 1.")
-    corpus, rows = run.recipe.load_corpus(), []
+    corpus, rows = run.load_corpus(load_checkpoint(folders[0])[1]), []
     for folder in folders:
-        model, vocab = load_checkpoint(folder)
-        if vocab.tokens != corpus.vocab.tokens:  # of a run that went on from another
-            corpus = run.recipe.load_corpus(vocab)
+        model, _ = load_checkpoint(folder)
         score = evaluate(model, text_to_score(corpus, split, run.recipe.training))
         rows.append({"epoch": int(folder.name), "nats_per_token": score.nats_per_token, "perplexity": score.perplexity})
     return pd.DataFrame(rows)

@@ -27,6 +27,7 @@ from lmtutor.models.extend import extend_vocabulary
 from lmtutor.pretrained import load_pretrained, pretrained_models
 from lmtutor.provenance import git_commit, provenance
 from lmtutor.recipe import Recipe, read_recipe
+from lmtutor.text import Vocabulary
 from lmtutor.train import COLUMNS, fit, text_to_score
 
 LOCK = ".lock"  # in a run folder: held while a process trains into it
@@ -103,6 +104,11 @@ class Run:
         if packed is None:
             raise LMTutorError(f"The run {self.name} is here without its weights: train it with lmtutor train.")
         return load_pretrained(packed)
+
+    def load_corpus(self, vocab: Vocabulary) -> Corpus:
+        """Its corpus, read with the vocabulary of its model: in a run that went on from another, not the text's own."""
+        corpus = self.recipe.load_corpus()
+        return corpus if corpus.vocab.tokens == vocab.tokens else self.recipe.load_corpus(vocab)
 
 
 def recorded_runs() -> list[Run]:
@@ -196,6 +202,7 @@ def _train(recipe: Recipe, out: Path, resume: bool, options: dict[str, Any]) -> 
         print(corpus.note, flush=True)
     device = choose_device(recipe.training.device)
     if distributed.rank() == 0:
+        (out / "result.json").unlink(missing_ok=True)  # of an earlier end: true again when this one is reached
         write_atomically(out / "recipe.toml", recipe.to_toml().encode())
     state = distributed.gather(resume and (out / "state.safetensors").is_file())[0]  # the first process decides
     history = fit(model, corpus, recipe.training, out=out, resume=state, **options)
@@ -218,6 +225,7 @@ def _train(recipe: Recipe, out: Path, resume: bool, options: dict[str, Any]) -> 
         training_seconds=float(history["seconds"].sum()),
         seconds=time.time() - began,
         **{**provenance(device, recipe.training.seed), "commit": commit},
+        processes=distributed.world(),
     )
     words = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
     write_atomically(out / "result.json", words.encode(errors="replace"))  # the command may hold bytes that are no text

@@ -1,6 +1,7 @@
 """Recipes and runs."""
 
 import json
+import shutil
 import tomllib
 
 import pytest
@@ -203,3 +204,49 @@ def test_a_release_overwrites_nothing_and_stays_in_its_folder(recipe, tmp_path):
     for name, says in (("lstm-200-wikitext-2", "already"), ("../../out", "letters"), ("mine", "not the recorded run")):
         with pytest.raises(LMTutorError, match=says):
             release(run, name, "a title", "CC0")
+
+
+def test_a_release_is_a_model_with_a_card(recipe, tmp_path, monkeypatch):
+    """Weights that load, scores with and without the cache in the card, and an entry that finds them."""
+    from lmtutor import data_files
+    from lmtutor.cache import NeuralCache, tune_cache
+    from lmtutor.pretrained import load_pretrained, pretrained_models
+    from lmtutor.release import release
+
+    run = train_recipe(read_recipe(recipe), tmp_path / "run", progress=False)
+    checkout = tmp_path / "data"
+    (checkout / "models").mkdir(parents=True)
+    (checkout / "catalogue.toml").write_text("")
+    shutil.copytree(run.path, checkout / "runs" / "cats")
+    monkeypatch.setattr(data_files, "CHECKOUT", checkout)
+    pretrained_models.cache_clear()
+    try:
+        scores = release(run, "cats", "A model of cats", "CC0")
+        model, vocab = load_pretrained("cats")
+        corpus = run.load_corpus(vocab)
+        assert evaluate(model, corpus.test) == scores["test"]
+        assert scores["test"].nats_per_token == pytest.approx(run.score("test").nats_per_token, rel=0.01)
+        cache = NeuralCache(model, **tune_cache(model, corpus.valid)[1])
+        card = (checkout / "models" / "cats" / "card.md").read_text()
+        assert f"test perplexity {evaluate(cache, corpus.test).perplexity:.2f} (window {cache.window}" in card
+        assert f"{scores['test'].perplexity:.2f} packed" in card and "A model of cats" in card
+    finally:
+        monkeypatch.undo()
+        pretrained_models.cache_clear()
+
+
+def test_a_run_that_goes_on_has_no_result_until_it_ends(recipe, tmp_path):
+    """What an earlier end scored is not shown beside the history of a longer training."""
+    run = train_recipe(read_recipe(recipe), tmp_path / "run", progress=False)
+    assert run.result["epochs"] == 2 and run.result["processes"] == 1
+
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    longer = read_recipe(recipe).with_changes(["epochs=3"])
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("lmtutor.runs.fit", interrupt)
+        train_recipe(longer, run.path, resume=True, progress=False)
+    with pytest.raises(LMTutorError, match="has not ended; resume it"):
+        run.result  # noqa: B018
+    assert train_recipe(longer, run.path, resume=True, progress=False).result["epochs"] == 3

@@ -83,8 +83,8 @@ def main():
     parser.add_argument("--most", type=int, help="read this many tokens of each split (a trial)")
     args = parser.parse_args()
     began, run = time.time(), find_run(args.run)
-    model, _ = run.load()
-    corpus = run.recipe.load_corpus()
+    model, vocab = run.load()
+    corpus = run.load_corpus(vocab)
     valid, test = corpus.valid[: args.most], corpus.test[: args.most]
     args.out.mkdir(parents=True, exist_ok=True)
 
