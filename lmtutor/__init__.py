@@ -15,6 +15,7 @@ from lmtutor.corpora import Corpus, corpus_available, list_corpora, load_corpus
 from lmtutor.dynamic import dynamic_evaluate, gradient_rms
 from lmtutor.errors import LMTutorError
 from lmtutor.evaluate import Score, evaluate, score_text
+from lmtutor.finetune import finetune
 from lmtutor.generate import generate
 from lmtutor.models import build_model, describe, model_names
 from lmtutor.models.extend import extend_vocabulary
@@ -54,6 +55,7 @@ __all__ = [
     "evaluate",
     "extend_vocabulary",
     "find_run",
+    "finetune",
     "fit",
     "generate",
     "gradient_rms",

@@ -47,10 +47,14 @@ def train(
         return
     if run.interrupted:
         raise typer.Exit(130)
-    typer.echo(f"{folder}: valid {run.score('valid')}\n{folder}: test {run.score('test')}")
+    for split in ("valid", "test"):
+        typer.echo(f"{folder}: {split} {run.score(split)}{beside(run, split)}")
+
+
+def beside(run, split: str) -> str:
+    """What stands beside the score of a split: the published figure that the run's recipe aims at, if there is one."""
     aim = run.recipe.published
-    if "test" in aim:
-        typer.echo(f"published: test perplexity {aim['test']} ({aim.get('source', 'no source')})")
+    return f"; published {aim[split]} ({aim.get('source', 'no source')})" if split in aim else ""
 
 
 @app.command(**example("lmtutor finetune runs/mine --set epochs=20"))
@@ -71,10 +75,7 @@ def finetune(
     if tuned.interrupted:
         raise typer.Exit(130)
     for split in ("valid", "test"):
-        typer.echo(f"{folder}: {split} {tuned.score(split)}; before {before[split]:.2f}")
-    aim = tuned.recipe.published
-    if "test" in aim:
-        typer.echo(f"published: test perplexity {aim['test']} ({aim.get('source', 'no source')})")
+        typer.echo(f"{folder}: {split} {tuned.score(split)}; before {before[split]:.2f}{beside(tuned, split)}")
 
 
 @app.command(**example("lmtutor evaluate runs/mine --split valid --cache"))
@@ -139,10 +140,7 @@ def load_all(run: str, corpus: str | None):
     found = find_run(run)
     model, vocab = found.load()
     if corpus is None:
-        text = found.recipe.load_corpus()
-        if text.vocab.tokens == vocab.tokens:
-            return model, vocab, text
-        return model, vocab, found.recipe.load_corpus(vocab)
+        return model, vocab, found.load_corpus(vocab)
     return model, vocab, load_corpus(corpus, tokenizer=vocab.tokenizer, vocab=vocab)
 
 

@@ -34,6 +34,15 @@ def test_training_makes_a_run_and_says_the_score(folder):
     assert {"recipe.toml", "history.csv", "result.json", "checkpoint"} <= {p.name for p in (folder / "run").iterdir()}
 
 
+def test_the_published_figure_stands_beside_the_one_reached(folder, capsys):
+    from lmtutor import find_run
+
+    out = folder / "run"  # a finished run resumed has nothing to train
+    lines = run("train", str(folder / "cats.toml"), "--out", str(out), "--resume", capsys=capsys).splitlines()
+    valid, test = (find_run(out).score(split) for split in ("valid", "test"))
+    assert lines == [f"{out}: valid {valid}", f"{out}: test {test}; published 3.5 (a made-up paper)"]
+
+
 def test_evaluate_repeats_the_recorded_score(folder, capsys):
     from lmtutor import find_run
 

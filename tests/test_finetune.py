@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import random
+import shutil
 
 import pytest
 import torch
@@ -121,11 +122,44 @@ def test_the_rate_after_adam_is_one_for_sgd(start):
     assert finetuning_recipe(start).training.lr == 4.0
 
 
+def test_a_finetuning_goes_on_when_its_start_has_moved(start, tmp_path, monkeypatch):
+    """Exactly, from the new place or by another path; but from no other run, and from no other training."""
+
+    def tune(run, out, *changes, **options):
+        return finetune(run, tmp_path / out, changes=["epochs=2", *changes], progress=False, **options)
+
+    whole = tune(start, "whole")
+    monkeypatch.chdir(start.path.parent)
+    assert tune(start.path.name, "tuned", "epochs=1").recipe.start == {"run": start.path.name}
+    monkeypatch.chdir(tmp_path)  # from here that path leads nowhere
+    moved = shutil.copytree(start.path, tmp_path / "moved")
+    as_it_was = (tmp_path / "tuned" / "recipe.toml").read_bytes()
+    with pytest.raises(LMTutorError, match="another lr"):
+        tune(moved, "tuned", "lr=1.0", resume=True)
+    assert (tmp_path / "tuned" / "recipe.toml").read_bytes() == as_it_was
+
+    tuned = tune(moved, "tuned", resume=True)
+    assert list(tuned.history["valid_loss"]) == list(whole.history["valid_loss"])
+    assert tuned.recipe.start["run"] == tuned.result["finetuned_from"] == str(moved)
+    assert tune("moved", "tuned", resume=True).recipe.start["run"] == str(moved)
+    with pytest.raises(LMTutorError, match="another start"):
+        tune(shutil.copytree(moved, tmp_path / "other"), "tuned", resume=True)
+
+
 def test_the_command(start, tmp_path):
     out = tmp_path / "tuned"
-    done = CliRunner().invoke(cli.app, ["finetune", str(start.path), "--out", str(out), "--set", "epochs=1"])
+    done = CliRunner().invoke(cli.app, ["finetune", str(start.path), "--out", str(out)])
     assert done.exit_code == 0, done.output
-    assert "valid perplexity" in done.output and "before" in done.output and (out / "result.json").exists()
+    valid, test = done.stdout.splitlines()[-2:]
+    run = Run(out)
+    before = {split: f"; before {start.score(split).perplexity:.2f}" for split in ("valid", "test")}
+    assert valid == f"{out}: valid {run.score('valid')}{before['valid']}"
+    assert test == f"{out}: test {run.score('test')}{before['test']}; published 8.0 (nobody, finetuned)"
+
+
+def test_a_changed_finetuning_aims_at_nothing(start):
+    assert finetuning_recipe(start).published == {"test": 8.0, "source": "nobody, finetuned"}
+    assert finetuning_recipe(start, ["epochs=1"]).published == {}
 
 
 @pytest.mark.parametrize("name", [name for name in recipe_names() if "/awd-" in name and "small" not in name])

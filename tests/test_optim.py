@@ -206,6 +206,16 @@ def test_weight_decay_is_a_share_of_the_weight():
     torch.testing.assert_close(p.detach(), torch.full((3,), 2.0 * (1 - 0.5 * 0.1)))
 
 
+@pytest.mark.parametrize(("name", "expected"), [("adam", 2 - 0.5), ("adamw", 2 * (1 - 0.5 * 0.1) - 0.5)])
+def test_adam_decays_through_the_gradient_and_adamw_past_it(name, expected):
+    """The first step of Adam has length lr whatever the gradient is, decay included; AdamW decays besides."""
+    p = nn.Parameter(torch.full((3,), 2.0))
+    optimizer = make_optimizer(name, [p], 0.5, 0.1)
+    p.grad = torch.full((3,), 7.0)
+    optimizer.step()
+    torch.testing.assert_close(p.detach(), torch.full((3,), expected))
+
+
 def test_steps_divide_by_ten_after_each_milestone():
     schedule = Schedule("steps", 1e-3, milestones=[2, 4])
     rates = []

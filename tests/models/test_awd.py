@@ -12,7 +12,7 @@ import lmtutor as lm
 from lmtutor.checkpoint import load_checkpoint, model_tensors, save_checkpoint
 from lmtutor.errors import LMTutorError
 from lmtutor.models import build_model, model_config
-from lmtutor.models.awd import AWDConfig, unregularised
+from lmtutor.models.awd import PROBABILITIES, AWDConfig, unregularised
 from lmtutor.models.base import detach
 from lmtutor.train import TrainConfig, fit
 from tests.helpers import tiny_corpus
@@ -87,6 +87,51 @@ def test_pieces_read_on_from_the_state(cell):
     first, state = model(inputs[:1], model.initial_state(B))
     second, _ = model(inputs[1:], detach(state))
     torch.testing.assert_close(torch.cat([first, second]), whole, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "qrnn"])
+@pytest.mark.parametrize(
+    ("name", "places"),  # 0 to 2: what the three layers read; 3: what the head reads
+    [("embedding_dropout", [0]), ("input_dropout", [0]), ("hidden_dropout", [1, 2]), ("output_dropout", [3])],
+)
+def test_each_dropout_acts_at_its_own_place(cell, name, places):
+    model = small(cell, **{**dict.fromkeys(PROBABILITIES, 0.0), name: 0.5})
+    read = []
+    for layer in model.layers:
+        layer.register_forward_pre_hook(lambda _, arguments: read.append(arguments[0].detach()))
+    inputs = batch()[0]
+    _, dropped, _ = model.read(inputs, model.initial_state(B))
+    gone = [x == 0 for x in (*read, dropped)]
+    assert [place for place, holes in enumerate(gone) if holes.any()] == places
+    for holes in (gone[place] for place in places):
+        if name == "embedding_dropout":
+            assert (holes == holes[..., :1]).all() and not holes.all()  # whole vectors
+        else:
+            assert (holes == holes[0]).all() and not holes.all()  # the same units at every step
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "qrnn"])
+def test_weight_drop_cuts_weights_of_every_layer_anew_for_each_batch(cell):
+    model = small(cell, **{**dict.fromkeys(PROBABILITIES, 0.0), "weight_drop": 0.5})
+    weights = [layer.gates.weight if cell == "qrnn" else layer.weight_hh_l0 for layer in model.layers]
+    inputs, targets = batch()
+    cut = []
+    for _ in range(2):
+        model.zero_grad()
+        model.loss(inputs, targets, model.initial_state(B))[0].backward()
+        cut.append([w.grad == 0 for w in weights])
+    for first, second in zip(*cut, strict=True):
+        assert 0.3 < first.float().mean() < 0.7 and not torch.equal(first, second)
+
+
+def test_zoneout_reaches_every_quasi_recurrent_layer():
+    model = small("qrnn", **{**dict.fromkeys(PROBABILITIES, 0.0), "zoneout": 0.5})
+    out = []
+    for layer in model.layers:
+        layer.register_forward_hook(lambda _, arguments, result: out.append(result[0].detach()))
+    model(batch()[0], model.initial_state(B))
+    for hidden in out:  # a unit that keeps its first cell keeps the zero it began with
+        assert 0.2 < (hidden[0] == 0).float().mean() < 0.8
 
 
 def test_ar_reads_the_dropped_and_tar_the_raw_output():

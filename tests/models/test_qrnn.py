@@ -84,6 +84,16 @@ def test_the_scan_needs_few_passes():
     assert counts == [3 * 6 - 1, 3 * 10 - 1]  # two passes down and one up a halving; the last needs no way up
 
 
+def test_nothing_but_a_cpu_walks_step_by_step(monkeypatch):
+    """On any other device the recurrence is the scan, however wide a step is; the meta device stands for them all."""
+    walked = []
+    monkeypatch.setattr(qrnn, "loop", lambda a, b: walked.append(a.device.type) or b)
+    for device in ("meta", "cpu"):
+        wide = torch.ones(9, 1, qrnn.LOOP_FROM, device=device)
+        assert qrnn.recurrence(wide, wide).shape == wide.shape
+    assert walked == ["cpu"]
+
+
 @pytest.mark.parametrize("window", [1, 2, 3])
 def test_layer_against_its_equations(window):
     torch.manual_seed(0)
