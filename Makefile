@@ -21,7 +21,7 @@ SOURCES := $(shell find book lmtutor data _config.yml _toc.yml CITATION.cff -typ
              -not -path '*/__pycache__/*' -not -path '*/.ipynb_checkpoints/*' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help assignments setup book test test-fast notebooks pdf lint lab lock bench clean FORCE
+.PHONY: help assignments setup book test test-fast notebooks pdf lint lab lock lowest bench clean FORCE
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -101,6 +101,16 @@ lock:  ## requirements.lock: the pins with the hashes of their files (needs uv)
 	  --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-package torch --quiet | \
 	  awk '/^[^ ]/ { kept = !/^(nvidia|cuda|triton|torch)/ } kept'; } > requirements.new
 	@mv requirements.new requirements.lock
+
+lowest:  ## the book and its tests with the lowest versions that pyproject.toml allows (needs uv; in .venv-lowest)
+	@mkdir -p _build; grep '^torch==' constraints.txt > _build/torch.txt  # installs without its GPU libraries
+	@uv pip compile pyproject.toml --extra bpe --extra book --extra dev --resolution lowest-direct --python-version 3.11 \
+	  --constraint _build/torch.txt --no-annotate --no-header --quiet | grep -vE '^(nvidia|cuda|triton)' > _build/lowest.txt
+	@$(PYTHON) -m venv --clear .venv-lowest; .venv-lowest/bin/pip install --quiet -r _build/lowest.txt
+	@.venv-lowest/bin/pip install --quiet --no-deps --editable .
+	@PATH="$(CURDIR)/.venv-lowest/bin:$$PATH" .venv-lowest/bin/jupyter-book build --all -q -n --keep-going \
+	  --path-output _build/lowest .
+	@.venv-lowest/bin/python -m pytest -q -m "not book"
 
 clean:  ## remove what was built, not the virtual environment
 	rm -rf _build build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

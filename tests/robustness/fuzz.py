@@ -59,6 +59,12 @@ COMMANDS = {
     "pretrained": ("--verify",),
     "train cats.toml --out new": ("--resume", "--set", "--keep-every", "--sample"),
     "train cats.toml --out run --resume": ("--set",),
+    "finetune RUN --out new": ("--resume", "--set"),
+    "reproduce RUN --out new": ("--resume",),
+    "tune-cache RUN": (),
+    "release RUN": ("--title", "--licence"),
+    "assignments points": (), "assignments due": (), "assignments report": (),
+    "assignments hidden": ("--out", "--sources"),
 }  # fmt: skip
 WORDS = st.sampled_from(
     ["", "-", "--", "run", "cats.txt", "cats.toml", "nowhere", "baker-street", "wikitext-2", "words", "bpe", "treebank",
