@@ -26,7 +26,7 @@ from lmtutor import data_files
 from lmtutor.checkpoint import read_tensors, read_vocabulary
 from lmtutor.errors import LMTutorError
 from lmtutor.evaluate import score_text
-from lmtutor.pretrained import find_pretrained, load_pretrained, pretrained_models
+from lmtutor.pretrained import find_pretrained, load_pretrained
 from lmtutor.text import Vocabulary
 
 SCRIPT = "playground-model.js"  # in _static of the built book
@@ -107,14 +107,6 @@ def script_of(name: str) -> bytes:
     return export(name, *packed(name), title=find_pretrained(name).title)
 
 
-def first_fit() -> str:
-    """The first pretrained model of the catalogue that can run in a page."""
-    fitting = [name for name in pretrained_models() if not unfit(*packed(name)[1:])]
-    if not fitting:
-        raise LMTutorError("No pretrained model can run in a page: data/models has no tied word LSTM.")
-    return fitting[0]
-
-
 def cache_settings(name: str) -> dict[str, float]:
     """Window, θ and λ as tuned for the model's run where that was recorded (chapter 07), else the published ones."""
     record = data_files.find(f"runs/{find_pretrained(name).run}-cache/result.json")
@@ -172,13 +164,13 @@ def page_html(name: str) -> str:
 
 
 class Playground(Directive):
-    """`{playground} [name of a pretrained model]`: the first model of the catalogue that fits, unless named."""
+    """`{playground} name-of-a-pretrained-model`."""
 
-    optional_arguments = 1
+    required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
+        name = self.arguments[0]
         try:
-            name = self.arguments[0] if self.arguments else first_fit()
             page = nodes.raw("", page_html(name), format="html")
         except LMTutorError as error:
             raise self.error(str(error)) from None
