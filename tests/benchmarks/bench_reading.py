@@ -23,6 +23,7 @@ import tempfile
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -127,20 +128,24 @@ def train(path: str) -> dict:
     return {"tokens": len(corpus.train), "train_loss": epoch["train_loss"], "valid_loss": epoch["valid_loss"]}
 
 
-def confine(mebibytes: int) -> None:
-    """Let this process have so much memory and no more, pages of files included: beyond it the system kills it."""
+@contextmanager
+def confined(mebibytes: int):
+    """Processes started inside have so much memory between them, pages of files included: above it they are killed."""
     root = Path("/sys/fs/cgroup")
     old = (root / "memory").is_dir()  # version 1 of control groups
     group = (root / "memory" if old else root) / f"lmtutor-{os.getpid()}"
     group.mkdir()
     (group / ("memory.limit_in_bytes" if old else "memory.max")).write_text(str(mebibytes << 20))
-    (group / "cgroup.procs").write_text(str(os.getpid()))
-
-
-def train_confined(path: str) -> dict:
-    """Train for one epoch within `CONFINED` mebibytes."""
-    confine(CONFINED)
-    return train(path)
+    (group / "cgroup.procs").write_text(str(os.getpid()))  # whoever is started from here inherits it
+    os.sync()
+    for kept in Path(os.environ["LMTUTOR_CACHE"]).rglob("*.ids"):  # pages in memory already are charged to nobody new
+        with kept.open("rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    try:
+        yield group / ("memory.max_usage_in_bytes" if old else "memory.peak")
+    finally:
+        (group.parent / "cgroup.procs").write_text(str(os.getpid()))
+        group.rmdir()
 
 
 def watched(work, path: str) -> dict:
@@ -155,17 +160,22 @@ def watched(work, path: str) -> dict:
     return {"seconds": round(clock, 2), "processor_seconds": round(processor, 2), **watch.most, **said}
 
 
+def apart(work, *args) -> dict:
+    """Do a piece of work in a process of its own, and show what it says; an error if the process is killed."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        row = pool.submit(work, *args).result()
+    print(args[0].__name__ if args else "imports", row, flush=True)
+    return row
+
+
 def large(folder: Path, tokens: int) -> dict:
     """Each piece of work on the large text in a process of its own, after one that only imports."""
     path = folder / "large.txt"
     write_text(path, tokens)
-    pieces = {"imports": len, "read afresh": start, "start from the cache": start, "train": train}
-    pieces[f"train in {CONFINED} MiB"] = train_confined
-    rows = {}
-    for name, work in pieces.items():
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:  # says so if its process is killed
-            rows[name] = pool.submit(*((memory,) if work is len else (watched, work, str(path)))).result()
-        print(name, rows[name], flush=True)
+    pieces = {"read afresh": start, "start from the cache": start, "train": train}
+    rows = {"imports": apart(memory), **{name: apart(watched, work, str(path)) for name, work in pieces.items()}}
+    with confined(CONFINED) as most:
+        rows[f"train in {CONFINED} MiB"] = apart(watched, train, str(path)) | {"charged": int(most.read_text()) >> 20}
     return {"bytes": path.stat().st_size, **rows}
 
 
