@@ -119,8 +119,9 @@ def line(axes, x, y, i: int, label: str) -> None:
 
 
 def floor_line(axes, value: float, label: str, *, horizontal: bool) -> None:
+    """Draw what no curve gets below: fine dots in ink, which no curve of `line` has."""
     draw = axes.axhline if horizontal else axes.axvline
-    draw(value, color=COLOURS[2], linestyle=DASHES[2], linewidth=2, label=label)
+    draw(value, color=INK, linestyle=(0, (1, 1.3)), linewidth=1.6, label=label)
 
 
 def whole_numbers(axes) -> None:

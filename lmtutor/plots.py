@@ -160,8 +160,9 @@ def plot_waterfall(steps: Sequence[str], seconds: Sequence[float], *, unit: str 
     axes.barh(rows[1:], saved, left=times[1:], height=0.62, color=PAPER, edgecolor=MUTED, hatch="////", linewidth=0.8)
     edges = [times[0], *np.maximum(times[:-1], times[1:])]
     for row, edge in zip(rows, edges, strict=True):
-        factor = "" if row == 0 else f"   {times[row - 1] / times[row]:.2g}× faster"
-        axes.annotate(f"{times[row]:.3g}{factor}", (edge, row), (5, 0), textcoords="offset points", va="center")
+        factor = times[row - 1] / times[row] if row else 1.0
+        gain = f"   {factor:.2g}× faster" if factor >= 1.05 else f"   {1 / factor:.2g}× slower" if factor < 0.95 else ""
+        axes.annotate(f"{times[row]:.3g}{gain}", (edge, row), (5, 0), textcoords="offset points", va="center")
     axes.set(yticks=rows, yticklabels=list(steps), xlabel=unit, xlim=(0, times.max() * 1.3))
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)

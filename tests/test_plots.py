@@ -91,6 +91,8 @@ def test_waterfall_shows_what_is_left_and_what_was_saved():
     bars = [(bar.get_x(), bar.get_width()) for bar in axes.patches]
     assert bars == [(0, 8), (0, 4), (0, 1), (4, 4), (1, 3)]
     assert [t.get_text().split() for t in axes.texts] == [["8"], ["4", "2×", "faster"], ["1", "4×", "faster"]]
+    texts = plots.plot_waterfall(["plain", "no gain", "a loss"], [8.0, 7.9, 15.8]).axes[0].texts
+    assert [t.get_text().split() for t in texts] == [["8"], ["7.9"], ["15.8", "2×", "slower"]]
 
 
 def test_a_figure_shows_itself_as_an_image_with_its_alternative_text(history):
