@@ -42,7 +42,8 @@ def test_exercises_are_graded(chapter):
         level = re.search(r"^\*{0,2}(Easy|Medium|Hard)\b", text.strip(), flags=re.M)
         assert level, f"{label} does not say how hard it is"
         graded.append(LEVELS.index(level[1]))
-    assert 0 in graded and max(graded) > 0, "something to begin with, and something to bite on"
+    assert graded == sorted(graded), "the harder, the later"
+    assert {0, 2} <= set(graded), "something to begin with, and something to bite on"
 
 
 def test_a_list_to_check_oneself_and_a_summary_with_equations(chapter):
