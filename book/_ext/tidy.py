@@ -1,10 +1,13 @@
-"""Mend what the theme and the extensions write that a screen reader or the checker of the W3C minds.
+"""Mend what the theme and the extensions write that a screen reader, the checker of the W3C or a reader minds.
 
-Each rule is a pattern with what stands in its place. They run over the finished pages; a second run changes nothing.
+Each rule is a pattern with what stands in its place; tables of results are laid out afterwards. All of it runs over the
+finished pages; a second run changes nothing.
 """
 
 import re
 from pathlib import Path
+
+from bs4 import BeautifulSoup
 
 RULES = [
     # pandas styles each table from within; the book has one style for all
@@ -14,6 +17,8 @@ RULES = [
     # a corner of a table is no heading
     (r"<th>\s*</th>|<th class=\"head\"><p>\s*</p></th>", "<td></td>"),
     (r"<th class=\"(?:index_name |blank )[^\"]*\"\s*>(?:&nbsp;|\s)*</th>", "<td></td>"),
+    # a table of Markdown always has a head, be it empty
+    (r"<thead>\s*<tr[^>]*>(?:\s*<td></td>)+\s*</tr>\s*</thead>\s*", ""),
     # sphinx-exercise gives every exercise one and the same anchor
     (r"<section id=\"(exercise|solution)-content\">", r'<section class="\1-content">'),
     # Sphinx closes a paragraph that a list has closed
@@ -25,13 +30,43 @@ RULES = [
     (r"<div (?=class=\"bd-sidebar-primary|id=\"pst-primary-sidebar\")", '<div role="complementary" aria-label="Book" '),
 ]
 COMPILED = [(re.compile(pattern, flags=re.S), instead) for pattern, instead in RULES]
+TABLE = re.compile(r'<table [^>]*class="dataframe"[^>]*>.*?</table>', flags=re.S)
+WHOLE = 14  # characters: a shorter entry is not broken, such as a date
+
+
+def mark(cell, name: str) -> None:
+    """Add a class to a cell."""
+    cell["class"] = list(dict.fromkeys([*cell.get("class", []), name]))
+
+
+def lay_out(match: re.Match) -> str:
+    """Return a table of pandas with the name of its index in the corner, and columns of words marked as such."""
+    table = BeautifulSoup(match[0], "html.parser").table
+    if not (table.thead and table.tbody):
+        return match[0]
+    heads = [row.find_all(["th", "td"]) for row in table.thead.find_all("tr")]
+    corner = len(heads[0]) - len(rows[0].find_all("td")) if (rows := table.tbody.find_all("tr")) else 0
+    if len(heads) == 2 and not any(cell.get_text(strip=True) for cell in heads[0][:corner] + heads[1][corner:]):
+        for cell, name in zip(heads[0], heads[1][:corner], strict=False):
+            cell.replace_with(name)
+        table.thead.find_all("tr")[1].decompose()
+    columns = list(zip(*(row.find_all("td") for row in rows), strict=False))
+    for head, cells in zip(table.thead.tr.find_all(["th", "td"])[corner:], columns, strict=False):
+        said = [text for cell in cells if (text := cell.get_text(strip=True)) not in ("", "NaN", "–")]
+        if said and sum(bool(re.search("[A-Za-z]{2}", text)) for text in said) >= len(said) / 2:
+            for cell in (head, *cells):
+                mark(cell, "words")
+    for cell in table.tbody.find_all(["th", "td"]):
+        if re.search(r"[ -]", text := cell.get_text(strip=True)) and len(text) <= WHOLE:
+            mark(cell, "whole")
+    return re.sub(r"\n\s*\n", "\n", str(table))
 
 
 def tidy(text: str) -> str:
     """Return a page with every rule applied."""
     for pattern, instead in COMPILED:
         text = pattern.sub(instead, text)
-    return text
+    return TABLE.sub(lay_out, text)
 
 
 def tidy_pages(app, exception) -> None:
@@ -45,5 +80,6 @@ def tidy_pages(app, exception) -> None:
 
 
 def setup(app):
+    app.add_js_file("scrolls.js", loading_method="defer")
     app.connect("build-finished", tidy_pages)
     return {"version": "1.0", "parallel_read_safe": True, "parallel_write_safe": True}

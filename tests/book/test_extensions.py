@@ -19,6 +19,7 @@ from tests.helpers import ROOT
         ("<tr><th></th><th>a</th></tr>", "<tr><td></td><th>a</th></tr>"),
         ('<th class="head"><p></p></th>', "<td></td>"),
         ('<th class="blank level0" >&nbsp;</th>', "<td></td>"),
+        ('<thead>\n<tr class="row-odd"><td></td>\n<td></td>\n</tr>\n</thead>\n<tbody>', "<tbody>"),
         ('<section id="solution-content">', '<section class="solution-content">'),
         ("<p>a<ul><li>b</li></ul>\n</p>", "<p>a<ul><li>b</li></ul>"),
         ('<div class="citation" role="doc-biblioentry">', '<div class="citation" role="listitem">'),
@@ -26,6 +27,22 @@ from tests.helpers import ROOT
 )
 def test_pages_are_tidied_once_and_for_all(before, after):
     assert tidy(before) == after == tidy(after)
+
+
+def test_tables_of_results_are_laid_out():
+    import pandas as pd
+
+    index = pd.Index(["a", "b"], name="run")
+    frame = pd.DataFrame({"test": [1.5, 2.25], "source": ["the paper, table 2", "2026-11-20"]}, index=index)
+    page = tidy(f"<p>before</p>{frame.to_html()}<p>after</p>")
+    assert page == tidy(page) and page.startswith("<p>before</p>") and page.endswith("<p>after</p>")
+    table = BeautifulSoup(page, "html.parser").table
+    (head,) = table.thead.find_all("tr")
+    assert [cell.get_text() for cell in head.find_all(["th", "td"])] == ["run", "test", "source"]
+    assert [cell.get_text() for cell in table.select(".words")] == ["source", *frame["source"]]
+    assert [cell.get_text() for cell in table.select(".whole")] == ["2026-11-20"]
+    two = tidy(frame.rename_axis("column", axis=1).to_html())  # both names are wanted
+    assert len(BeautifulSoup(two, "html.parser").thead.find_all("tr")) == 2
 
 
 def test_reading_time_counts_words_code_and_figures():

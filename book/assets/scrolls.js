@@ -1,0 +1,11 @@
+// Marks what is wider than its place, so that the style can fade the edge behind which there is more.
+const mark = (box) => {
+  box.classList.toggle("more-left", box.scrollLeft > 2);
+  box.classList.toggle("more-right", box.scrollWidth - box.clientWidth - box.scrollLeft > 2);
+};
+const watcher = new ResizeObserver((entries) => entries.forEach((entry) => mark(entry.target)));
+const wide = ".cell_output .text_html, .cell_output figure, .bd-article pre, .formula, .pst-scrollable-table-container";
+for (const box of document.querySelectorAll(wide)) {
+  box.addEventListener("scroll", () => mark(box), { passive: true });
+  watcher.observe(box);
+}
