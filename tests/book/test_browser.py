@@ -43,6 +43,18 @@ def test_page_opens_without_network_and_without_errors(opened, page):
     assert wide <= 360, f"on a narrow screen the page is {wide} pixels wide: wide things scroll in their own box"
 
 
+def test_what_is_wider_than_a_phone_fades_where_there_is_more(opened):
+    view, faults = opened("book/chapters/04-wikitext-2.html")
+    view.set_viewport_size({"width": 390, "height": 800})
+    for wide in ("figure", ".text_html:has(table)"):
+        box = view.locator(f".cell_output {wide}").first
+        view.wait_for_function("e => e.classList.contains('more-right')", arg=box.element_handle())
+        box.evaluate("e => e.scrollLeft = e.scrollWidth")
+        view.wait_for_function("e => e.className.includes('more-left') && !e.className.includes('more-right')",
+                               arg=box.element_handle())  # fmt: skip
+    assert not faults
+
+
 def test_search_finds_a_word(opened):
     view, faults = opened("search.html?q=perplexity")
     view.wait_for_selector("#search-results li", timeout=5000)

@@ -44,6 +44,12 @@ def test_every_figure_of_a_chapter_has_a_caption(chapter):
     assert not without_caption(chapter.article)
 
 
+@pytest.mark.book
+def test_every_figure_of_a_chapter_is_drawn_in_vectors(chapter):
+    for image in chapter.article.find_all("img"):
+        assert image["src"].startswith("data:image/svg+xml") or image["src"].endswith(".svg"), image["src"][:60]
+
+
 @pytest.mark.parametrize(
     ("html", "complaint"),
     [
