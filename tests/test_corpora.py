@@ -237,6 +237,8 @@ def test_the_recorded_figures_keep_the_promise():
     record = json.loads(data_files.path("runs/benchmark-reading/result.json").read_text())
     large, wikitext = record["large"], record["wikitext-2"]
     assert large["read afresh"]["tokens"] >= 100_000_000 and large["train"]["tokens"] > 99_000_000
-    assert all(large[step]["private"] < 400 for step in ("read afresh", "start from the cache", "train", "reclaim"))
-    assert large["start from the cache"]["processor_seconds"] < 1 and large["reclaim"]["resident"] < 400
-    assert wikitext["cached"]["max"] < 0.2 and wikitext["ratio"]["min"] < 0.5
+    assert all(large[step]["private"] < 400 for step in ("read afresh", "start from the cache", "train"))
+    assert large["start from the cache"]["processor_seconds"] < 1
+    confined = large["train in 512 MiB"]  # where the system kills what takes more
+    assert (confined["tokens"], confined["valid_loss"]) == (large["train"]["tokens"], large["train"]["valid_loss"])
+    assert wikitext["cached"]["max"] < 0.2 and wikitext["ratio"]["max"] < 0.5

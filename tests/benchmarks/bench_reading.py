@@ -41,7 +41,7 @@ RESULT = Path(__file__).resolve().parents[2] / "data" / "runs" / "benchmark-read
 SEEN, KEPT = 60_000, 200  # types in the large text, and in the vocabulary of the model that trains on it
 SHARES = (0.998, 0.001, 0.001)
 MODEL = dict(embedding=16, hidden=16, layers=1, dropout=0.0)
-TRAINING = TrainConfig(epochs=1, optimizer="adam", lr=0.01, schedule="constant", batch_size=500, bptt=35)
+TRAINING = TrainConfig(epochs=1, optimizer="adam", lr=0.01, schedule="constant", batch_size=20, bptt=350)
 CONFINED = 512  # MiB: what a training is then given, and no more
 
 
