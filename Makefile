@@ -102,9 +102,9 @@ lock:  ## requirements.lock: the pins with the hashes of their files (needs uv)
 	  awk '/^[^ ]/ { kept = !/^(nvidia|cuda|triton|torch)/ } kept'; } > requirements.new
 	@mv requirements.new requirements.lock
 
-lowest:  ## the book and its tests with the lowest versions that pyproject.toml allows (needs uv; in .venv-lowest)
+lowest:  ## the book and the tests without pages, with the lowest versions allowed but for torch (needs uv; in .venv-lowest)
 	@mkdir -p _build; grep '^torch==' constraints.txt > _build/torch.txt  # installs without its GPU libraries
-	@uv pip compile pyproject.toml --extra bpe --extra book --extra dev --resolution lowest-direct --python-version 3.11 \
+	@set -o pipefail; uv pip compile pyproject.toml --extra bpe --extra book --extra dev --resolution lowest-direct --python-version 3.11 \
 	  --constraint _build/torch.txt --no-annotate --no-header --quiet | grep -vE '^(nvidia|cuda|triton)' > _build/lowest.txt
 	@$(PYTHON) -m venv --clear .venv-lowest; .venv-lowest/bin/pip install --quiet -r _build/lowest.txt
 	@.venv-lowest/bin/pip install --quiet --no-deps --editable .

@@ -54,7 +54,7 @@ def release(run: Run, name: str, title: str, licence: str) -> dict[str, Score]:
     folder = data_files.CHECKOUT / "models" / name
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise LMTutorError(f"{name!r}: a model's name has letters, digits, - and _ only.")
-    if folder.exists():
+    if (folder / "card.md").exists():  # without its card it was left half made
         raise LMTutorError(f"There is a model {name} already: delete {folder} first to replace it.")
     result, (model, vocab) = run.result, run.load()
     recorded = data_files.find(f"runs/{result['recipe']}/result.json")
@@ -92,10 +92,12 @@ def _with_cache(model: nn.Module, texts: dict) -> str:
     """What a neural cache, tuned on the validation split, makes of the test perplexity."""
     if not isinstance(texts["test"], Tensor):
         return "not scored: samples have no past to look back to"
-    best = tune_cache(model, texts["valid"][:TUNED_ON])[1]
+    valid = texts["valid"]
+    best = tune_cache(model, valid[:TUNED_ON])[1]
     score = evaluate(NeuralCache(model, **best), texts["test"])
-    return "test perplexity {:.2f} (window {window}, θ {theta:g}, λ {lam:g}, chosen on the beginning of valid)".format(
-        score.perplexity, **best
+    part = "the beginning of valid" if len(valid) > TUNED_ON else "valid"
+    return "test perplexity {:.2f} (window {window}, θ {theta:g}, λ {lam:g}, chosen on {})".format(
+        score.perplexity, part, **best
     )
 
 

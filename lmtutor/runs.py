@@ -77,11 +77,19 @@ class Run:
 
     @property
     def result(self) -> dict[str, Any]:
-        """Scores and provenance; `LMTutorError` where the run has none yet or it is damaged."""
+        """Scores and provenance; `LMTutorError` where the run has none yet, or went on since, or they are damaged."""
         try:
-            return data_files.read_table(self.path / "result.json")
+            result = data_files.read_table(self.path / "result.json")
         except FileNotFoundError:
             raise LMTutorError(f"{self.path} has no result.json: the training has not ended; resume it.") from None
+        if self._went_on(result):
+            raise LMTutorError(f"{self.path} was trained on after its result.json and has not ended; resume it.")
+        return result
+
+    def _went_on(self, result: dict[str, Any]) -> bool:
+        """Whether the history has epochs that the result does not know: of a longer training that was stopped."""
+        history, epochs = self.path / "history.csv", result.get("epochs")
+        return isinstance(epochs, int) and history.is_file() and history.read_bytes().count(b"\n") > epochs + 1
 
     def score(self, split: str = "test") -> Score:
         """The recorded score of a split."""
@@ -202,7 +210,6 @@ def _train(recipe: Recipe, out: Path, resume: bool, options: dict[str, Any]) -> 
         print(corpus.note, flush=True)
     device = choose_device(recipe.training.device)
     if distributed.rank() == 0:
-        (out / "result.json").unlink(missing_ok=True)  # of an earlier end: true again when this one is reached
         write_atomically(out / "recipe.toml", recipe.to_toml().encode())
     state = distributed.gather(resume and (out / "state.safetensors").is_file())[0]  # the first process decides
     history = fit(model, corpus, recipe.training, out=out, resume=state, **options)
@@ -251,8 +258,10 @@ def resumable(recipe: Recipe, out: Path) -> bool:
         raise LMTutorError(
             f"{out} was trained with another {', '.join(changed)}: resume with the same, or start a new run."
         )
-    if (out / "result.json").is_file() and Run(out).result.get("epochs") == recipe.training.epochs:
-        return True
+    if (out / "result.json").is_file():
+        result = data_files.read_table(out / "result.json")
+        if result.get("epochs") == recipe.training.epochs and not Run(out)._went_on(result):
+            return True
     # A checkpoint alone is of the first epoch, from a process killed before it saved the state: that begins again.
     ended = any((out / name).exists() for name in ("history.csv", "result.json"))
     if ended and not (out / "state.safetensors").is_file():

@@ -235,17 +235,25 @@ def test_a_release_is_a_model_with_a_card(recipe, tmp_path, monkeypatch):
         pretrained_models.cache_clear()
 
 
-def test_a_run_that_goes_on_has_no_result_until_it_ends(recipe, tmp_path):
-    """What an earlier end scored is not shown beside the history of a longer training."""
+def test_a_run_that_went_on_has_no_result_until_it_ends(recipe, tmp_path):
+    """What an earlier end scored is not shown beside the history of a longer training; a refused resume keeps it."""
     run = train_recipe(read_recipe(recipe), tmp_path / "run", progress=False)
     assert run.result["epochs"] == 2 and run.result["processes"] == 1
+    longer = read_recipe(recipe).with_changes(["epochs=3"])
+
+    state = run.path / "state.safetensors"
+    whole = state.read_bytes()
+    state.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(LMTutorError):
+        train_recipe(longer, run.path, resume=True, progress=False)
+    assert run.result["epochs"] == 2
+    state.write_bytes(whole)
 
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
 
-    longer = read_recipe(recipe).with_changes(["epochs=3"])
     with pytest.MonkeyPatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr("lmtutor.runs.fit", interrupt)
+        patched.setattr("lmtutor.runs.evaluate", interrupt)  # the third epoch is trained, and not scored
         train_recipe(longer, run.path, resume=True, progress=False)
     with pytest.raises(LMTutorError, match="has not ended; resume it"):
         run.result  # noqa: B018

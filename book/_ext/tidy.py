@@ -50,6 +50,8 @@ def lay_out(match: re.Match) -> str:
         for cell, name in zip(heads[0], heads[1][:corner], strict=False):
             cell.replace_with(name)
         table.thead.find_all("tr")[1].decompose()
+    if table.thead.find(colspan=True):  # of groups of columns: which head is above which is not told by counting
+        return re.sub(r"\n\s*\n", "\n", str(table))
     columns = list(zip(*(row.find_all("td") for row in rows), strict=False))
     for head, cells in zip(table.thead.tr.find_all(["th", "td"])[corner:], columns, strict=False):
         said = [text for cell in cells if (text := cell.get_text(strip=True)) not in ("", "NaN", "–")]

@@ -130,18 +130,20 @@ def train(path: str) -> dict:
 
 @contextmanager
 def confined(mebibytes: int):
-    """Processes started inside have so much memory between them, pages of files included: above it they are killed."""
+    """Processes started inside have so much memory between them, pages of ids included: above it they are killed."""
     root = Path("/sys/fs/cgroup")
     old = (root / "memory").is_dir()  # version 1 of control groups
     group = (root / "memory" if old else root) / f"lmtutor-{os.getpid()}"
     group.mkdir()
-    (group / ("memory.limit_in_bytes" if old else "memory.max")).write_text(str(mebibytes << 20))
-    (group / "cgroup.procs").write_text(str(os.getpid()))  # whoever is started from here inherits it
-    os.sync()
-    for kept in Path(os.environ["LMTUTOR_CACHE"]).rglob("*.ids"):  # pages in memory already are charged to nobody new
-        with kept.open("rb") as file:
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     try:
+        (group / ("memory.limit_in_bytes" if old else "memory.max")).write_text(str(mebibytes << 20))
+        for swap in group.glob("memory.swap.max"):
+            swap.write_text("0")
+        (group / "cgroup.procs").write_text(str(os.getpid()))  # whoever is started from here inherits it
+        os.sync()
+        for kept in Path(os.environ["LMTUTOR_CACHE"]).rglob("*.ids"):  # pages read before are charged to nobody new
+            with kept.open("rb") as file:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         yield group / ("memory.max_usage_in_bytes" if old else "memory.peak")
     finally:
         (group.parent / "cgroup.procs").write_text(str(os.getpid()))
@@ -196,7 +198,8 @@ def main() -> None:
         if options.large:
             result["large"] = large(Path(folder), options.large)
     if options.record:
-        said = ["--peer FILE" if options.peer else "", f"--large {options.large}" if options.large else ""]
+        said = ["--peer FILE" if options.peer else "", f"--repeats {options.repeats}"]
+        said += [f"--large {options.large}"] if options.large else []
         command = " ".join(["OMP_NUM_THREADS=1 python tests/benchmarks/bench_reading.py", *filter(None, said)])
         part = "large" if options.large else "wikitext-2"
         about = provenance(torch.device("cpu"), 1) | {"command": f"{command} --record"}

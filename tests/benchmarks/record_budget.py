@@ -3,10 +3,10 @@
     LMTUTOR_DATA=FOLDER OMP_NUM_THREADS=1 python -m tests.benchmarks.record_budget CORPUS --out FOLDER
 
 Vanilla RNN, GRU, LSTM, AWD-LSTM, QRNN and Transformer, each with as many parameters as the Transformer has, are trained
-on a corpus in turn, a round of tokens each: on WikiText-2 for one epoch, on baker-street for three. Each family starts
-with several optimizers and learning rates, of which after some rounds the best goes on. After every round the model is
-scored on a slice of the validation split, so that one training tells both the perplexity after so many tokens and
-after so many seconds.
+on a corpus in turn, a round of tokens each: on WikiText-2 for up to one epoch, on baker-street for three. Each family
+starts with several optimizers and learning rates, of which after some rounds the best goes on. After every round the
+model is scored on a slice of the validation split, so that one training tells both the perplexity after so many tokens
+and after so many seconds.
 
 For such a curve to be fair at each of its points, no point may depend on when the training will end. So the learning
 rate is constant after a warm-up, and what is scored are *averaged* weights, over about the last ninth of the steps
