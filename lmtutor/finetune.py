@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import nn
 
-from lmtutor.checkpoint import load_state, load_tensors, write_atomically
+from lmtutor.checkpoint import load_state, load_tensors
 from lmtutor.errors import LMTutorError
-from lmtutor.recipe import Recipe, read_recipe
-from lmtutor.runs import Run, find_run, resumable, train_recipe
+from lmtutor.recipe import Recipe
+from lmtutor.runs import Run, find_run, train_recipe
 from lmtutor.text import Vocabulary
 
 SGD = ("sgd", "nt-asgd", "asgd")
@@ -61,35 +61,7 @@ def finetune(
     start = run if isinstance(run, Run) else find_run(run)
     if Path(out).resolve() == start.path.resolve():
         raise LMTutorError(f"{out} is the run to start from: finetuning goes into a new folder, name another one.")
-    recipe = finetuning_recipe(start, changes)
-    if resume:
-        recipe = dataclasses.replace(recipe, start=known_start(recipe, start, Path(out)))
-    return train_recipe(recipe, out, resume=resume, **options)
-
-
-def known_start(recipe: Recipe, start: Run, out: Path) -> dict[str, str]:
-    """The table ``[start]`` with which a finetuning goes on in `out`; `start` is the run that it is said to begin with.
-
-    The table has the path as it was typed. Another path to the same folder is the same start. So is the run named
-    now where the old path leads nowhere: it was moved, or the command was called from another folder. Then the recipe
-    in `out` gets the new path. Two runs that are both there are two starts, and `train_recipe` refuses the second.
-
-    Raises
-    ------
-    LMTutorError : the old path leads nowhere, and what is in `out` is another training than `recipe` in other ways too.
-    """
-    own, now = out / "recipe.toml", recipe.start
-    stored = read_recipe(own) if own.is_file() else recipe  # without one, `train_recipe` says what is missing
-    if stored.start == now or not stored.start:
-        return now
-    try:
-        before = find_run(stored.start["run"])
-    except LMTutorError:
-        resumable(dataclasses.replace(recipe, start=stored.start), out)
-        write_atomically(own, dataclasses.replace(stored, start=now).to_toml().encode())
-        return now
-    same = (before.path.resolve(), before.packed) == (start.path.resolve(), start.packed)
-    return stored.start if same else now
+    return train_recipe(finetuning_recipe(start, changes), out, resume=resume, **options)
 
 
 def load_last(run: Run | str | Path) -> tuple[nn.Module, Vocabulary]:

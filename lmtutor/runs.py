@@ -248,7 +248,7 @@ def resumable(recipe: Recipe, out: Path) -> bool:
     """
     own = out / "recipe.toml"
     stored = read_recipe(own)
-    if (stored.corpus, stored.model, stored.start) != (recipe.corpus, recipe.model, recipe.start):
+    if (stored.corpus, stored.model) != (recipe.corpus, recipe.model) or not same_start(recipe.start, stored.start):
         raise LMTutorError(
             f"{out} was trained on another corpus or model, or from another start: give the same recipe and "
             f"--set values, or its own recipe: lmtutor train {own} --resume --out {out}."
@@ -267,6 +267,26 @@ def resumable(recipe: Recipe, out: Path) -> bool:
     if ended and not (out / "state.safetensors").is_file():
         raise LMTutorError(f"{out} has no state.safetensors to go on from: train again into a new folder.")
     return False
+
+
+def same_start(now: dict[str, str], then: dict[str, str]) -> bool:
+    """Whether two tables ``[start]`` name the same run, as two paths to one folder do.
+
+    Where the old path leads nowhere, the run was moved, or the command is called from another folder: then the run
+    that is named now is taken for it.
+
+    Raises
+    ------
+    LMTutorError : the run named now is not there.
+    """
+    if now == then or not (now and then):
+        return now == then
+    start = find_run(now["run"])
+    try:
+        before = find_run(then["run"])
+    except LMTutorError:
+        return True
+    return (before.path.resolve(), before.packed) == (start.path.resolve(), start.packed)
 
 
 def score_dict(score: Score) -> dict[str, Any]:
