@@ -1,9 +1,9 @@
 """Training on several processes, started by torchrun: the columns are shared out, the gradients averaged.
 
 Every process holds the whole model and reads its own columns, so their hidden states never travel. After each backward
-pass all processes exchange the mean of their gradients, and so take the same step. The loss is a mean over as many
-tokens in each process: the mean of the means is that of the whole batch, and the run is that of one process, up to
-rounding. One process writes.
+pass all processes sum their gradients, and so take the same step. The loss is a mean over as many tokens in each
+process: the mean of the means is that of the whole batch, and the run is that of one process, up to rounding. One
+process writes.
 """
 
 import os
@@ -65,16 +65,13 @@ def same_start(model: nn.Module) -> None:
             dist.broadcast(value, src=0)
 
 
-def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Replace every gradient by its mean over the processes, in one exchange."""
+def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Replace every gradient by its sum over the processes, in place; the loss was divided by their number before."""
     if world() == 1:
         return
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    flat = torch.cat([g.flatten() for g in gradients])
-    dist.all_reduce(flat)
-    flat /= world()
-    for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-        gradient.copy_(mean.view_as(gradient))
+    exchanges = [dist.all_reduce(p.grad, async_op=True) for p in parameters if p.grad is not None]
+    for exchange in exchanges:
+        exchange.wait()
 
 
 def total(value: Tensor) -> Tensor:

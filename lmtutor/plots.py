@@ -15,7 +15,6 @@ from lmtutor.errors import LMTutorError
 from lmtutor.figures import (
     COLOURS,
     DASHES,
-    MUTED,
     PAPER,
     described,
     figure,
@@ -26,6 +25,7 @@ from lmtutor.figures import (
     style,
     whole_numbers,
 )
+from lmtutor.plots_speed import plot_roofline, plot_waterfall
 from lmtutor.published import draw_published, published_curve, published_table
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ __all__ = [
     "plot_gradient_norms_by_lag",
     "plot_history",
     "plot_perplexities",
+    "plot_roofline",
     "plot_run_curves",
     "plot_surprisal",
     "plot_waterfall",
@@ -138,38 +139,6 @@ def plot_run_curves(
     plain_log(axes.yaxis)
     axes.legend()
     return described(fig, alt)
-
-
-@style()
-def plot_waterfall(steps: Sequence[str], seconds: Sequence[float], *, unit: str = "seconds") -> "Figure":
-    """What each of a row of changes saved.
-
-    Parameters
-    ----------
-    steps
-        The starting point, then what was changed, one change after the other.
-    seconds
-        Time before all changes, then after each of them, in `unit`.
-    """
-    if len(steps) != len(seconds) or not len(steps):
-        raise LMTutorError(f"plot_waterfall: {len(steps)} steps and {len(seconds)} times; give one time a step")
-    fig, axes = figure(height=0.9 + 0.42 * len(steps))
-    rows, times = np.arange(len(steps)), np.asarray(seconds, dtype=float)
-    axes.barh(rows, times, color=COLOURS[0], height=0.62)
-    saved = np.maximum(times[:-1] - times[1:], 0)
-    axes.barh(rows[1:], saved, left=times[1:], height=0.62, color=PAPER, edgecolor=MUTED, hatch="////", linewidth=0.8)
-    edges = [times[0], *np.maximum(times[:-1], times[1:])]
-    for row, edge in zip(rows, edges, strict=True):
-        factor = times[row - 1] / times[row] if row else 1.0
-        gain = f"   {factor:.2g}× faster" if factor >= 1.05 else f"   {1 / factor:.2g}× slower" if factor < 0.95 else ""
-        axes.annotate(f"{times[row]:.3g}{gain}", (edge, row), (5, 0), textcoords="offset points", va="center")
-    axes.set(yticks=rows, yticklabels=list(steps), xlabel=unit, xlim=(0, times.max() * 1.3))
-    axes.invert_yaxis()
-    axes.grid(axis="y", visible=False)
-    parts = "; ".join(f"{step}: {time:.3g}" for step, time in zip(steps, times, strict=True))
-    return described(
-        fig, f"Bar chart of {unit} after each change. {parts}. In all {times[0] / times[-1]:.1f} times faster."
-    )
 
 
 # --- Words and models --------------------------------------------------------------------------------------------

@@ -100,9 +100,7 @@ class Run:
             str(score)  # with numbers in it, none of them zero
             return score
         except (KeyError, TypeError, AttributeError, ValueError, ZeroDivisionError, OverflowError):
-            raise LMTutorError(
-                f"{self.path / 'result.json'} has no score of {split!r}: train again."
-            ) from None
+            raise LMTutorError(f"{self.path / 'result.json'} has no score of {split!r}: train again.") from None
 
     def load(self):
         """The trained model and its vocabulary: the run's own checkpoint, or the packed weights that come with it."""

@@ -182,8 +182,8 @@ class Trainer:
         set_rate(self.optimizer, self.lr * length, self.schedule.momentum_drop(done))
         self.optimizer.zero_grad(set_to_none=True)
         nats, penalty, self.hidden = self.model.loss(inputs, targets, detach(self.hidden))
-        (nats + penalty).backward()
-        distributed.average_gradients(self.model.parameters())
+        ((nats + penalty) / distributed.world()).backward()
+        distributed.sum_gradients(self.model.parameters())
         if config.clip:
             nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
         self.optimizer.step()

@@ -164,6 +164,21 @@ def test_published_numbers():
         plots.published_curve("gluonnlp/standard_lstm_lm_20")
 
 
+ROOF = pd.DataFrame({"part": ["near", "far"], "operations": [8e9, 1e9], "bytes": [1e8, 1e10], "seconds": [0.1, 0.5]})
+
+
+def test_roofline_has_the_lower_of_two_limits_and_each_part_at_its_place():
+    fig = plots.plot_roofline(ROOF, 4e10, {"float32": 1e11, "bfloat16": 2e11})
+    lines = fig.axes[0].lines
+    for roof, most in zip(lines[:2], (100, 200), strict=True):
+        x, y = roof.get_data()
+        assert y[0] == pytest.approx(40 * x[0])  # 40 GB a second times operations a byte
+        assert list(y[1:]) == [most, most] and 40 * x[1] == pytest.approx(most)
+    points = [tuple(float(value[0]) for value in part.get_data()) for part in lines[2:]]
+    assert points == [(80, pytest.approx(80)), (0.1, pytest.approx(2))]
+    assert "40 GB a second up to float32 100, bfloat16 200" in fig.alt and "far 2 at 0.1 operations a byte" in fig.alt
+
+
 @pytest.mark.parametrize(
     ("call", "complaint"),
     [
@@ -175,6 +190,8 @@ def test_published_numbers():
         (lambda: plots.plot_gradient_norms_by_lag({}), "no curve"),
         (lambda: plots.plot_gates({"i": np.zeros((3, 2))}, ["a"]), r"shape \(3, 2\)"),
         (lambda: plots.plot_waterfall(["a"], []), "1 steps and 0 times"),
+        (lambda: plots.plot_roofline(ROOF.drop(columns="bytes"), 1.0, {"float32": 1.0}), "needs 'bytes'"),
+        (lambda: plots.plot_roofline(ROOF, 1.0, {}), "have to be above 0"),
     ],
 )
 def test_bad_input_is_named(call, complaint):
