@@ -1,6 +1,7 @@
 """Time from a cold start to a test perplexity of WikiText-2 that was published: this project's recipe, and a peer's.
 
-    LMTUTOR_PEER=FOLDER LMTUTOR_DATA=FOLDER OMP_NUM_THREADS=1 python -m tests.benchmarks.bench_time [--record]
+    export LMTUTOR_PEER=FOLDER LMTUTOR_DATA=FOLDER OMP_NUM_THREADS=1
+    python -m tests.benchmarks.bench_time --out FOLDER [--record]
 
 The mark is 147.84, the test perplexity of the original tutorial after three epochs. Ours is the command
 ``lmtutor train wikitext-2/lstm-200-quick`` from its start to its end: nothing is cached, and its scoring counts too.
@@ -9,8 +10,8 @@ and ``--tied``. Its `main.py` runs unchanged, but for `torch.save`, which leaves
 is stopped, and its clock too, while the weights are scored as ours are: every token of the split but the first, read
 as one stream. At the mark it is ended.
 
-One after the other, on as many threads as OMP_NUM_THREADS says. `--record` writes the two curves to
-``data/runs/benchmark-time/``.
+One after the other, on as many threads as OMP_NUM_THREADS says. Our run stays in ``FOLDER/ours``. `--record` writes
+the two curves to ``data/runs/benchmark-time/``.
 """
 
 import argparse
@@ -19,7 +20,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -119,6 +119,7 @@ def peer(source: Path, data: str, folder: Path) -> list[dict]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.bench_time", description=__doc__.splitlines()[0])
     parser.add_argument("--record", action="store_true", help=f"write to data/runs/{RUN.name}/")
+    parser.add_argument("--out", type=Path, help="a new folder for both trainings")
     parser.add_argument("--train-peer", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.train_peer:
@@ -127,8 +128,11 @@ def main() -> None:
     source, data = (Path(os.environ.get(name, "")).resolve() for name in ("LMTUTOR_PEER", "LMTUTOR_DATA"))
     if not (source / "main.py").is_file() or not (data / "wikitext-2" / "train.txt").is_file():
         parser.error("LMTUTOR_PEER has to name the folder of the peer's main.py, LMTUTOR_DATA that of wikitext-2.")
-    with tempfile.TemporaryDirectory() as folder:
-        rows = ours(Path(folder)) + peer(source, str(data / "wikitext-2"), Path(folder))
+    if not options.out:
+        parser.error("--out has to name a new folder.")
+    options.out.mkdir(parents=True)
+    out = options.out.resolve()
+    rows = ours(out) + peer(source, str(data / "wikitext-2"), out)
     table = pd.DataFrame(rows)
     end = table.dropna(subset=["test_perplexity"]).groupby("who").last()
     ratio = end.loc["peer", "seconds"] / end.loc["ours", "seconds"]
@@ -137,7 +141,7 @@ def main() -> None:
         RUN.mkdir(parents=True, exist_ok=True)
         table.to_csv(RUN / "history.csv", index=False, float_format="%.6g")
         made = provenance(torch.device("cpu"), seed=1) | dict(
-            command="python -m tests.benchmarks.bench_time --record",
+            command="python -m tests.benchmarks.bench_time --out FOLDER --record",
             load=round(os.getloadavg()[0], 1),
             mark=MARK,
             ratio=round(ratio, 2),
