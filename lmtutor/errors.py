@@ -7,6 +7,9 @@ from difflib import get_close_matches
 class LMTutorError(ValueError):
     """Something the user gave cannot be used. The message is one line: what, where, what to do."""
 
+    def __init__(self, message: str):
+        super().__init__(" ".join(message.splitlines()))  # a name that was given may hold line breaks
+
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return the tail of an error message about an unknown name: the nearest names, then all of them."""

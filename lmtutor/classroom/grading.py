@@ -219,7 +219,7 @@ def report(course: Path, name: str) -> pd.DataFrame:
     course = Path(course).resolve()
     path = course / f"summary-{name}.csv"
     if not path.is_file():
-        raise LMTutorError(f"{name!r} was not graded in {course} yet: grade it first (lmtutor assignments grade).")
+        raise LMTutorError(f"{name!r} was not graded in {course} yet: lmtutor assignments grade {name}")
     api, rows = nbgrader_api(course), []
     before = pd.read_csv(path, dtype={"student": str}, keep_default_na=False)
     for student, status, notes in before[["student", "status", "notes"]].itertuples(index=False):
