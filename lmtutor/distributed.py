@@ -7,7 +7,8 @@ process writes.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.distributed as dist
@@ -41,6 +42,18 @@ def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
+@contextmanager
+def exchanging() -> Iterator[None]:
+    """Within, an exchange that fails is one line: another process was killed, or its machine is gone."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise LMTutorError(
+            "Another process of this training has ended, so this one ends too. What was saved last is whole: give the "
+            "same torchrun command with --resume to go on from there."
+        ) from error
+
+
 def my_columns(part: Tensor) -> Tensor:
     """This process's share of a batch: its columns, the last axis of ``(T, B)``.
 
@@ -61,24 +74,27 @@ def my_columns(part: Tensor) -> Tensor:
 def same_start(model: nn.Module) -> None:
     """Give every process the parameters and buffers of the first."""
     if world() > 1:
-        for value in [*model.parameters(), *model.buffers()]:
-            dist.broadcast(value, src=0)
+        with exchanging():
+            for value in [*model.parameters(), *model.buffers()]:
+                dist.broadcast(value, src=0)
 
 
 def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Replace every gradient by its sum over the processes, in place; the loss was divided by their number before."""
     if world() == 1:
         return
-    exchanges = [dist.all_reduce(p.grad, async_op=True) for p in parameters if p.grad is not None]
-    for exchange in exchanges:
-        exchange.wait()
+    with exchanging():
+        exchanges = [dist.all_reduce(p.grad, async_op=True) for p in parameters if p.grad is not None]
+        for exchange in exchanges:
+            exchange.wait()
 
 
 def total(value: Tensor) -> Tensor:
     """The sum of a number over the processes."""
     if world() > 1:
         value = value.clone()
-        dist.all_reduce(value)
+        with exchanging():
+            dist.all_reduce(value)
     return value
 
 
@@ -87,5 +103,6 @@ def gather(state: object) -> list:
     if world() == 1:
         return [state]
     states = [None] * world()
-    dist.all_gather_object(states, state)
+    with exchanging():
+        dist.all_gather_object(states, state)
     return states

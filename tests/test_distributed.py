@@ -1,8 +1,11 @@
 """Two processes train as one does."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -11,11 +14,15 @@ from lmtutor import find_run
 from tests.test_runs import RECIPE, TEXT
 
 
-def train(folder, out, *words, processes=2):
+def launch(folder, out, *words, processes=2):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     command = command if processes > 1 else [sys.executable]
     command += ["-m", "lmtutor", "train", str(folder / "cats.toml"), "--out", str(out), *words]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return command, {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def train(folder, out, *words, processes=2):
+    command, env = launch(folder, out, *words, processes=processes)
     return subprocess.run(command, capture_output=True, text=True, env=env, timeout=300)
 
 
@@ -54,6 +61,25 @@ def test_two_processes_resume_as_two(folder):
     assert done.returncode == 0, done.stderr[-2000:]
     columns = ["epoch", "train_loss", "valid_loss"]
     pd.testing.assert_frame_equal(find_run(folder / "half").history[columns], whole[columns], rtol=1e-6)
+
+
+def test_when_one_process_is_killed_the_other_says_so_and_the_training_can_go_on(folder):
+    settings, out = [*SETTINGS, "--set", "epochs=4"], folder / "killed"
+    assert train(folder, folder / "calm", *settings).returncode == 0
+    command, env = launch(folder, out, *settings)
+    training = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=env)
+    until = time.monotonic() + 120
+    while not (out / "history.csv").is_file() and time.monotonic() < until:
+        time.sleep(0.02)
+    children = Path(f"/proc/{training.pid}/task/{training.pid}/children").read_text().split()
+    os.kill(int(children[-1]), signal.SIGKILL)
+    said = training.communicate(timeout=120)[1]
+    assert training.returncode != 0 and not (out / "result.json").exists()
+    assert "lmtutor: Another process of this training has ended" in said and "lmtutor/train.py" not in said
+    assert train(folder, out, *settings, "--resume").returncode == 0
+    columns = ["epoch", "train_loss", "valid_loss"]
+    calm = find_run(folder / "calm").history[columns]
+    pd.testing.assert_frame_equal(find_run(out).history[columns], calm, rtol=1e-6)
 
 
 def test_columns_that_cannot_be_shared_out(folder):
