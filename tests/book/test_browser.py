@@ -37,6 +37,12 @@ def test_page_opens_without_network_and_without_errors(opened, page):
     assert not faults
     if view.locator("math").count():
         assert view.evaluate("document.fonts.check('16px \"STIX Two Math\"')")
+    empty = """theme => {
+        document.documentElement.dataset.theme = theme;
+        const outputs = [...document.querySelectorAll(".cell_output .output")];
+        return outputs.filter(e => !e.innerHTML.trim() && e.offsetHeight).length;
+    }"""
+    assert not view.evaluate(empty, "dark") + view.evaluate(empty, "light"), "an output with nothing in it takes room"
     view.set_viewport_size({"width": 360, "height": 740})
     view.wait_for_timeout(50)
     wide = view.evaluate("document.documentElement.scrollWidth")
