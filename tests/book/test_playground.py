@@ -106,6 +106,15 @@ def test_the_model_is_at_most_ten_million_bytes_and_the_page_says_how_large(site
 
 
 @pytest.mark.book
+def test_the_lines_of_python_on_the_page_give_the_numbers_of_the_page(pages):
+    page = next(page.html for page in pages if page.name == "book/playground")
+    shown = [(word.span.text, word.small.text) for word in page.select("ol.words li")]
+    tokens = [cell.text for cell in page.select(".cell_output table.dataframe thead tr:first-of-type th")][1:]
+    bits = [cell.text for cell in page.select(".cell_output table.dataframe tbody td")]
+    assert len(shown) == 12 and list(zip(tokens, bits, strict=True)) == shown
+
+
+@pytest.mark.book
 def test_only_the_page_of_the_model_loads_its_script(pages):
     for page in pages:
         loaded = {script["src"].split("/")[-1].split("?")[0] for script in page.html.select("script[src]")}
