@@ -66,7 +66,8 @@ def train_peer(source: Path, data: str, out: Path) -> None:
         nonlocal saved
         saved += 1
         words = script["corpus"].dictionary.idx2word
-        write_tensors(out / f"{saved}.safetensors", dict(model.state_dict()), {"words": words})
+        weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}  # tied ones are one tensor
+        write_tensors(out / f"{saved}.safetensors", weights, {"words": words})
 
     torch.save = save
     sys.argv = ["main.py", "--data", data, "--tied", "--epochs", str(EPOCHS), "--save", os.devnull]
