@@ -93,7 +93,8 @@ assignments: $(VENV)/.classroom  ## student releases, solutions and nbgrader's c
 	@$(BIN)/lmtutor assignments build
 
 bench: $(STAMP)  ## the benchmarks: speed of each part (minutes; some need LMTUTOR_DATA)
-	@set -e; for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script; done
+	@set -e; for script in tests/benchmarks/bench_*.py; do \
+	  echo "== $$script"; $(BIN)/python -m tests.benchmarks.$$(basename $$script .py); done
 	@echo "== training, scoring, generating"; $(BIN)/python -m tests.benchmarks --quick
 
 lock:  ## requirements.lock: the pins with the hashes of their files (needs uv)

@@ -1,6 +1,6 @@
 """Time the hand-written character RNN, and the classic listing beside it on the same text.
 
-    OMP_NUM_THREADS=1 python tests/benchmarks/bench_rnn.py TEXT [--listing FILE] [--record]
+    OMP_NUM_THREADS=1 python tests/benchmarks/bench_rnn.py [TEXT] [--listing FILE] [--record]
 
 The sizes are those of the classic 112 lines: 100 units, windows of 25 characters. `--listing` is that script, which
 is not ours to include, with nothing changed but what Python 3 asks for. It reads `input.txt` in its folder, prints
@@ -27,6 +27,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from lmtutor.corpora import sample_text
 from lmtutor.runs import provenance
 from lmtutor.scratch import CharRNN, bits_per_symbol, encode, train
 
@@ -100,11 +101,11 @@ def measured(turns: list[dict], first: list[dict]) -> dict:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("text", type=Path)
+    parser.add_argument("text", type=Path, nargs="?", help="a text to read; the embedded stories unless given")
     parser.add_argument("--listing", type=Path)
     parser.add_argument("--record", action="store_true")
     args = parser.parse_args()
-    text = args.text.read_text(encoding="utf-8")
+    text = args.text.read_text(encoding="utf-8") if args.text else sample_text("baker-street", characters=1_200_000)
     ids, alphabet = encode(text)
     programs = [classic(args.listing, text)] if args.listing else []
     programs += [ours(ids, len(alphabet), *setting) for setting in SETTINGS]

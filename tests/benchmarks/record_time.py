@@ -1,7 +1,7 @@
-"""Time from a cold start to a test perplexity of WikiText-2 that was published: this project's recipe, and a peer's.
+"""Record the time from a cold start to a published test perplexity of WikiText-2: our recipe, and a peer's.
 
     export LMTUTOR_PEER=FOLDER LMTUTOR_DATA=FOLDER OMP_NUM_THREADS=1
-    python -m tests.benchmarks.bench_time --out FOLDER [--record]
+    python -m tests.benchmarks.record_time --out FOLDER [--record]
 
 The mark is 147.84, the test perplexity of the original tutorial after three epochs. Ours is the command
 ``lmtutor train wikitext-2/lstm-200-quick`` from its start to its end: nothing is cached, and its scoring counts too.
@@ -94,7 +94,7 @@ def peer(source: Path, data: str, folder: Path) -> list[dict]:
     """The peer's epochs until its test perplexity is at the mark; an epoch it does not save was no better."""
     out = folder / "peer"
     out.mkdir()
-    command = [sys.executable, "-m", "tests.benchmarks.bench_time", "--train-peer", str(source), data, str(out)]
+    command = [sys.executable, "-m", "tests.benchmarks.record_time", "--train-peer", str(source), data, str(out)]
     began, stopped, rows = time.monotonic(), 0.0, []
     process = subprocess.Popen(command, cwd=ROOT)
     try:
@@ -118,7 +118,7 @@ def peer(source: Path, data: str, folder: Path) -> list[dict]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.bench_time", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.record_time", description=__doc__.splitlines()[0])
     parser.add_argument("--record", action="store_true", help=f"write to data/runs/{RUN.name}/")
     parser.add_argument("--out", type=Path, help="a new folder for both trainings")
     parser.add_argument("--train-peer", nargs=3, help=argparse.SUPPRESS)
@@ -142,7 +142,7 @@ def main() -> None:
         RUN.mkdir(parents=True, exist_ok=True)
         table.to_csv(RUN / "history.csv", index=False, float_format="%.6g")
         made = provenance(torch.device("cpu"), seed=1) | dict(
-            command="python -m tests.benchmarks.bench_time --out FOLDER --record",
+            command="python -m tests.benchmarks.record_time --out FOLDER --record",
             load=round(os.getloadavg()[0], 1),
             mark=MARK,
             ratio=round(ratio, 2),
