@@ -44,13 +44,18 @@ def rank() -> int:
 
 @contextmanager
 def exchanging() -> Iterator[None]:
-    """Within, an exchange that fails is one line: another process was killed, or its machine is gone."""
+    """Within, an exchange that fails is one line: with gloo because another process was killed, or is out of reach.
+
+    NCCL does not raise here: it ends the process by itself, and torchrun says so.
+    """
     try:
         yield
+    except torch.OutOfMemoryError:
+        raise
     except RuntimeError as error:
         raise LMTutorError(
-            "Another process of this training has ended, so this one ends too. What was saved last is whole: give the "
-            "same torchrun command with --resume to go on from there."
+            "An exchange with the other processes of this training failed; one of them has probably ended. What was "
+            f"saved last is whole: the same torchrun command with --resume goes on from there. ({error})"
         ) from error
 
 

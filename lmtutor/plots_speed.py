@@ -58,16 +58,19 @@ def plot_roofline(parts: pd.DataFrame, bandwidth: float, products: Mapping[str, 
     products
         Operations a second of the machine's best product, by the name of its format: the level parts of the roof.
     """
+    if not len(parts):
+        raise LMTutorError("plot_roofline: `parts` has no rows")
     for name in ("part", "operations", "bytes", "seconds"):
-        if name not in parts or (name != "part" and not (parts[name] > 0).all()):
+        if name not in parts or (name != "part" and not (pd.to_numeric(parts[name], errors="coerce") > 0).all()):
             raise LMTutorError(f"plot_roofline: every row of `parts` needs {name!r}, a number above 0 or a name")
     if bandwidth <= 0 or not products or min(products.values()) <= 0:
         raise LMTutorError("plot_roofline: bandwidth and the rates of `products` have to be above 0")
     intensity, rate = parts["operations"] / parts["bytes"], parts["operations"] / parts["seconds"] / 1e9
     fig, axes = figure(height=3.9)
-    low, high = intensity.min() / 3, max(intensity.max(), max(products.values()) / bandwidth) * 6
-    for (name, most), dash in zip(products.items(), DASHES, strict=False):
-        edge = most / bandwidth
+    edges = [most / bandwidth for most in products.values()]
+    low, high = min(intensity.min(), *edges) / 3, max(intensity.max(), *edges) * 6
+    for i, (name, most) in enumerate(products.items()):
+        edge, dash = edges[i], DASHES[i % len(DASHES)]
         roof = [low * bandwidth / 1e9, most / 1e9, most / 1e9]
         axes.plot([low, edge, high], roof, color=MUTED, linestyle=dash)
         axes.annotate(f"{name}: {most / 1e9:.0f}", (high, most / 1e9), (0, 3), textcoords="offset points", ha="right")

@@ -246,7 +246,7 @@ def resumable(recipe: Recipe, out: Path) -> bool:
     """
     own = out / "recipe.toml"
     stored = read_recipe(own)
-    if (stored.corpus, stored.model) != (recipe.corpus, recipe.model) or not same_start(recipe.start, stored.start):
+    if (stored.corpus, stored.model) != (recipe.corpus, recipe.model) or not one_start(recipe.start, stored.start):
         raise LMTutorError(
             f"{out} was trained on another corpus or model, or from another start: give the same recipe and "
             f"--set values, or its own recipe: lmtutor train {own} --resume --out {out}."
@@ -267,11 +267,11 @@ def resumable(recipe: Recipe, out: Path) -> bool:
     return False
 
 
-def same_start(now: dict[str, str], then: dict[str, str]) -> bool:
+def one_start(now: dict[str, str], then: dict[str, str]) -> bool:
     """Whether two tables ``[start]`` name the same run, as two paths to one folder do.
 
     Where the old path leads nowhere, the run was moved, or the command is called from another folder: then the run
-    that is named now is taken for it.
+    that is named now is taken for it, and stands in the recipe from then on.
 
     Raises
     ------

@@ -176,6 +176,8 @@ def test_roofline_has_the_lower_of_two_limits_and_each_part_at_its_place():
         assert list(y[1:]) == [most, most] and 40 * x[1] == pytest.approx(most)
     points = [tuple(float(value[0]) for value in part.get_data()) for part in lines[2:]]
     assert points == [(80, pytest.approx(80)), (0.1, pytest.approx(2))]
+    high = plots.plot_roofline(ROOF.iloc[:1], 4e10, {"float32": 1e11}).axes[0].lines[0].get_xdata()
+    assert np.all(np.diff(high) > 0)  # the roof rises to its edge, also where every part is to the right of it
     assert "40 GB a second up to float32 100, bfloat16 200" in fig.alt and "far 2 at 0.1 operations a byte" in fig.alt
 
 
@@ -192,6 +194,7 @@ def test_roofline_has_the_lower_of_two_limits_and_each_part_at_its_place():
         (lambda: plots.plot_waterfall(["a"], []), "1 steps and 0 times"),
         (lambda: plots.plot_roofline(ROOF.drop(columns="bytes"), 1.0, {"float32": 1.0}), "needs 'bytes'"),
         (lambda: plots.plot_roofline(ROOF, 1.0, {}), "have to be above 0"),
+        (lambda: plots.plot_roofline(ROOF.iloc[:0], 1.0, {"float32": 1.0}), "has no rows"),
     ],
 )
 def test_bad_input_is_named(call, complaint):

@@ -12,6 +12,7 @@ import argparse
 import dataclasses
 import json
 import os
+import shlex
 import statistics
 import subprocess
 import sys
@@ -39,6 +40,7 @@ def train(tokens: int, out: Path) -> None:
     distributed.start()
     corpus = load_corpus("wikitext-2")
     corpus = dataclasses.replace(corpus, train=corpus.train[:tokens], valid=corpus.valid[:5_000])
+    torch.manual_seed(1)
     model = build_model("lstm-200", corpus.vocab, dropout=0.0)
     config = TrainConfig(epochs=EPOCHS, lr=10.0, schedule="constant", batch_size=BATCH, bptt=BPTT, precision="float32")
     history = fit(model, corpus, config, progress=False)
@@ -84,7 +86,7 @@ def main() -> None:
         RUN.mkdir(parents=True, exist_ok=True)
         table.to_csv(RUN / "history.csv", index=False, float_format="%.8g")
         made = provenance(torch.device("cpu"), seed=1) | dict(
-            command="python -m tests.benchmarks.bench_torchrun --record",
+            command=shlex.join(["python", "-m", "tests.benchmarks.bench_torchrun", *sys.argv[1:]]),
             load=round(os.getloadavg()[0], 1),
             efficiency=round(efficiency, 3),
             apart=apart,

@@ -91,7 +91,7 @@ def score_peer(path: Path) -> dict[str, float]:
 
 
 def peer(source: Path, data: str, folder: Path) -> list[dict]:
-    """The peer's epochs until its test perplexity is at the mark; an epoch it does not save was no better."""
+    """The peer's saves until its test perplexity is at the mark: it saves after each epoch that is the best so far."""
     out = folder / "peer"
     out.mkdir()
     command = [sys.executable, "-m", "tests.benchmarks.record_time", "--train-peer", str(source), data, str(out)]
