@@ -26,7 +26,7 @@ from lmtutor.figures import (
     whole_numbers,
 )
 from lmtutor.plots_speed import plot_roofline, plot_waterfall
-from lmtutor.published import draw_published, published_curve, published_table
+from lmtutor.published import PUBLISHED, draw_published, published_curve, published_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -124,7 +124,7 @@ def plot_run_curves(
     for i, (name, history) in enumerate(histories.items()):
         _need(history, f"plot_run_curves: {name}", x, column)
         along = history["seconds"].cumsum() if x == "seconds" else history[x]
-        line(axes, along, history[column], i, name)
+        line(axes, along, history[column], i + (i >= PUBLISHED), name)  # whose style no run gets
         ends.append(f"{name} ends at {history[column].iloc[-1]:.1f}, lowest {history[column].min():.1f}")
     said = column.replace("valid_", "validation ").replace("_", " ")
     alt = f"Line plot of {said} by {x}: {'; '.join(ends)}."

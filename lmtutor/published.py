@@ -6,6 +6,8 @@ from lmtutor import data_files
 from lmtutor.errors import LMTutorError, nearest
 from lmtutor.figures import line
 
+PUBLISHED = 3  # the place among the styles of curves that is theirs
+
 
 def published_curve(name: str) -> pd.DataFrame:
     """A published training curve, such as ``"gluonnlp/standard_lstm_lm_200"``.
@@ -34,6 +36,7 @@ def draw_published(axes, published: str | pd.DataFrame, epochs: int) -> str:
     near = curve[curve["epoch"] <= max(epochs, 3)]
     best = curve.loc[curve["valid_perplexity"].idxmin()]
     rest = f"best {best['valid_perplexity']:.1f} at epoch {best['epoch']:.0f} of {len(curve)}"
-    line(axes, near["epoch"], near["valid_perplexity"], 3, name if len(near) == len(curve) else f"{name}\n({rest})")
+    label = name if len(near) == len(curve) else f"{name}\n({rest})"
+    line(axes, near["epoch"], near["valid_perplexity"], PUBLISHED, label)
     there, then = near["valid_perplexity"].iloc[-1], near["epoch"].iloc[-1]
     return f" The published curve {name} is at {there:.1f} after epoch {then:.0f}; {rest}."
