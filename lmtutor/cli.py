@@ -231,14 +231,14 @@ def pretrained(
     """List, describe and verify the pretrained models."""
     from lmtutor.pretrained import find_pretrained, pretrained_models
 
-    wrong = False
+    wrong, width = False, max(map(len, pretrained_models()), default=0) + 2
     for model in [find_pretrained(name)] if name else pretrained_models().values():
         if verify:
             for file, problem in model.problems().items():
                 wrong |= bool(problem)
                 typer.echo(f"{model.name}/{file}: {problem or 'right'}")
         else:
-            typer.echo(model.card() if name else f"{model.name:<28}{model.title}")
+            typer.echo(model.card() if name else f"{model.name:<{width}}{model.title}")
     raise typer.Exit(int(wrong))
 
 
