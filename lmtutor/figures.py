@@ -89,7 +89,7 @@ def to_html(fig, alt: str, caption: str | None = None) -> str:
         'style="max-width:100%;height:auto;border-radius:6px">'
     )
     below = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
-    return f'<figure style="margin:1em 0">{image}{below}</figure>'
+    return f'<figure style="margin:1em 0"><div>{image}</div>{below}</figure>'  # on a phone the div scrolls
 
 
 def show(fig, alt: str | None = None, caption: str | None = None) -> None:

@@ -71,7 +71,7 @@ def plot_history(
     _need(history, "plot_history", "epoch", "train_loss", "valid_loss", "valid_perplexity")
     fig, (left, right) = figure(1, 2)
     epochs = history["epoch"]
-    line(left, epochs, history["train_loss"], 0, "training (with dropout, as it goes)")
+    line(left, epochs, history["train_loss"], 0, "training (as it goes)")
     line(left, epochs, history["valid_loss"], 1, "validation")
     line(right, epochs, history["valid_perplexity"], 1, "this run")
     first, last = history["valid_perplexity"].iloc[[0, -1]]
@@ -103,6 +103,7 @@ def plot_run_curves(
     *,
     column: str = "valid_perplexity",
     x: str = "epoch",
+    log_x: bool = False,
 ) -> "Figure":
     """One curve a run, on a logarithmic axis.
 
@@ -116,6 +117,8 @@ def plot_run_curves(
         What to draw: ``valid_perplexity``, or any other positive column.
     x
         ``"epoch"``, or ``"seconds"`` for the time since the start (the column is summed).
+    log_x
+        Whether that axis is logarithmic too: for long runs in which much happens early.
     """
     if not histories:
         raise LMTutorError("plot_run_curves: there is no history; give {name: history}")
@@ -124,7 +127,8 @@ def plot_run_curves(
     for i, (name, history) in enumerate(histories.items()):
         _need(history, f"plot_run_curves: {name}", x, column)
         along = history["seconds"].cumsum() if x == "seconds" else history[x]
-        line(axes, along, history[column], i + (i >= PUBLISHED), name)  # whose style no run gets
+        style_of = i if published is None else i + (i >= PUBLISHED)  # no run looks like the published curve
+        line(axes, along, history[column], style_of, name)
         ends.append(f"{name} ends at {history[column].iloc[-1]:.1f}, lowest {history[column].min():.1f}")
     said = column.replace("valid_", "validation ").replace("_", " ")
     alt = f"Line plot of {said} by {x}: {'; '.join(ends)}."
@@ -134,7 +138,10 @@ def plot_run_curves(
         floor_line(axes, math.exp(floor), f"exact floor {math.exp(floor):.1f}", horizontal=True)
         alt += f" The exact floor is {math.exp(floor):.1f}."
     axes.set(xlabel=x, ylabel=said, yscale="log")
-    if x == "epoch":
+    if log_x:
+        axes.set_xscale("log")
+        plain_log(axes.xaxis)
+    elif x == "epoch":
         whole_numbers(axes)
     plain_log(axes.yaxis)
     axes.legend()

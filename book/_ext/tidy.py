@@ -23,6 +23,9 @@ RULES = [
     (r"<section id=\"(exercise|solution)-content\">", r'<section class="\1-content">'),
     # Sphinx closes a paragraph that a list has closed
     (r"</ul>\s*</p>", "</ul>"),
+    # a stop after a formula belongs to it: no line begins with one
+    (r"(?<!<span class=\"unbroken\">)(<math(?: (?!display=\"block\")[^>]*)?>(?:(?!</math>).)*</math>)([.,;:?!)]+)",
+     r'<span class="unbroken">\1\2</span>'),
     # docutils: entries of a bibliography are items of a list
     (r"role=\"doc-biblioentry\"", 'role="listitem"'),
     # the theme: the arrow that opens a part of the contents has no name, the sidebar is no landmark
@@ -54,7 +57,7 @@ def lay_out(match: re.Match) -> str:
         return re.sub(r"\n\s*\n", "\n", str(table))
     columns = list(zip(*(row.find_all("td") for row in rows), strict=False))
     for head, cells in zip(table.thead.tr.find_all(["th", "td"])[corner:], columns, strict=False):
-        said = [text for cell in cells if (text := cell.get_text(strip=True)) not in ("", "NaN", "–")]
+        said = [text for cell in cells if (text := cell.get_text(strip=True)) not in ("", "NaN", "–", "inf")]
         if said and sum(bool(re.search("[A-Za-z]{2}", text)) for text in said) >= len(said) / 2:
             for cell in (head, *cells):
                 mark(cell, "words")

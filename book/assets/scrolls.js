@@ -4,7 +4,7 @@ const mark = (box) => {
   box.classList.toggle("more-right", box.scrollWidth - box.clientWidth - box.scrollLeft > 2);
 };
 const watcher = new ResizeObserver((entries) => entries.forEach((entry) => mark(entry.target)));
-const wide = ".cell_output .text_html, .cell_output figure, .bd-article pre, .formula, .pst-scrollable-table-container";
+const wide = ".cell_output .text_html, .cell_output figure > div, .bd-article pre, .formula, .pst-scrollable-table-container";
 for (const box of document.querySelectorAll(wide)) {
   box.addEventListener("scroll", () => mark(box), { passive: true });
   watcher.observe(box);

@@ -8,7 +8,8 @@ The mark is 147.84, the test perplexity of the original tutorial after three epo
 The peer is the word-level example of pytorch/examples (`LMTUTOR_PEER`, no part of this project) with its own settings
 and ``--tied``. Its `main.py` runs unchanged, but for `torch.save`, which leaves the bare weights. After each epoch it
 is stopped, and its clock too, while the weights are scored as ours are: every token of the split but the first, read
-as one stream. At the mark it is ended.
+as one stream. At the mark it is ended; or, not yet there, at the end of the epoch in which it has taken `ENOUGH` times
+as long as ours: then the ratio is a lower bound, and the record says so.
 
 One after the other, on as many threads as OMP_NUM_THREADS says. Our run stays in ``FOLDER/ours``. `--record` writes
 the two curves to ``data/runs/benchmark-time/``.
@@ -37,6 +38,7 @@ RECIPE, MARK = "wikitext-2/lstm-200-quick", 147.84
 ROOT = Path(__file__).resolve().parents[2]
 RUN = ROOT / "data" / "runs" / "benchmark-time"
 EPOCHS = 12  # that the peer may take
+ENOUGH = 10  # times as long as ours: the goal, and where the peer is ended
 
 
 def ours(folder: Path) -> list[dict]:
@@ -90,15 +92,18 @@ def score_peer(path: Path) -> dict[str, float]:
     return {f"{name}_perplexity": evaluate(model, corpus.split(name)).perplexity for name in ("valid", "test")}
 
 
-def peer(source: Path, data: str, folder: Path) -> list[dict]:
-    """The peer's saves until its test perplexity is at the mark: it saves after each epoch that is the best so far."""
+def peer(source: Path, data: str, folder: Path, enough: float) -> list[dict]:
+    """The peer's saves until its test perplexity is at the mark, or `enough` seconds are over.
+
+    It saves after each epoch that is the best so far.
+    """
     out = folder / "peer"
     out.mkdir()
     command = [sys.executable, "-m", "tests.benchmarks.record_time", "--train-peer", str(source), data, str(out)]
     began, stopped, rows = time.monotonic(), 0.0, []
     process = subprocess.Popen(command, cwd=ROOT)
     try:
-        while not rows or rows[-1]["test_perplexity"] > MARK:
+        while not rows or (rows[-1]["test_perplexity"] > MARK and rows[-1]["seconds"] < enough):
             path = out / f"{len(rows) + 1}.safetensors"
             if not path.is_file():
                 if process.poll() is not None:
@@ -133,11 +138,13 @@ def main() -> None:
         parser.error("--out has to name a new folder.")
     options.out.mkdir(parents=True)
     out = options.out.resolve()
-    rows = ours(out) + peer(source, str(data / "wikitext-2"), out)
+    rows = ours(out)
+    rows += peer(source, str(data / "wikitext-2"), out, enough=ENOUGH * rows[-1]["seconds"])
     table = pd.DataFrame(rows)
     end = table.dropna(subset=["test_perplexity"]).groupby("who").last()
     ratio = end.loc["peer", "seconds"] / end.loc["ours", "seconds"]
-    print(f"\n{table.to_string(index=False)}\n\npeer / ours: {ratio:.1f}")
+    reached = bool(end.loc["peer", "test_perplexity"] <= MARK)
+    print(f"\n{table.to_string(index=False)}\n\npeer / ours: {ratio:.1f}{'' if reached else ' or more'}")
     if options.record:
         RUN.mkdir(parents=True, exist_ok=True)
         table.to_csv(RUN / "history.csv", index=False, float_format="%.6g")
@@ -146,6 +153,7 @@ def main() -> None:
             load=round(os.getloadavg()[0], 1),
             mark=MARK,
             ratio=round(ratio, 2),
+            reached=reached,  # whether the peer was at the mark when it was ended
             protocol=STREAM_PROTOCOL,
         )
         (RUN / "result.json").write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")

@@ -1,6 +1,6 @@
 """The docstrings on the API page: formulas stay as they were typed."""
 
-from docstrings import formulas_are_literal
+from docstrings import formulas_are_literal, sentences_are_no_types
 
 
 def shown(text):
@@ -27,3 +27,26 @@ def test_parameters_are_left_alone():
 def test_continued_list_items_and_examples_are_left_alone():
     for text in ("- one\n\n    more about one", ">>> f(1)\n\n    2", "Nothing indented.\n\nAt all."):
         assert shown(text) == text.splitlines()
+
+
+def moved(text):
+    lines = text.splitlines()
+    sentences_are_no_types(None, "function", "f", None, None, lines)
+    return "\n".join(lines)
+
+
+def test_a_sentence_beside_a_name_is_a_description_and_a_shape_is_a_type():
+    before = "Step.\n\nParameters\n----------\n{}\n\nReturns\n-------\nnats : () a mean."
+    for field in ("x : (T, B) ids", "head : Head\n    The layer. Its bias is kept.", "n : int, optional"):
+        assert moved(before.format(field)) == before.format(field)
+    for field, after in (
+        ("lr : learning rate.", "lr\n    learning rate."),
+        ("a, b : what to add; half of it\n    is lost.", "a, b\n    what to add; half of it\n    is lost."),
+        ("**more : of the model.", "**more\n    of the model."),
+    ):
+        assert moved(before.format(field)) == before.format(after)
+
+
+def test_an_error_is_a_name_and_what_raises_it():
+    text = "Load.\n\nRaises\n------\nLMTutorError : it is damaged"
+    assert moved(text) == "Load.\n\nRaises\n------\nLMTutorError\n    it is damaged"
