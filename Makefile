@@ -61,6 +61,7 @@ FORCE:
 $(BOOK): $(SOURCES) $(STAMP) _build/.corpora
 	@echo "Building the book: the chapters run once (minutes), then their outputs are kept until code or data change"
 	@$(BIN)/jupyter-book build --all -q -W -n --keep-going .
+	@$(BIN)/python -m tests.helpers _build/html/notebooks  # the wheel that the notebooks install
 	@touch $@
 
 test: $(STAMP) $(BOOK)  ## every test: the package and the pages (builds the book if it changed)
@@ -70,7 +71,6 @@ test-fast: $(STAMP)  ## the tests that need no built book
 	@$(BIN)/python -m pytest -q -m "not book"
 
 notebooks: $(BOOK)  ## every page as a notebook that installs the package, each executed where only the wheel is
-	@$(BIN)/python -m tests.helpers _build/html/notebooks
 	@LMTUTOR_NOTEBOOKS=all $(BIN)/python -m pytest -q tests/book/test_notebooks.py
 	@echo "The notebooks and the wheel that they install: _build/html/notebooks"
 

@@ -9,7 +9,7 @@ next cell can read; `widget` asks for it anywhere.
 import html
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from lmtutor.errors import LMTutorError
 from lmtutor.figures import to_html
@@ -53,10 +53,13 @@ class Explorer:
         Value of the control -> HTML.
     start
         The value that is shown first.
+    own
+        What a live notebook shows for a text that the reader types, or None.
     """
 
-    def __init__(self, label: str, states: dict[str, str], start: str, control: str, caption: str | None):
+    def __init__(self, label: str, states: dict[str, str], start: str, control: str, caption: str | None, own=None):
         self.label, self.states, self.start, self.control, self.caption = label, states, start, control, caption
+        self.own: Callable[[str], object] | None = own
 
     def __repr__(self) -> str:
         return f"Explorer({self.label!r}: {', '.join(self.states)})"
@@ -75,7 +78,8 @@ class Explorer:
         Returns
         -------
         ipywidgets.VBox
-            Its first child is the control, whose ``value`` is the name of the state that is shown.
+            Its first child is the control, whose ``value`` is the name of the state that is shown, its second the
+            output. The last one is a field for a text of one's own, with `own`.
         """
         import ipywidgets
 
@@ -90,7 +94,14 @@ class Explorer:
         shown = ipywidgets.HTML(self.states[self.start])
         control.observe(lambda change: setattr(shown, "value", self.states[change["new"]]), names="value")
         caption = [ipywidgets.HTML(f"<em>{html.escape(self.caption)}</em>")] if self.caption else []
-        return ipywidgets.VBox([control, shown, *caption])
+        field = []
+        if self.own:
+            field = [ipywidgets.Text(description="your own", layout={"width": "90%"})]
+            field[0].observe(
+                lambda change: setattr(shown, "value", _fragment(self.label, change["new"], self.own(change["new"]))),
+                names="value",
+            )
+        return ipywidgets.VBox([control, shown, *caption, *field])
 
     def _repr_html_(self) -> str:
         names = [html.escape(name) for name in self.states]
@@ -128,6 +139,7 @@ def explorer(
     start: object | None = None,
     control: str | None = None,
     caption: str | None = None,
+    own: Callable[[str], object] | None = None,
 ) -> Explorer:
     """Let the reader of a page move through results that are computed already.
 
@@ -146,6 +158,8 @@ def explorer(
         ``"slider"`` for an order, ``"menu"`` for names; unless given, a slider if all values are numbers.
     caption
         A sentence below.
+    own
+        What to show for a text that the reader types. It needs a kernel: only a live notebook has the field.
 
     Raises
     ------
@@ -166,7 +180,7 @@ def explorer(
         control = "slider" if all(_is_number(name) for name in shown) else "menu"
     if control not in ("slider", "menu"):
         raise LMTutorError(f"explorer {label!r}: no control is called {control!r}; use 'slider' or 'menu'")
-    return Explorer(label, shown, first, control, caption)
+    return Explorer(label, shown, first, control, caption, own)
 
 
 def _in_a_live_notebook() -> bool:

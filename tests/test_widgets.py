@@ -89,6 +89,16 @@ def test_the_widget_has_the_same_label_and_states():
     assert type(menu).__name__ == "Dropdown"
 
 
+def test_a_live_notebook_has_a_field_for_a_text_of_ones_own():
+    made = widgets.explorer("sentence", {"a": "x", "b": "y"}, own=lambda text: f"<{text.upper()}> in capitals")
+    control, shown, field = made.widget().children
+    field.value = "mine"
+    assert "&lt;MINE&gt; in capitals" in shown.value
+    control.value = "b"
+    assert shown.value == made.states["b"]
+    assert "your own" not in made._repr_html_(), "a page without a kernel cannot answer"
+
+
 @pytest.mark.parametrize(("session", "kind"), [(None, "text/html"), ("chapter.ipynb", "widget-view+json")])
 def test_a_live_notebook_shows_the_widget_and_a_build_the_html(monkeypatch, session, kind):
     """The same cell, in a kernel that a server opened for a notebook and in one that executes the book."""

@@ -5,6 +5,8 @@ The notebooks lie in `notebooks/` beside the pages, and each page offers its own
 buttons that open the published notebook in Colab and on Binder.
 """
 
+import base64
+import html
 import os
 import re
 from functools import cache
@@ -116,6 +118,17 @@ class Page(Links):
         return str(self.env.get_domain("math").get_equation_number_for(target) or target)
 
 
+def with_alt(output, alt: str | None):
+    """Return an output whose picture has the alternative text that the page gives it."""
+    drawn = output.get("data", {}).get("image/svg+xml")
+    if drawn is None or not alt:
+        return output
+    source = base64.b64encode("".join(drawn).encode()).decode()
+    image = f'<img alt="{html.escape(" ".join(alt.split()))}" src="data:image/svg+xml;base64,{source}">'
+    data = {kind: value for kind, value in output["data"].items() if kind != "image/svg+xml"}
+    return nbformat.from_dict({**output, "data": {**data, "text/html": image}})
+
+
 def in_plain_form(notebook, links: Links, title: str, address: str | None):
     """Return an executed notebook in plain Markdown, with a first cell that installs the package."""
     cells, hidden = [], False
@@ -130,10 +143,12 @@ def in_plain_form(notebook, links: Links, title: str, address: str | None):
             metadata = {"tags": tags} if tags else {}
             if hidden or {"hide-input", "hide-cell"} & set(tags):
                 metadata["jupyter"] = {"source_hidden": True}
-            code = new_code_cell(cell.source, metadata=metadata, outputs=cell.get("outputs", []))
+            shown = cell.metadata.get("mystnb", {})
+            outputs = [with_alt(output, shown.get("image", {}).get("alt")) for output in cell.get("outputs", [])]
+            code = new_code_cell(cell.source, metadata=metadata, outputs=outputs)
             code["execution_count"] = cell.get("execution_count")
             cells.append(code)
-            caption = cell.metadata.get("mystnb", {}).get("figure", {}).get("caption")
+            caption = shown.get("figure", {}).get("caption")
             if caption:
                 cells.append(new_markdown_cell(f"*{' '.join(plain(caption, links).split())}*"))
     where = f"[{title}]({address})" if address else f"“{title}”"
@@ -165,9 +180,15 @@ def offer(app, pagename, templatename, context, doctree) -> None:
         "type": "link", "text": ".ipynb", "label": "download-notebook-button", "icon": "fas fa-code",
         "url": context["pathto"](f"{FOLDER}/{notebook_name(pagename)}", 1), "tooltip": "Download notebook file",
     }  # fmt: skip
+    book = {
+        "type": "link", "text": "the book as .pdf", "label": "download-book-button", "icon": "fas fa-book",
+        "url": f"{site()}/book.pdf", "tooltip": "Download the whole book",
+    }  # fmt: skip
     for group in context["header_buttons"]:
         if group.get("label") == "download-buttons":
             group["buttons"].insert(0, entry)
+            if site():
+                group["buttons"].append(book)
 
 
 def write_notebooks(app, exception) -> None:

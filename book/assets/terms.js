@@ -9,7 +9,9 @@
   box.hidden = true;
   document.querySelector("article").append(box);
 
+  let closing;
   const hide = () => {
+    clearTimeout(closing);
     box.hidden = true;
     document.querySelector("[aria-describedby=term-definition]")?.removeAttribute("aria-describedby");
   };
@@ -23,13 +25,17 @@
     const above = at.bottom + box.offsetHeight + 12 > innerHeight && at.top > box.offsetHeight + 12;
     box.style.top = `${(above ? at.top - box.offsetHeight - 6 : at.bottom + 6) + scrollY}px`;
   };
+  const leave = () => { closing = setTimeout(hide, 250); }; // time for the pointer to get from the link to the box
   for (const link of document.querySelectorAll('article a[href*="#term-"]')) {
     const term = decodeURIComponent(link.hash.slice(1));
     if (!known.querySelector(`[data-term="${CSS.escape(term)}"]`)) continue;
     let waiting;
     link.addEventListener("mouseenter", () => { waiting = setTimeout(show, 200, link, term); });
     link.addEventListener("focus", () => show(link, term));
-    for (const end of ["mouseleave", "blur"]) link.addEventListener(end, () => { clearTimeout(waiting); hide(); });
+    link.addEventListener("mouseleave", () => { clearTimeout(waiting); leave(); });
+    link.addEventListener("blur", () => { clearTimeout(waiting); hide(); });
   }
+  box.addEventListener("mouseenter", () => clearTimeout(closing));
+  box.addEventListener("mouseleave", leave);
   addEventListener("keydown", event => { if (event.key === "Escape") hide(); });
 })();

@@ -1,4 +1,4 @@
-"""axe-core on every page, in light and in dark: no violation outside a short list with reasons."""
+"""axe-core on every page, in light, in dark and on a phone: no violation outside a short list with reasons."""
 
 import pytest
 
@@ -20,14 +20,17 @@ def outside_the_list(violations: list[dict], matches) -> list[str]:
     return lines
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_page_has_no_violation(browser, served, page, theme):
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 1280), ("light", 360)])
+def test_page_has_no_violation(browser, served, page, theme, width):
     from axe_playwright_python.sync_playwright import Axe
 
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=theme, reduced_motion="reduce")
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme, reduced_motion="reduce")
     view = context.new_page()
     view.goto(f"{served}/{page.name}.html", wait_until="load")
     assert view.evaluate("document.documentElement.dataset.theme") == theme
+    for solution in view.locator("button.toggle-button").all():
+        solution.click()
+    view.wait_for_timeout(100)  # until what came into view is measured
     result = Axe().run(view, options={"resultTypes": ["violations"]}).response
     fits = "([target, allowed]) => document.querySelector(target)?.matches(allowed) ?? false"
     found = outside_the_list(result["violations"], lambda target, allowed: view.evaluate(fits, [target, allowed]))

@@ -52,12 +52,35 @@ def test_page_opens_without_network_and_without_errors(opened, page):
 def test_what_is_wider_than_a_phone_fades_where_there_is_more(opened):
     view, faults = opened("book/chapters/04-wikitext-2.html")
     view.set_viewport_size({"width": 390, "height": 800})
-    for wide in ("figure", ".text_html:has(table)"):
+    for wide in ("figure > div", ".text_html:has(table)"):
         box = view.locator(f".cell_output {wide}").first
         view.wait_for_function("e => e.classList.contains('more-right')", arg=box.element_handle())
+        assert box.evaluate("e => e.tabIndex") == 0, "the keyboard cannot scroll it"
         box.evaluate("e => e.scrollLeft = e.scrollWidth")
         view.wait_for_function("e => e.className.includes('more-left') && !e.className.includes('more-right')",
                                arg=box.element_handle())  # fmt: skip
+    assert not faults
+
+
+@pytest.mark.parametrize("name", ["genindex", "py-modindex", "search"])
+def test_what_sphinx_adds_fits_on_a_phone(opened, name):
+    view, faults = opened(f"{name}.html")
+    view.set_viewport_size({"width": 360, "height": 740})
+    view.wait_for_timeout(50)
+    assert view.evaluate("document.documentElement.scrollWidth") <= 360
+    assert not faults
+
+
+def test_a_definition_stays_while_the_pointer_is_on_it(opened):
+    view, faults = opened("book/chapters/07-neural-cache.html")
+    view.locator('article a[href*="#term-"]').first.hover()
+    box = view.locator("#term-definition")
+    box.wait_for(state="visible")
+    box.hover()
+    view.wait_for_timeout(400)
+    assert box.is_visible()
+    view.mouse.move(5, 5)
+    box.wait_for(state="hidden")
     assert not faults
 
 

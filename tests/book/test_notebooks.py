@@ -101,6 +101,11 @@ def test_page_offers_its_notebook_in_plain_form_with_outputs(page, site):
     assert len(code) == 1 + len(page.code_cells())
     shown = sum(bool(cell.outputs) for cell in code)
     assert shown >= len(page.article.select("div.cell_output")) * 0.9
+    for output in (output for cell in code for output in cell.outputs):
+        kinds = output.get("data", {})
+        assert not any(kind.startswith("image/") for kind in kinds), "a picture without an alternative text"
+        for image in re.findall(r"<img [^>]*>", "".join(kinds.get("text/html", ""))):
+            assert re.search(r'alt="[^"]{15,}"', image), image[:200]
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             prose = re.sub(r"^(`{3,}).*?^\1", "", cell.source, flags=re.M | re.S)
