@@ -8,58 +8,19 @@ lost is an error, not another model.
 
 import hashlib
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lmtutor.data_files import read_table
+from lmtutor.data_files import read_table, write_atomically
 from lmtutor.errors import LMTutorError
-from lmtutor.models import build_model, config_from_dict, config_to_dict
+from lmtutor.models import build_model, config_from_dict, config_to_dict, outline
 from lmtutor.text import Vocabulary
 
 FORMAT = 1  # raised when a reader of this version could no longer read what is written
-UNFINISHED = ".unfinished-"  # how the temporary names begin; what a killed process left is known by it
-
-
-def write_atomically(path: str | Path, data: bytes) -> None:
-    """Replace a file by `data`, or leave it as it was: never a half-written one, also when the power fails.
-
-    Raises
-    ------
-    LMTutorError : the disk is full, or does not take it for another reason.
-    """
-    path = Path(path)
-    try:
-        _replace(path, data)
-    except OSError as error:
-        raise LMTutorError(
-            f"{path} cannot be written ({error.strerror}); what was there before is as it was: "
-            "free some disk or mend the folder, and go on."
-        ) from None
-
-
-def _replace(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{UNFINISHED}{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the new name itself
-    finally:
-        os.close(folder)
+WRITTEN = (torch.float32, torch.float64, torch.int8, torch.int32, torch.int64, torch.uint8)  # types of saved tensors
 
 
 def write_tensors(path: str | Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
@@ -91,10 +52,14 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     from safetensors import SafetensorError, safe_open
 
+    if Path(path).exists() and not Path(path).is_file():  # a pipe would be waited for
+        raise LMTutorError(f"{path} is not a plain file: restore it or train again.")
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("lmtutor", "null"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
+        if odd := {str(tensor.dtype) for tensor in tensors.values() if tensor.dtype not in WRITTEN}:
+            raise ValueError(f"it holds numbers of type {', '.join(sorted(odd))}")
         signed = header.pop("sha256", None) if isinstance(header, dict) else None
         if signed and signed != checksum(tensors, header):
             raise ValueError("its checksum is wrong")
@@ -127,6 +92,16 @@ def load_tensors(model: nn.Module, tensors: dict[str, Tensor], where: object = "
     ------
     LMTutorError : a tensor is missing, superfluous, or of another shape.
     """
+    check_tensors(model, tensors, where)
+    for name, value in tensors.items():
+        if not value.isfinite().all():
+            raise LMTutorError(f"{where}: {name} holds NaN or infinity; take an earlier epoch, or train again.")
+    for name, own in model_tensors(model).items():
+        own.copy_(tensors[name])
+
+
+def check_tensors(model: nn.Module, tensors: dict[str, Tensor], where: object) -> None:
+    """Raise `LMTutorError` unless the tensors have a model's names, shapes and kinds; an `outline` will do."""
     own = model_tensors(model)
     if own.keys() != tensors.keys():
         odd = sorted(own.keys() ^ tensors.keys())
@@ -134,10 +109,8 @@ def load_tensors(model: nn.Module, tensors: dict[str, Tensor], where: object = "
     for name, value in tensors.items():
         if own[name].shape != value.shape:
             raise LMTutorError(f"{where}: {name} has shape {tuple(value.shape)}, the model {tuple(own[name].shape)}.")
-        if not value.isfinite().all():
-            raise LMTutorError(f"{where}: {name} holds NaN or infinity; take an earlier epoch, or train again.")
-    for name, value in tensors.items():
-        own[name].copy_(value)
+        if own[name].is_floating_point() != value.is_floating_point():
+            raise LMTutorError(f"{where}: {name} has numbers of type {value.dtype}, the model {own[name].dtype}.")
 
 
 def write_vocabulary(folder: Path, vocab: Vocabulary) -> str:
@@ -161,13 +134,19 @@ def read_vocabulary(folder: Path, header: dict[str, Any]) -> Vocabulary:
     return Vocabulary.from_dict(read_table(path))
 
 
-def model_from_config(path: Path, header: dict[str, Any], vocab: Vocabulary) -> nn.Module:
-    """A fresh model of the shape that a header describes."""
-    if isinstance(header.get("config"), dict):
-        config = config_from_dict(header["config"])
-    else:
-        raise LMTutorError(f"{path} has a header without a usable config.") from None
-    return build_model(config, vocab)
+def rebuild(path: Path, header: dict[str, Any], vocab: Vocabulary, tensors: dict[str, Tensor]) -> nn.Module:
+    """The model that a header describes, with the saved values, in evaluation mode.
+
+    A few bytes of a header can describe a model of many gigabytes: no memory is asked for before the saved tensors
+    have its shapes.
+    """
+    if not isinstance(header.get("config"), dict):
+        raise LMTutorError(f"{path} has a header without a usable config.")
+    config = config_from_dict(header["config"])
+    check_tensors(outline(config, vocab), tensors, path)
+    model = build_model(config, vocab)
+    load_tensors(model, tensors, path)
+    return model.eval()
 
 
 def save_checkpoint(path: str | Path, model: nn.Module, vocab: Vocabulary) -> None:
@@ -187,9 +166,7 @@ def load_checkpoint(path: str | Path) -> tuple[nn.Module, Vocabulary]:
     path = Path(path)
     tensors, header = read_tensors(path / "model.safetensors")
     vocab = read_vocabulary(path, header)
-    model = model_from_config(path / "model.safetensors", header, vocab)
-    load_tensors(model, tensors, path)
-    return model.eval(), vocab
+    return rebuild(path, header, vocab, tensors), vocab
 
 
 def pack(value: Any, tensors: dict[str, Tensor]) -> Any:

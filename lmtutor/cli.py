@@ -1,5 +1,6 @@
 """The command ``lmtutor``. Bad input ends it with exit code 2 and one line that says what to do."""
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -175,6 +176,8 @@ def score(run: RunName, text: Annotated[str, typer.Argument(help="A text; - read
 
     model, vocab = find_run(run).load()
     if text == "-":
+        if sys.stdin is None:
+            raise LMTutorError("The standard input is closed: there is nothing to read.")
         try:
             text = sys.stdin.buffer.read().decode("utf-8")
         except UnicodeDecodeError as error:
@@ -262,6 +265,11 @@ app.add_typer(assignments, name="assignments")
 
 def main() -> None:
     """Run the command; an `LMTutorError` becomes one line and exit code 2."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever called
+            setattr(sys, name, open(os.devnull, "w"))
+        elif isinstance(getattr(sys, name), io.TextIOWrapper):  # a terminal that knows fewer letters shows a ?
+            getattr(sys, name).reconfigure(errors="replace")
     try:
         app()
     except LMTutorError as error:
@@ -271,8 +279,12 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        sys.stderr.write(f"lmtutor: cannot use {error.filename or 'a file'}: {error.strerror or error}.\n")
+        reason = f"cannot use {error.filename or 'a file'}: {error.strerror or error}."
+        sys.stderr.write(f"lmtutor: {' '.join(reason.split())}\n")
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.stderr.write("lmtutor: interrupted. A training goes on with --resume.\n")
+        sys.exit(130)
     except (MemoryError, RuntimeError) as error:  # torch has no class of its own for the CPU's memory
         if not isinstance(error, MemoryError) and "memory" not in str(error):
             raise

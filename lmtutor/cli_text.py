@@ -103,6 +103,8 @@ def vocabulary(
 
     if text == "-":
         raise LMTutorError("vocabulary reads its text twice: give a file, not the standard input.")
+    if out and out.exists():
+        _check_replaceable(out)
     corpus = load_corpus(text, tokenizer=tokenizer, min_count=min_count, max_size=max_size)
     typer.echo(f"{corpus.note}\n{coverage(text, corpus.vocab).to_string()}")
     counts = corpus.train.bincount(minlength=len(corpus.vocab))
@@ -110,3 +112,15 @@ def vocabulary(
         typer.echo(f"{int(counts[number]):>9,} {corpus.vocab.tokens[number]!r}")
     if out:
         corpus.vocab.save(out)
+
+
+def _check_replaceable(out: Path) -> None:
+    """A vocabulary may be written over an older one, and over nothing else: not over the text that it is made from."""
+    from lmtutor.text import Vocabulary
+
+    try:
+        if not out.is_file():  # such as a device
+            raise FileNotFoundError
+        Vocabulary.load(out)
+    except (LMTutorError, OSError):
+        raise LMTutorError(f"{out} is there already and holds no vocabulary: name another file with --out.") from None

@@ -40,13 +40,16 @@ class TrainConfig:
         for name in ("epochs", "clip", "weight_decay", "seed", "momentum", "nonmono", "stride"):
             if not getattr(self, name) >= 0:
                 raise LMTutorError(f"{name}={getattr(self, name)}: it has to be 0 or more.")
-        for name in ("clip", "weight_decay"):
+        for name in ("clip", "weight_decay", "momentum"):
             if not math.isfinite(getattr(self, name)):
                 raise LMTutorError(f"{name}={getattr(self, name)}: it has to be a finite number.")
+        for name in ("epochs", "bptt", "batch_size", "nonmono", "stride", "seed"):
+            if getattr(self, name) >= 1 << 31:
+                raise LMTutorError(f"{name} is too large: it has to be below {1 << 31}.")
+        if not all(type(epoch) is int and 0 < epoch < 1 << 31 for epoch in self.milestones):
+            raise LMTutorError(f"milestones={list(self.milestones)}: give epochs, whole numbers from 1 on.")
         if self.epochs < 1:
             raise LMTutorError(f"epochs={self.epochs}: it has to be at least 1.")
-        if self.seed >= 1 << 31:
-            raise LMTutorError(f"seed={self.seed}: it has to be below {1 << 31}.")
         betas = list(self.betas)
         if len(betas) != 2 or not all(isinstance(b, (int, float)) and 0 <= b < 1 for b in betas):
             raise LMTutorError(f"betas={betas}: give two numbers of at least 0 and below 1.")

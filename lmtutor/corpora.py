@@ -12,7 +12,7 @@ from torch import Tensor
 from lmtutor.errors import LMTutorError
 from lmtutor.fetch import Entry, catalogue, download_folder, fetch_files, find_entry, is_offline, local_file
 from lmtutor.prepare import PREPARATIONS
-from lmtutor.sources import SPLITS, Span, Splits, blocks, find_splits
+from lmtutor.sources import SPLITS, Rules, Span, Splits, are_strings, blocks, check, find_splits, is_count, or_none
 from lmtutor.text import Vocabulary
 from lmtutor.token_cache import Encoded, Reading, encode
 from lmtutor.tokenizers import BytePairs, Characters, Normalisation, Tokenizer, Words, get_tokenizer
@@ -24,6 +24,15 @@ RULES = {
     "treebank": "Treebank words, <eos> after each Punkt sentence",
     "bpe": "byte pairs, <eos> at each line end",
 }
+OPTIONS: Rules = (  # of load_corpus; the shares are checked where a text is cut
+    (["nfkc", "whitespace", "lower", "boundaries", "progress"], "true or false", lambda v: isinstance(v, bool)),
+    (["min_count"], "a whole number of at least 1", is_count),
+    (["max_size", "tokens"], "a whole number of at least 1", or_none(is_count)),
+    (["seed"], "a whole number", or_none(lambda v: type(v) is int)),
+    (["specials"], "a list of strings", or_none(are_strings)),
+    (["tokenizer"], "a tokenizer or the name of one", or_none(lambda v: isinstance(v, (str, Tokenizer)))),
+    (["vocab"], "a Vocabulary", or_none(lambda v: isinstance(v, Vocabulary))),
+)
 
 
 @dataclass(frozen=True)
@@ -111,11 +120,9 @@ def load_corpus(
     ------
     LMTutorError
         If there is no such corpus or file, a file is empty, binary or not UTF-8, a split is too small, or a download
-        fails: always one line that says where, what, and what to do.
+        fails, or an option is not of its kind: always one line that says where, what, and what to do.
     """
-    for option, least in (("min_count", min_count), ("max_size", max_size)):
-        if least is not None and least < 1:
-            raise LMTutorError(f"{option}={least}: it has to be at least 1.")
+    check(locals(), OPTIONS)
     if not str(name_or_path):
         raise LMTutorError("The name of the corpus is empty: give a name of the catalogue or a path.")
     if tokens is not None or seed is not None:
@@ -165,7 +172,11 @@ def _find(
     if isinstance(name_or_path, Path) or name not in catalogue():
         if name != "-" and not Path(name).exists() and not any(sign in name for sign in "/\\*?[.~"):
             find_entry(name)  # raises, with the nearest names
-        return _Found(*find_splits(Path(name).expanduser() if name.startswith("~") else name, shares))
+        try:
+            path = Path(name).expanduser() if name.startswith("~") else name
+        except (RuntimeError, ValueError):  # no such user, or no user's name at all
+            raise LMTutorError(f"{name!r}: there is no such home folder: write the path in full.") from None
+        return _Found(*find_splits(path, shares))
     entry = find_entry(name)
     if name == "baker-street":
         return _baker_street(entry, tokens or 200_000, seed or 0)

@@ -6,6 +6,7 @@ recorded runs and the small pretrained weights. A wheel carries them inside the 
 
 import json
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from lmtutor.errors import LMTutorError
 PACKAGE = Path(__file__).resolve().parent
 CHECKOUT = PACKAGE.parent / "data"
 INSIDE = PACKAGE / "_data"
+UNFINISHED = ".unfinished-"  # how temporary names begin; what a killed process left is known by it
 
 
 def in_checkout() -> bool:
@@ -61,6 +63,43 @@ def read_table(path: Path) -> dict[str, Any]:
     if not isinstance(table, dict):
         raise LMTutorError(f"{path} is damaged (not a table): restore or remake it.")
     return table
+
+
+def write_atomically(path: str | Path, data: bytes) -> None:
+    """Replace a file by `data`, or leave it as it was: never a half-written one, also when the power fails.
+
+    Raises
+    ------
+    LMTutorError : the disk is full, or does not take it for another reason.
+    """
+    path = Path(path)
+    try:
+        _replace(path, data)
+    except OSError as error:
+        raise LMTutorError(
+            f"{path} cannot be written ({error.strerror}); what was there before is as it was: "
+            "free some disk or mend the folder, and go on."
+        ) from None
+
+
+def _replace(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{UNFINISHED}{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the new name itself
+    finally:
+        os.close(folder)
 
 
 def cache_folder() -> Path:

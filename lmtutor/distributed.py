@@ -19,11 +19,16 @@ from lmtutor.errors import LMTutorError
 
 def start() -> None:
     """Join the processes that torchrun started; nothing without torchrun."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
+    if os.environ.get("WORLD_SIZE", "1") == "1" or dist.is_initialized():
         return
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    except (ValueError, KeyError) as error:
+        raise LMTutorError(
+            f"WORLD_SIZE is set, but not all that torchrun sets with it ({error}): start with torchrun, or unset it."
+        ) from None
 
 
 def stop() -> None:

@@ -163,6 +163,15 @@ def check_ids(model, ids: Tensor) -> None:
         )
 
 
+def check_vocabulary(model, vocab) -> None:
+    """Raise `LMTutorError` unless a model and a vocabulary have as many types."""
+    if model.vocab_size != len(vocab):
+        raise LMTutorError(
+            f"The model has {model.vocab_size} types, the vocabulary {len(vocab)}: take the one that the model was "
+            "trained with."
+        )
+
+
 def score_text(model, vocab, text: str):
     """The log-probability of each token of a text, read on from an end of sentence.
 
@@ -173,6 +182,7 @@ def score_text(model, vocab, text: str):
     """
     import pandas as pd
 
+    check_vocabulary(model, vocab)
     tokens = vocab.tokenizer.tokenize(text)
     if not tokens:
         raise LMTutorError("There is no text to score: give at least one token.")
@@ -181,10 +191,12 @@ def score_text(model, vocab, text: str):
     if start is None and len(ids) < 2:
         raise LMTutorError("Without an <eos> in the vocabulary the first token is only read: give at least two.")
     read = ids if start is None else torch.cat([torch.tensor([start]), ids])
+    pieces, state = [], model.initial_state(1)
     with eval_mode(model), torch.no_grad():
         device = device_of(model)
-        inputs, targets = read[:-1, None].to(device), read[1:, None].to(device)
-        log_probs, _ = model.target_log_probs(inputs, targets, model.initial_state(1))
+        for piece in stretches(read):
+            log_probs, state = model.target_log_probs(piece.inputs.to(device), piece.targets.to(device), state)
+            pieces.append(log_probs[:, 0].double().cpu())
     scored = tokens if start is not None else tokens[1:]
     types = vocab.decode(read[1:].tolist())
-    return pd.DataFrame({"token": scored, "type": types, "log_probability": log_probs[:, 0].double().cpu().tolist()})
+    return pd.DataFrame({"token": scored, "type": types, "log_probability": torch.cat(pieces).tolist()})

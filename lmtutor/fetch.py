@@ -8,13 +8,14 @@ was interrupted goes on where it stopped.
 import contextlib
 import errno
 import os
+import re
 import shutil
 import tarfile
 import tempfile
 import tomllib
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -23,13 +24,32 @@ from typing import Any, BinaryIO
 
 from lmtutor import data_files
 from lmtutor.errors import LMTutorError, nearest
-from lmtutor.prepare import sherlock_stories
-from lmtutor.sources import Span, blocks, digest
+from lmtutor.prepare import PREPARATIONS, sherlock_stories
+from lmtutor.sources import SPLITS, Rules, Span, are_strings, blocks, check, digest, is_count, or_none
 
 TIMEOUT = (5, 60)  # seconds to wait for a connection, and for the next bytes
 TRIES = 5  # of one download whose connection breaks again and again
 OK, NO_SUCH_RANGE = 200, 416  # HTTP's words for: here is the file; there is nothing from that byte on
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+OUTSIDE = re.compile(r"[/\\]|.*:|(.*[/\\])?\.\.([/\\]|$)", re.DOTALL)  # how a path starts that may leave its folder
+CHECKSUM = re.compile("sha256:[0-9a-f]{64}|sha1:[0-9a-f]{40}|")
+FILE: Rules = (  # what a catalogue may say of a file
+    (["path", "checksum", "stories"], "a string", lambda v: isinstance(v, str)),
+    (["path"], "a relative path without '..'", lambda v: v.isprintable() and v.strip("./") and not OUTSIDE.match(v)),
+    (["checksum", "stories"], "'sha256:' and 64 digits, or 'sha1:' and 40", CHECKSUM.fullmatch),
+    (["mirrors"], "a list of addresses", are_strings),
+    (["size"], "a whole number of bytes", or_none(is_count)),
+)
+ENTRY: Rules = (  # and of a corpus
+    (["title", "licence", "source", "tokenizer"], "a string", lambda v: isinstance(v, str)),
+    (["prepare"], f"one of {', '.join(PREPARATIONS)}", list(PREPARATIONS).__contains__),
+    (["encoding"], "utf-8 or latin-1", ["utf-8", "latin-1"].__contains__),  # `sources.blocks` knows no other
+    (["keep_specials"], "true or false", lambda v: isinstance(v, bool)),
+    (["specials"], "a list of strings", or_none(are_strings)),
+    (["tokens"], "a table of counts", or_none(lambda v: isinstance(v, dict) and all(map(is_count, v.values())))),
+    (["types"], "a whole number", or_none(is_count)),
+)
+A_FILE_FOR_EACH_SPLIT = ("as they are", "ptb characters")  # these preparations take; the others one, called "all"
 
 
 @dataclass(frozen=True)
@@ -37,10 +57,15 @@ class CatalogueFile:
     """One file of a corpus: where it belongs, how to know it, and who has it."""
 
     path: str  # below LMTUTOR_DATA or the cache folder
-    mirrors: tuple[str, ...]  # addresses; "archive#member" for a file inside a zip or tar archive
+    mirrors: Sequence[str]  # addresses; "archive#member" for a file inside a zip or tar archive
     checksum: str = ""  # "sha256:…" of the whole file
     stories: str = ""  # "sha256:…" of the twelve stories, for a file whose header changes
     size: int | None = None  # bytes
+
+    def __post_init__(self):
+        check(vars(self), FILE, f"the file {self.path!r}: ")
+        if not (self.checksum or self.stories):
+            raise LMTutorError(f"the file {self.path!r} has no checksum: give one.")
 
     def mismatch(self, path: Path) -> str:
         """Say what is wrong with a file; nothing where it is the right one."""
@@ -75,7 +100,7 @@ class Entry:
     prepare: str = "as they are"
     encoding: str = "utf-8"
     keep_specials: bool = True
-    specials: tuple[str, ...] | None = None
+    specials: Sequence[str] | None = None
     tokens: dict[str, int] | None = None
     types: int | None = None
 
@@ -83,21 +108,25 @@ class Entry:
 @cache
 def catalogue() -> dict[str, Entry]:
     """Read `data/catalogue.toml`: an `Entry` for each corpus, by name."""
-    path = data_files.path("catalogue.toml")
+    path, name, entries = data_files.path("catalogue.toml"), "TOML", {}
     try:
         tables: dict[str, dict[str, Any]] = tomllib.loads(path.read_text(encoding="utf-8"))
-        return {name: _entry(name, tables) for name in tables}
+        for name in tables:
+            entries[name] = _entry(name, tables)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise LMTutorError(f"{path} is damaged ({error}): restore it.") from None
+        raise LMTutorError(f"{path} is damaged ({name}: {str(error).rstrip('.')}): restore it.") from None
+    return entries
 
 
 def _entry(name: str, tables: dict[str, dict[str, Any]]) -> Entry:
     files = tables[tables[name].get("files_of", name)].get("files", {})
     facts = {key: value for key, value in tables[name].items() if key not in ("files", "files_of")}
-    if "specials" in facts:
-        facts["specials"] = tuple(facts["specials"])
-    files = {key: CatalogueFile(**file | {"mirrors": tuple(file["mirrors"])}) for key, file in files.items()}
-    return Entry(name, **facts, files=files)
+    entry = Entry(name, **facts, files={key: CatalogueFile(**file) for key, file in files.items()})
+    check(vars(entry), ENTRY)
+    wanted = {*SPLITS} if entry.prepare in A_FILE_FOR_EACH_SPLIT else {"all"}
+    if {*files} != wanted and name != "baker-street":  # which is drawn, not read
+        raise LMTutorError(f"its files are {sorted(files)}: prepare={entry.prepare!r} takes {sorted(wanted)}.")
+    return entry
 
 
 def find_entry(name: str) -> Entry:
@@ -289,8 +318,7 @@ def _extract(archive: Path, member: str, work: Path) -> Path:
     target = work / "extracted member"
     try:
         with _opened(archive) as (names, read):
-            unsafe = [name for name in names if name.startswith(("/", "\\")) or ":" in name or ".." in Path(name).parts]
-            if unsafe:
+            if unsafe := [name for name in names if OUTSIDE.match(name)]:
                 raise _BadArchive(f"the archive is refused, {unsafe[0]!r} in it points outside its folder")
             matching = [name for name in names if PurePosixPath(name) == PurePosixPath(member)]
             source = read(matching[0]) if matching else None

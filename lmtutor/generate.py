@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lmtutor.errors import LMTutorError
-from lmtutor.evaluate import device_of, eval_mode
+from lmtutor.evaluate import check_vocabulary, device_of, eval_mode
 from lmtutor.models.base import map_state
 
 
@@ -92,6 +92,7 @@ def generate(
     The prompt and its continuation, detokenised.
     """
     check_choices(tokens, temperature, top_k, top_p, beam)
+    check_vocabulary(model, vocab)
     if seed is not None and not 0 <= seed < 1 << 63:
         raise LMTutorError(f"seed={seed}: it has to be a whole number from 0 to 2^63 − 1.")
     prompt_ids = vocab.encode_text(prompt)

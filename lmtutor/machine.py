@@ -86,7 +86,7 @@ def choose_device(name: str = "auto") -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()  # not on `meta`, which has no numbers
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise LMTutorError(f"device={name!r}: torch cannot use it on this machine; say auto, cpu or cuda.") from error
     return device

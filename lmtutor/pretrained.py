@@ -19,11 +19,10 @@ from torch import Tensor, nn
 
 from lmtutor import data_files
 from lmtutor.checkpoint import (
-    load_tensors,
-    model_from_config,
     model_tensors,
     read_tensors,
     read_vocabulary,
+    rebuild,
     write_atomically,
     write_tensors,
     write_vocabulary,
@@ -113,9 +112,7 @@ def load_packed(folder: str | Path) -> tuple[nn.Module, Vocabulary]:
     path = Path(folder) / "model.safetensors"
     tensors, header = read_tensors(path)
     vocab = read_vocabulary(Path(folder), header)
-    model = model_from_config(path, header, vocab)
-    load_tensors(model, unpack_rows(tensors), path)
-    return model.eval(), vocab
+    return rebuild(path, header, vocab, unpack_rows(tensors)), vocab
 
 
 def pack_model(folder: str | Path, model: nn.Module, vocab: Vocabulary, card: str) -> None:
@@ -148,7 +145,7 @@ def unpack_rows(packed: dict[str, Tensor]) -> dict[str, Tensor]:
     for name, value in packed.items():
         if value.dtype == torch.int8:
             scale = packed.get(f"{name}.scale")
-            if scale is None or scale.shape != (*value.shape[:1], 1):
+            if scale is None or value.dim() != 2 or scale.shape != (len(value), 1) or not scale.is_floating_point():
                 raise LMTutorError(f"The packed model has no scale for {name}: it is damaged.")
             tensors[name] = value.float() * scale
         elif not name.endswith(".scale"):

@@ -7,7 +7,6 @@ another run ``[start]``, and ``[published]``, the figures that it aims at.
 import dataclasses
 import inspect
 import json
-import math
 import re
 import tomllib
 from dataclasses import dataclass, field
@@ -63,7 +62,7 @@ class Recipe:
                 )
             try:
                 value = tomllib.loads(f"value = {text}")["value"]
-            except tomllib.TOMLDecodeError:
+            except (ValueError, RecursionError):  # not TOML: a plain word, such as a name
                 value = text
             old = getattr(recipe, table)
             new = replace_checked(old, {name: value}) if table == "training" else {**old, name: value}
@@ -76,7 +75,7 @@ class Recipe:
     def to_toml(self) -> str:
         """The recipe as a file."""
         tables = {**{t: getattr(self, t) for t in TABLES}, "training": dataclasses.asdict(self.training)}
-        lines = [f"# {self.name}"]
+        lines = ["# " + "".join(c if c.isprintable() else "?" for c in self.name)]
         for table, values in tables.items():
             if values:
                 lines += [
@@ -88,8 +87,19 @@ class Recipe:
 
 
 def toml_value(value: Any) -> str:
-    """A number, truth value, string or list as TOML; JSON writes all of these the same way."""
-    return json.dumps(value, ensure_ascii=False)
+    """A number, truth value, string or list as TOML. JSON writes all of these the same way, but for DEL.
+
+    Raises
+    ------
+    ValueError : anything else, NaN, infinity, or a string with bytes that are no text.
+    """
+    if not isinstance(value, bool | int | float | str | list | tuple):
+        raise ValueError("it is none of these")
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(toml_value, value))}]"
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False).replace("\x7f", "\\u007f")
+    text.encode()
+    return text
 
 
 def check_tables(tables: dict[str, dict[str, Any]], where: object) -> None:
@@ -100,10 +110,17 @@ def check_tables(tables: dict[str, dict[str, Any]], where: object) -> None:
     start = tables.get("start", {})
     if start and (set(start) != {"run"} or not isinstance(start["run"], str)):
         raise LMTutorError(f'{where}: [start] names one run, as in run = "lstm-200-wikitext-2".')
-    for name, value in tables.get("published", {}).items():
-        plain = isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
-        if not plain or not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-            raise LMTutorError(f"{where}: [published] has plain names, numbers and strings; mend {name!r}.")
+    for table in ("corpus", "model", "start", "published"):
+        for name, value in tables.get(table, {}).items():
+            try:
+                if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+                    raise ValueError
+                toml_value(value)
+            except (ValueError, RecursionError):
+                raise LMTutorError(
+                    f"{where}: [{table}] has plain names, and finite numbers, true, false, text and lists of these; "
+                    f"mend {name!r}."
+                ) from None
 
 
 def recipe_names() -> list[str]:
@@ -125,7 +142,7 @@ def read_recipe(name_or_path: str | Path) -> Recipe:
         raise LMTutorError(f"There is no recipe {str(name_or_path)!r}.{nearest(str(name_or_path), recipe_names())}")
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise LMTutorError(f"{path} is not a TOML file: {error}.") from None
     unknown = set(tables) - set(TABLES)
     if unknown or not all(isinstance(table, dict) for table in tables.values()):

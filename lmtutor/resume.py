@@ -27,6 +27,7 @@ def training_state(trainer: Any, processes: list[dict]) -> dict[str, Any]:
     """
     return dict(
         config=dataclasses.asdict(trainer.config),
+        text=trainer.text,
         model=checkpoint.model_tensors(trainer.model),
         optimizer=trainer.optimizer.state_dict(),
         schedule=trainer.schedule.state_dict(),
@@ -60,6 +61,11 @@ def _take_over(trainer: Any, state: dict[str, Any]) -> None:
         changed = ", ".join(name for name in now if now[name] != then[name])
         raise LMTutorError(
             f"{trainer.out} was trained with another {changed}: resume with the same, or start a new run."
+        )
+    if state.get("text", trainer.text) != trainer.text:  # older states do not say
+        raise LMTutorError(
+            f"{trainer.out} was trained on another text than {trainer.corpus.name} has now: restore the text, or train "
+            "it into a new folder."
         )
     if len(state["processes"]) != distributed.world():
         raise LMTutorError(f"{trainer.out} was trained by {len(state['processes'])} processes: resume with as many.")

@@ -6,6 +6,7 @@ Recorded runs lie in ``data/runs/``, without their weights.
 
 import dataclasses
 import json
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,9 @@ import torch
 from torch import nn
 
 from lmtutor import data_files, distributed
-from lmtutor.checkpoint import UNFINISHED, load_checkpoint, load_tensors, model_tensors, write_atomically
+from lmtutor.checkpoint import load_checkpoint, load_tensors, model_tensors
 from lmtutor.corpora import Corpus
+from lmtutor.data_files import UNFINISHED, write_atomically
 from lmtutor.errors import LMTutorError, nearest
 from lmtutor.evaluate import Score, evaluate
 from lmtutor.locks import alone
@@ -28,9 +30,11 @@ from lmtutor.pretrained import load_pretrained, pretrained_models
 from lmtutor.provenance import git_commit, provenance
 from lmtutor.recipe import Recipe, read_recipe
 from lmtutor.text import Vocabulary
-from lmtutor.train import COLUMNS, fit, text_to_score
+from lmtutor.train import COLUMNS, Trainer, fit, text_to_score
 
 LOCK = ".lock"  # in a run folder: held while a process trains into it
+FILES = ("recipe.toml", "history.csv", "result.json", "state.safetensors", "model.safetensors", "vocabulary.json")
+HALF = re.compile(f"{re.escape(UNFINISHED)}({'|'.join(map(re.escape, FILES))})[.]\\w{{8}}")  # names while written
 
 
 @dataclass(frozen=True)
@@ -183,17 +187,26 @@ def train_recipe(recipe: Recipe, out: str | Path, *, resume: bool = False, **opt
     busy = f"Another process is training into {out} now: wait for it, or name a new folder with --out."
     with alone(out / LOCK, busy):
         _check_folder(out, resume)
-        for half in out.rglob(f"{UNFINISHED}*"):  # of a process that was killed while it saved
+        for half in filter(_half_written, out.rglob("*")):
             half.unlink()
         return _train(recipe, out, resume, options)
 
 
+def _half_written(path: Path) -> bool:
+    """Whether a process was killed while it wrote this file."""
+    return HALF.fullmatch(path.name) is not None and path.is_file()
+
+
 def _check_folder(out: Path, resume: bool) -> None:
     """Refuse a folder that holds something, or nothing to resume; what a process killed at its start left is fine."""
+    try:
+        str(out).encode()
+    except UnicodeEncodeError:
+        raise LMTutorError(f"{str(out)!r} has bytes in it that are no text: name another folder with --out.") from None
     if resume:
         if not (out / "recipe.toml").is_file():
             raise LMTutorError(f"{out} holds no run to resume: check --out, or start without --resume.")
-    elif out.exists() and any(path.name != LOCK and not path.name.startswith(UNFINISHED) for path in out.iterdir()):
+    elif out.exists() and any(path.name != LOCK and not _half_written(path) for path in out.iterdir()):
         raise LMTutorError(f"{out} is not empty: name a new folder with --out, or go on with --resume.")
 
 
@@ -207,6 +220,7 @@ def _train(recipe: Recipe, out: Path, resume: bool, options: dict[str, Any]) -> 
     if distributed.rank() == 0 and options.get("progress", True):
         print(corpus.note, flush=True)
     device = choose_device(recipe.training.device)
+    Trainer(model, corpus, recipe.training, None, progress=False)  # refuses what cannot be trained, and leaves nothing
     if distributed.rank() == 0:
         write_atomically(out / "recipe.toml", recipe.to_toml().encode())
     state = distributed.gather(resume and (out / "state.safetensors").is_file())[0]  # the first process decides
@@ -256,13 +270,16 @@ def resumable(recipe: Recipe, out: Path) -> bool:
         raise LMTutorError(
             f"{out} was trained with another {', '.join(changed)}: resume with the same, or start a new run."
         )
+    ended = len(Run(out).history) if (out / "history.csv").is_file() else 0
+    if recipe.training.epochs < ended:
+        raise LMTutorError(f"{out} has {ended} epochs already: ask for as many or more, or train into a new folder.")
     if (out / "result.json").is_file():
         result = data_files.read_table(out / "result.json")
         if result.get("epochs") == recipe.training.epochs and not Run(out)._went_on(result):
             return True
     # A checkpoint alone is of the first epoch, from a process killed before it saved the state: that begins again.
-    ended = any((out / name).exists() for name in ("history.csv", "result.json"))
-    if ended and not (out / "state.safetensors").is_file():
+    begun = any((out / name).exists() for name in ("history.csv", "result.json"))
+    if begun and not (out / "state.safetensors").is_file():
         raise LMTutorError(f"{out} has no state.safetensors to go on from: train again into a new folder.")
     return False
 

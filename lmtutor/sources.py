@@ -9,11 +9,12 @@ import glob
 import hashlib
 import io
 import re
+import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from lmtutor.errors import LMTutorError
 
@@ -51,18 +52,47 @@ class Span:
 
 
 Splits = dict[str, list[Span]]
+Rules = Sequence[tuple[Sequence[str], str, Callable[[Any], object]]]  # names; what their values have to be; whether
+
+
+def check(values: Mapping[str, Any], rules: Rules, of: str = "") -> None:
+    """Raise `LMTutorError` at the first value that breaks its rule: whose it is, its name, and what it has to be."""
+    for names, wanted, holds in rules:
+        for name in names:
+            if not holds(values[name]):
+                raise LMTutorError(f"{of}{name}={values[name]!r:.200}: it has to be {wanted}.")
+
+
+def is_count(value: object) -> bool:
+    """Whether a value is a whole number of at least 1; True is none, though Python takes it for 1."""
+    return type(value) is int and value >= 1
+
+
+def are_strings(value: object) -> bool:
+    """Whether a value is a list of strings; a string is none, though its characters are strings."""
+    return isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value)
+
+
+def or_none(holds: Callable[[Any], object]) -> Callable[[Any], object]:
+    """The test of a value that may be left out."""
+    return lambda value: value is None or holds(value)
 
 
 def open_bytes(path: Path) -> BinaryIO:
-    """Open a file, with a one-line error where it is missing, a folder, unreadable or empty."""
+    """Open a file, with a one-line error where it is missing, a folder, a device or a pipe, unreadable or empty."""
     try:
-        file = path.open("rb")
+        mode = path.stat().st_mode  # asked before it is opened: a pipe may never open, and a device never end
+        file = path.open("rb") if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else None
     except FileNotFoundError:
         raise LMTutorError(f"{path}: there is no such file: check the path.") from None
     except IsADirectoryError:
         raise LMTutorError(f"{path} is a folder, where a text file was expected.") from None
     except OSError as error:  # no permission, a broken disk
         raise LMTutorError(f"{path} cannot be read ({error.strerror}): check its permissions.") from None
+    except ValueError:  # a NUL byte, or half a character
+        raise LMTutorError(f"{str(path)!r} cannot be the name of a file: check the path.") from None
+    if file is None:
+        raise LMTutorError(f"{path} is not a plain file: pipe its text in, with - in place of the path.")
     if not file.peek(1):
         file.close()
         raise LMTutorError(f"{path} is empty: put some text in it, or leave it out.")
@@ -147,7 +177,10 @@ def find_splits(path: str | Path, shares: Sequence[float]) -> tuple[Splits, str]
     """
     path = str(path)
     if path == "-":
-        text = sys.stdin.buffer.read()
+        try:
+            text = sys.stdin.buffer.read()
+        except (AttributeError, OSError, ValueError):  # None where it was closed before we came; open for writing alone
+            raise LMTutorError("the standard input is closed or cannot be read: pipe a text into it.") from None
         if not text:
             raise LMTutorError("the standard input is empty: pipe a text into it.")
         return by_shares(Span(text, label="the standard input"), shares)
@@ -214,7 +247,7 @@ def by_documents(spans: Sequence[Span], shares: Sequence[float]) -> tuple[Splits
             f"{len(spans)} document(s) cannot be dealt to three splits: give three or more, or one long file."
         )
     sizes = [stop - start for start, stop in (span.bounds for span in spans)]
-    cuts, total, done = [], sum(sizes), 0
+    cuts, total, done = [], max(1, sum(sizes)), 0  # 0: all are empty, which is said where they are opened
     for i, size in enumerate(sizes):
         while len(cuts) < 2 and (done + size / 2) / total > sum(shares[: len(cuts) + 1]):
             cuts.append(i)
@@ -227,8 +260,12 @@ def by_documents(spans: Sequence[Span], shares: Sequence[float]) -> tuple[Splits
 
 
 def _check_shares(shares: Sequence[float]) -> None:
-    if len(shares) != 3 or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-9:
-        raise LMTutorError(f"shares are {tuple(shares)}: give three positive numbers that sum to 1.")
+    try:
+        right = len(shares) == 3 and all(0 < shares[i] < 1 for i in range(3)) and abs(sum(shares) - 1) <= 1e-9
+    except (TypeError, LookupError, ValueError):  # no sequence, or not one of numbers
+        right = False
+    if not right:
+        raise LMTutorError(f"shares are {shares!r:.200}: give three positive numbers that sum to 1.")
 
 
 def _percent(shares: Sequence[float]) -> str:

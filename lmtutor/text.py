@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lmtutor.data_files import read_table
+from lmtutor.data_files import read_table, write_atomically
 from lmtutor.errors import LMTutorError
 from lmtutor.tokenizers import SPECIALS, Normalisation, Tokenizer, Words, get_tokenizer
 
@@ -157,7 +157,7 @@ class Vocabulary:
 
     def save(self, path: str | Path) -> None:
         """Write the vocabulary to a JSON file."""
-        Path(path).write_text(json.dumps(self.to_dict(), ensure_ascii=False), encoding="utf-8")
+        write_atomically(path, json.dumps(self.to_dict(), ensure_ascii=False).encode())
 
     @classmethod
     def load(cls, path: str | Path) -> "Vocabulary":

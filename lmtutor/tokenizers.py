@@ -8,11 +8,14 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar
 
-from lmtutor.data_files import read_table
+from lmtutor.data_files import read_table, write_atomically
 from lmtutor.errors import LMTutorError, nearest
 
 SPECIALS = ("<unk>", "<eos>", "<bos>", "<pad>")
@@ -104,7 +107,7 @@ class Tokenizer:
 
     def save(self, path: str | Path) -> None:
         """Write the tokenizer to a JSON file."""
-        Path(path).write_text(json.dumps(self.to_dict(), ensure_ascii=False), encoding="utf-8")
+        write_atomically(path, json.dumps(self.to_dict(), ensure_ascii=False).encode())
 
     @staticmethod
     def load(path: str | Path) -> "Tokenizer":
@@ -278,14 +281,15 @@ class BytePairs(Tokenizer):
     """
 
     name = "bpe"
+    longest = 20_000  # characters: the library's work grows with the square of an unbroken run
     _seam = re.compile(f"(\n|{SPECIAL.pattern})")
+    _run = re.compile(r"[\S\x1c-\x1f]+|\s+")  # to the library, unlike Python, the four of ASCII are no whitespace
 
     def __init__(self, normalisation: Normalisation | None = None, size: int = 8000, merges: str | None = None):
         if size < 256:
             raise LMTutorError(f"byte pairs need at least 256 types, one a byte, not {size}: ask for more.")
         super().__init__(normalisation)
         self.size, self.merges = size, merges
-        self._pairs = None
 
     @property
     def fitted(self) -> bool:
@@ -293,34 +297,47 @@ class BytePairs(Tokenizer):
 
     @property
     def types(self) -> list[str]:
-        return list(self._open().get_vocab())
+        return list(self._pairs.get_vocab())
 
     def fit(self, texts: Iterable[str]) -> "BytePairs":
-        tokenizers = _library()
-        byte_level = tokenizers.pre_tokenizers.ByteLevel
-        pairs = tokenizers.Tokenizer(tokenizers.models.BPE())
-        pairs.pre_tokenizer = byte_level(add_prefix_space=False)
-        pairs.decoder = tokenizers.decoders.ByteLevel()
-        trainer = tokenizers.trainers.BpeTrainer(
-            vocab_size=self.size, initial_alphabet=byte_level.alphabet(), show_progress=False
-        )
-        pieces = (piece for text in texts for piece in self._seam.split(self.normalisation(text)))
-        pairs.train_from_iterator((p for p in pieces if p and not self._seam.fullmatch(p)), trainer)
+        pairs = _pipeline()
+        size = min(self.size, 10**7)  # the library sets memory aside for them all, and aborts where there is none
+        alphabet = pairs.pre_tokenizer.alphabet()
+        trainer = _library().trainers.BpeTrainer(vocab_size=size, initial_alphabet=alphabet, show_progress=False)
+        pieces = (piece for text in texts for piece in self._pieces(self.normalisation(text))[::2])
+        pairs.train_from_iterator(filter(None, pieces), trainer)
         return BytePairs(self.normalisation, self.size, pairs.to_str())
 
-    def _open(self) -> Any:
-        if self._pairs is None:
-            library = _library()
-            try:
-                self._pairs = library.Tokenizer.from_str(self.merges)
-            except Exception as error:  # the library raises no other class
-                raise LMTutorError(f"the tokenizer's byte pairs are damaged ({error!r}): fit it again.") from None
-        return self._pairs
+    @cached_property
+    def _pairs(self) -> Any:
+        """The pipeline, made anew around what `fit` learned: a file may be anyone's, so it brings none of its own."""
+        with _explained("the tokenizer's byte pairs are damaged", "fit it again, or restore its file"):
+            saved = json.loads(self.merges)
+            kinds = sorted(part["type"] for part in saved.values() if part and type(part) is not str)
+            vocab, merges = saved["model"]["vocab"], saved["model"]["merges"]
+            pairs = _pipeline(vocab, [(left, right) for left, right in merges])
+            whole = sorted(vocab.values()) == [*range(len(vocab))] and {*pairs.pre_tokenizer.alphabet()} <= vocab.keys()
+            if not whole or kinds != ["BPE", "ByteLevel", "ByteLevel"]:
+                raise ValueError("not what 'fit' saves")
+        return pairs
+
+    def _pieces(self, text: str) -> list[str]:
+        """Cut a text at its seams, which stand at the odd places; refuse what the library would fail on."""
+        with _explained("the text is not Unicode", "take that character out"):
+            text.encode()
+        pieces = self._seam.split(text)
+        for piece in pieces:
+            if len(piece) > self.longest < len(run := max(self._run.findall(piece), key=len)):
+                raise LMTutorError(
+                    f"the text has {len(run):,} characters in a row {'of' if run.isspace() else 'without'} whitespace, "
+                    f"and byte pairs take at most {self.longest:,}: break its lines, or read it as 'characters'."
+                )
+        return pieces
 
     def _cut(self, text: str) -> list[str]:
-        pairs, tokens = self._open(), []
-        pieces = self._seam.split(text)
-        between = pairs.encode_batch(pieces[::2])
+        pairs, pieces, tokens = self._pairs, self._pieces(text), []
+        with _explained("byte pairs cannot cut this text", "take another tokenizer, such as 'characters'"):
+            between = pairs.encode_batch(pieces[::2])
         for encoded, seam in zip(between, [*pieces[1::2], None], strict=True):
             tokens += encoded.tokens
             if seam:
@@ -328,14 +345,11 @@ class BytePairs(Tokenizer):
         return tokens
 
     def _join(self, tokens: list[str]) -> str:
-        decode = self._open().decoder.decode
-        text, run = [], []
-        for token in [*tokens, ""]:
-            if token and token not in SPECIALS:
-                run.append(token)
-                continue
-            text += [decode(run) if run else "", "\n" if token == "<eos>" else token]
-            run = []
+        decode, text = self._pairs.decoder.decode, []
+        with _explained("byte pairs cannot join these tokens", "give tokens that this tokenizer made"):
+            for special, group in groupby(tokens, SPECIALS.__contains__):
+                run = list(group)
+                text += ["\n" if token == "<eos>" else token for token in run] if special else [decode(run)]
         return "".join(text)
 
     def to_dict(self) -> dict[str, Any]:
@@ -348,3 +362,24 @@ def _library() -> Any:
     except ImportError:
         raise LMTutorError("byte pairs need the 'tokenizers' library: pip install tokenizers.") from None
     return tokenizers
+
+
+def _pipeline(*learned: Any) -> Any:
+    """Return the pipeline of byte pairs: one to train, or one that has learned pieces and merges."""
+    library = _library()
+    pairs = library.Tokenizer(library.models.BPE(*learned))
+    pairs.pre_tokenizer = library.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    pairs.decoder = library.decoders.ByteLevel()
+    return pairs
+
+
+@contextmanager
+def _explained(fault: str, remedy: str) -> Iterator[None]:
+    """Turn what the library raises within into our error, also a panic of its Rust code, which is no `Exception`."""
+    try:
+        yield
+    except BaseException as error:
+        kind = type(error).__name__
+        if isinstance(error, LMTutorError) or not (isinstance(error, Exception) or kind == "PanicException"):
+            raise
+        raise LMTutorError(f"{fault} ({kind}: {str(error)[:100]}): {remedy}.") from None

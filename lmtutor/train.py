@@ -2,6 +2,8 @@
 
 import contextlib
 import copy
+import hashlib
+import json
 import math
 import time
 from itertools import islice
@@ -68,6 +70,8 @@ def fit(
     LMTutorError : the text is too small for the batch, or `resume` finds nothing that fits.
     """
     trainer = Trainer(model, corpus, config or TrainConfig(), Path(out) if out else None, progress)
+    if sample is not None:
+        corpus.vocab.encode_text(sample)  # what it cannot read fails now, not after the first epoch
     trainer.keep_every, trainer.sample = keep_every, sample
     if resume:
         trainer.restore()
@@ -85,6 +89,14 @@ def text_to_score(corpus: Corpus, split: str, config: TrainConfig):
         return ids
     cutting = dict(batch_size=config.batch_size, bptt=config.bptt, stride=config.stride)
     return cut_batches(ids, corpus.vocab, config.cut, **cutting)
+
+
+def _digest(corpus: Corpus) -> str:
+    """SHA-256 of the words and ids that a training reads: whoever resumes has to read the same."""
+    sha = hashlib.sha256(json.dumps(corpus.vocab.tokens).encode())
+    for ids in (corpus.train, corpus.valid):
+        sha.update(ids.contiguous().numpy())
+    return sha.hexdigest()
 
 
 class Trainer:
@@ -115,6 +127,9 @@ class Trainer:
         self.epoch, self.step = 0, 0  # finished epochs; finished steps of the one under way
         self.nats, self.tokens, self.seconds = 0.0, 0, 0.0  # of the epoch under way
         self.hidden = None  # the recurrent state, carried from batch to batch
+        cut = cut_batches(self.train_ids, corpus.vocab, generator=torch.Generator(), **self.cutting())
+        next(iter(cut), None)  # a text too small for the batch is refused here, before anything is written
+        self.text = _digest(corpus) if out else ""
         distributed.same_start(model)
         torch.manual_seed(config.seed + distributed.rank())  # each process drops other units
 

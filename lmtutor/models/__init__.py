@@ -39,9 +39,8 @@ def replace_checked(config: Any, changes: dict[str, Any]) -> Any:
             changes = {**changes, name: (value := tuple(value))}
         fine = isinstance(value, known[name]) and (known[name] is bool) == isinstance(value, bool)
         if not fine and not (known[name] is float and type(value) is int):
-            raise LMTutorError(
-                f"{name}={value!r}: {type(config).__name__} wants {known[name].__name__}, not {type(value).__name__}."
-            )
+            wanted, given = known[name].__name__, type(value).__name__
+            raise LMTutorError(f"{name}={value!r:.60}: {type(config).__name__} wants {wanted}, not {given}.")
     return dataclasses.replace(config, **changes)
 
 
@@ -74,6 +73,20 @@ def build_model(name: str | Any, vocab, **overrides: Any) -> LanguageModel:
     1
     """
     config = model_config(name, **overrides)
+    _check_size(sketch := outline(config, vocab))
+    try:
+        return type(sketch)(config, sketch.vocab_size)
+    except (RuntimeError, TypeError, ValueError, OverflowError) as error:
+        raise _cannot_be_built(config, sketch.vocab_size, error) from None
+
+
+def outline(config: Any, vocab) -> LanguageModel:
+    """A model's names and shapes without its numbers: on torch's device `meta`, which takes no memory.
+
+    Raises
+    ------
+    LMTutorError : there can be no such model.
+    """
     vocab_size = vocab if isinstance(vocab, int) else len(vocab)
     if vocab_size < 1:
         raise LMTutorError(f"A vocabulary of {vocab_size} types has nothing to predict.")
@@ -81,14 +94,17 @@ def build_model(name: str | Any, vocab, **overrides: Any) -> LanguageModel:
     if getattr(config, "layers", 1) > MOST_LAYERS:
         raise LMTutorError(f"layers={config.layers}: it has to be at most {MOST_LAYERS}.")
     try:
-        with torch.device("meta"):  # shapes without numbers: what is too large shows before memory is asked for
-            _check_size(model_class(config, vocab_size))
-        return model_class(config, vocab_size)
+        with torch.device("meta"):
+            return model_class(config, vocab_size)
     except (RuntimeError, TypeError, ValueError, OverflowError) as error:
-        if isinstance(error, LMTutorError):
-            raise
-        reason = " ".join(str(error).split())[:150]
-        raise LMTutorError(f"{config} cannot be built for {vocab_size:,} types: {reason}.") from None
+        raise _cannot_be_built(config, vocab_size, error) from None
+
+
+def _cannot_be_built(config: Any, vocab_size: int, error: Exception) -> LMTutorError:
+    if isinstance(error, LMTutorError):
+        return error
+    reason = " ".join(str(error).split())[:150]
+    return LMTutorError(f"{config} cannot be built for {vocab_size:,} types: {reason}.")
 
 
 def _check_size(model: nn.Module) -> None:

@@ -33,6 +33,7 @@ import pandas as pd
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from lmtutor import models
 from lmtutor.errors import LMTutorError
 from lmtutor.provenance import git_commit
 from tests.robustness import mutations, zoo
@@ -192,6 +193,7 @@ def limits(fuzzer: Fuzzer) -> None:
         raise TooLong
 
     signal.signal(signal.SIGPROF, too_long)
+    models.memory = lambda: 1 << 62  # or the limit below would hide from the package what it would do without one
     resource.setrlimit(resource.RLIMIT_AS, (fuzzer.start + ROOM, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
 

@@ -24,7 +24,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from lmtutor.checkpoint import UNFINISHED, load_state
+from lmtutor.checkpoint import load_state
+from lmtutor.data_files import UNFINISHED
 from lmtutor.provenance import git_commit
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -81,7 +81,7 @@ def test_a_folder_left_by_a_kill_at_the_very_start_is_trained_into(recipe, tmp_p
     out = tmp_path / "run"
     out.mkdir()
     (out / ".lock").touch()
-    (out / ".unfinished-recipe.toml.abc").write_text("[corp")
+    (out / ".unfinished-recipe.toml.ab12cd_9").write_text("[corp")
     with pytest.raises(LMTutorError, match="holds no run to resume"):
         train_recipe(recipe, out, resume=True, progress=False)
     run = train_recipe(recipe, out, progress=False)
