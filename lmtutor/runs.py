@@ -75,7 +75,7 @@ class Run:
             return pd.read_csv(path)[COLUMNS].astype({"epoch": int}).astype(dict.fromkeys(COLUMNS[1:], float))
         except FileNotFoundError:
             raise LMTutorError(f"{self.path} has no history.csv: no epoch has ended.") from None
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, ArithmeticError) as error:
             reason = " ".join(str(error).split())
             raise LMTutorError(f"{path} is damaged ({reason}): restore it, or train again.") from None
 

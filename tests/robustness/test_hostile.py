@@ -140,6 +140,13 @@ def test_a_file_of_the_users_own_is_left_alone(recipe, command):
     assert diary.read_text() == "mine"
 
 
+def test_an_epoch_no_number_can_hold_is_a_damaged_history(run):
+    path = run.path / "history.csv"
+    path.write_text(path.read_text().replace("\n1,", f"\n{10**30},"))
+    with pytest.raises(lm.LMTutorError, match="damaged"):
+        _ = find_run("run").history
+
+
 # --- Checkpoints
 
 
