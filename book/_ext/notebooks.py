@@ -119,14 +119,16 @@ class Page(Links):
 
 
 def with_alt(output, alt: str | None):
-    """Return an output whose picture has the alternative text that the page gives it."""
-    drawn = output.get("data", {}).get("image/svg+xml")
-    if drawn is None or not alt:
+    """Return an output whose picture has its own alternative text, or the one that the page gives it."""
+    data = dict(output.get("data", {}))
+    drawn = data.pop("image/svg+xml", None)
+    if drawn is None:
         return output
-    source = base64.b64encode("".join(drawn).encode()).decode()
-    image = f'<img alt="{html.escape(" ".join(alt.split()))}" src="data:image/svg+xml;base64,{source}">'
-    data = {kind: value for kind, value in output["data"].items() if kind != "image/svg+xml"}
-    return nbformat.from_dict({**output, "data": {**data, "text/html": image}})
+    if "text/html" not in data:  # a figure of the package's shows itself as HTML, with its text
+        source = base64.b64encode("".join(drawn).encode()).decode()
+        said = html.escape(" ".join((alt or "").split()))
+        data["text/html"] = f'<img alt="{said}" src="data:image/svg+xml;base64,{source}">'
+    return nbformat.from_dict({**output, "data": data})
 
 
 def in_plain_form(notebook, links: Links, title: str, address: str | None):
