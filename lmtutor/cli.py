@@ -268,8 +268,8 @@ def main() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever called
             setattr(sys, name, open(os.devnull, "w"))
-        elif isinstance(getattr(sys, name), io.TextIOWrapper):  # a terminal that knows fewer letters shows a ?
-            getattr(sys, name).reconfigure(errors="replace")
+    if sys.stdout.isatty() and isinstance(sys.stdout, io.TextIOWrapper):  # one that knows fewer letters shows a ?
+        sys.stdout.reconfigure(errors="replace")
     try:
         app()
     except LMTutorError as error:
@@ -282,9 +282,12 @@ def main() -> None:
         reason = f"cannot use {error.filename or 'a file'}: {error.strerror or error}."
         sys.stderr.write(f"lmtutor: {' '.join(reason.split())}\n")
         sys.exit(2)
-    except KeyboardInterrupt:
-        sys.stderr.write("lmtutor: interrupted. A training goes on with --resume.\n")
-        sys.exit(130)
+    except UnicodeEncodeError as error:  # into a file or a pipe: a ? there would be a loss that nobody sees
+        sys.stderr.write(
+            f"lmtutor: the output is {error.encoding}, which has no {error.object[error.start]!a}: "
+            "set PYTHONIOENCODING=utf-8.\n"
+        )
+        sys.exit(2)
     except (MemoryError, RuntimeError) as error:  # torch has no class of its own for the CPU's memory
         if not isinstance(error, MemoryError) and "memory" not in str(error):
             raise

@@ -70,9 +70,11 @@ def write_atomically(path: str | Path, data: bytes) -> None:
 
     Raises
     ------
-    LMTutorError : the disk is full, or does not take it for another reason.
+    LMTutorError : the disk is full, or does not take it for another reason; `path` is a device, a pipe or a folder.
     """
-    path = Path(path)
+    path = Path(path).resolve()  # a link stays one
+    if path.exists() and not path.is_file():
+        raise LMTutorError(f"{path} is not a plain file: name another.")
     try:
         _replace(path, data)
     except OSError as error:
@@ -90,7 +92,7 @@ def _replace(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
+        os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o644)
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

@@ -67,6 +67,10 @@ def _take_over(trainer: Any, state: dict[str, Any]) -> None:
             f"{trainer.out} was trained on another text than {trainer.corpus.name} has now: restore the text, or train "
             "it into a new folder."
         )
+    if trainer.config.epochs < state["epoch"]:
+        raise LMTutorError(
+            f"{trainer.out} has {state['epoch']} epochs already: ask for as many or more, or train into a new folder."
+        )
     if len(state["processes"]) != distributed.world():
         raise LMTutorError(f"{trainer.out} was trained by {len(state['processes'])} processes: resume with as many.")
     own = state["processes"][distributed.rank()]

@@ -33,7 +33,10 @@ from lmtutor.text import Vocabulary
 from lmtutor.train import COLUMNS, Trainer, fit, text_to_score
 
 LOCK = ".lock"  # in a run folder: held while a process trains into it
-FILES = ("recipe.toml", "history.csv", "result.json", "state.safetensors", "model.safetensors", "vocabulary.json")
+FILES = (
+    "recipe.toml", "history.csv", "result.json", "state.safetensors", "model.safetensors", "vocabulary.json",
+    "cache.csv", "cache.json",
+)  # fmt: skip
 HALF = re.compile(f"{re.escape(UNFINISHED)}({'|'.join(map(re.escape, FILES))})[.]\\w{{8}}")  # names while written
 
 
@@ -221,10 +224,14 @@ def _train(recipe: Recipe, out: Path, resume: bool, options: dict[str, Any]) -> 
         print(corpus.note, flush=True)
     device = choose_device(recipe.training.device)
     Trainer(model, corpus, recipe.training, None, progress=False)  # refuses what cannot be trained, and leaves nothing
-    if distributed.rank() == 0:
+    if options.get("sample") is not None:
+        corpus.vocab.encode_text(options["sample"])
+    if distributed.rank() == 0 and not resume:
         write_atomically(out / "recipe.toml", recipe.to_toml().encode())
     state = distributed.gather(resume and (out / "state.safetensors").is_file())[0]  # the first process decides
     history = fit(model, corpus, recipe.training, out=out, resume=state, **options)
+    if distributed.rank() == 0 and resume:  # not before: a refused one changes nothing
+        write_atomically(out / "recipe.toml", recipe.to_toml().encode())
     if history.attrs["interrupted"] or distributed.rank() > 0:
         return Run(out, interrupted=history.attrs["interrupted"])
     scores = {
@@ -270,9 +277,6 @@ def resumable(recipe: Recipe, out: Path) -> bool:
         raise LMTutorError(
             f"{out} was trained with another {', '.join(changed)}: resume with the same, or start a new run."
         )
-    ended = len(Run(out).history) if (out / "history.csv").is_file() else 0
-    if recipe.training.epochs < ended:
-        raise LMTutorError(f"{out} has {ended} epochs already: ask for as many or more, or train into a new folder.")
     if (out / "result.json").is_file():
         result = data_files.read_table(out / "result.json")
         if result.get("epochs") == recipe.training.epochs and not Run(out)._went_on(result):

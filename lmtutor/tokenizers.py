@@ -283,7 +283,9 @@ class BytePairs(Tokenizer):
     name = "bpe"
     longest = 20_000  # characters: the library's work grows with the square of an unbroken run
     _seam = re.compile(f"(\n|{SPECIAL.pattern})")
-    _run = re.compile(r"[\S\x1c-\x1f]+|\s+")  # to the library, unlike Python, the four of ASCII are no whitespace
+    # What the library does not cut before it pairs: letters, digits, signs, blanks. To it, unlike to Python, the four
+    # of ASCII are no blanks.
+    _run = re.compile(r"[^\W\d_]+|\d+|(?:[^\w\s]|[_\x1c-\x1f])+|\s+")
 
     def __init__(self, normalisation: Normalisation | None = None, size: int = 8000, merges: str | None = None):
         if size < 256:
@@ -329,7 +331,7 @@ class BytePairs(Tokenizer):
         for piece in pieces:
             if len(piece) > self.longest < len(run := max(self._run.findall(piece), key=len)):
                 raise LMTutorError(
-                    f"the text has {len(run):,} characters in a row {'of' if run.isspace() else 'without'} whitespace, "
+                    f"the text has {len(run):,} letters, digits, signs or blanks in a row with nothing else between, "
                     f"and byte pairs take at most {self.longest:,}: break its lines, or read it as 'characters'."
                 )
         return pieces
@@ -380,6 +382,7 @@ def _explained(fault: str, remedy: str) -> Iterator[None]:
         yield
     except BaseException as error:
         kind = type(error).__name__
-        if isinstance(error, LMTutorError) or not (isinstance(error, Exception) or kind == "PanicException"):
+        theirs = isinstance(error, Exception) or kind == "PanicException"
+        if not theirs or isinstance(error, LMTutorError | MemoryError):
             raise
         raise LMTutorError(f"{fault} ({kind}: {str(error)[:100]}): {remedy}.") from None

@@ -5,6 +5,7 @@ import copy
 import hashlib
 import json
 import math
+import sys
 import time
 from itertools import islice
 from pathlib import Path
@@ -95,7 +96,7 @@ def _digest(corpus: Corpus) -> str:
     """SHA-256 of the words and ids that a training reads: whoever resumes has to read the same."""
     sha = hashlib.sha256(json.dumps(corpus.vocab.tokens).encode())
     for ids in (corpus.train, corpus.valid):
-        sha.update(ids.contiguous().numpy())
+        sha.update(ids.cpu().contiguous().numpy())
     return sha.hexdigest()
 
 
@@ -128,7 +129,8 @@ class Trainer:
         self.nats, self.tokens, self.seconds = 0.0, 0, 0.0  # of the epoch under way
         self.hidden = None  # the recurrent state, carried from batch to batch
         cut = cut_batches(self.train_ids, corpus.vocab, generator=torch.Generator(), **self.cutting())
-        next(iter(cut), None)  # a text too small for the batch is refused here, before anything is written
+        for batch in islice(cut, 1):  # what cannot be cut or shared out is refused here, before anything is written
+            distributed.my_columns(batch.inputs)
         self.text = _digest(corpus) if out else ""
         distributed.same_start(model)
         torch.manual_seed(config.seed + distributed.rank())  # each process drops other units
@@ -276,7 +278,8 @@ class Trainer:
         if self.sample is not None and distributed.rank() == 0:
             with torch.random.fork_rng(devices=[]):
                 text = generate(self.model, self.corpus.vocab, self.sample, 30, seed=self.config.seed)
-            print(f"  {text}", flush=True)
+            known = sys.stdout.encoding or "utf-8"  # a sample for the eye: no letter of it may end the training
+            print(f"  {text.encode(known, 'replace').decode(known)}", flush=True)
         if self.writes:
             with contextlib.suppress(ImportError), tensorboard(self.out) as writer:
                 for name in COLUMNS[1:]:

@@ -96,12 +96,16 @@ class Explorer:
         caption = [ipywidgets.HTML(f"<em>{html.escape(self.caption)}</em>")] if self.caption else []
         field = []
         if self.own:
-            field = [ipywidgets.Text(description="your own", layout={"width": "90%"})]
-            field[0].observe(
-                lambda change: setattr(shown, "value", _fragment(self.label, change["new"], self.own(change["new"]))),
-                names="value",
-            )
+            field = [ipywidgets.Text(description="your own", layout={"width": "90%"}, continuous_update=False)]
+            field[0].observe(lambda change: setattr(shown, "value", self.answer(change["new"])), names="value")
         return ipywidgets.VBox([control, shown, *caption, *field])
+
+    def answer(self, text: str) -> str:
+        """What a live notebook shows for a text of the reader's own, or why it cannot, as HTML."""
+        try:
+            return _fragment(self.label, text, self.own(text))
+        except LMTutorError as error:
+            return _fragment(self.label, text, str(error))
 
     def _repr_html_(self) -> str:
         names = [html.escape(name) for name in self.states]

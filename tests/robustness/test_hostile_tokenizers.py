@@ -148,10 +148,10 @@ def test_tokens_are_those_of_the_saved_pipeline(text):
 def test_a_run_without_whitespace_is_refused_by_both_roads():
     letters = "".join(random.Random(1).choices("abcdefgh", k=1_000_000))
     for text, said in (
-        (letters, "1,000,000 characters in a row without whitespace"),
-        ("two words " + letters[: LIMIT + 1] + "\n", "20,001 characters in a row without whitespace"),
-        ("a" + " \t" * LIMIT + "b\n", "40,000 characters in a row of whitespace"),
-        ("!\x1c" * LIMIT, "40,000 characters in a row without whitespace"),  # no whitespace to the library
+        (letters, "1,000,000 letters"),
+        ("two words " + letters[: LIMIT + 1] + "\n", "20,001 letters"),
+        ("a" + " \t" * LIMIT + "b\n", "40,000 letters, digits, signs or blanks"),
+        ("!\x1c" * LIMIT, "40,000 letters"),  # no whitespace to the library
     ):
         for road in (FITTED.tokenize, lambda text: BytePairs(size=300).fit([STORY, text])):
             began = time.perf_counter()
@@ -165,13 +165,14 @@ def test_a_run_without_whitespace_is_refused_by_both_roads():
 @pytest.mark.parametrize(
     "text",
     [
-        "吾輩は猫である。名前はまだ無い。" * (LIMIT // 16),
+        "吾輩は猫である。名前はまだ無い。" * (LIMIT // 4),
         "a" * LIMIT + " " + "b" * LIMIT + "\n",
         ("a" * 15_000 + "\n") * 3,
         "a" * 15_000 + "<unk>" + "b" * 15_000,
         "one line, many words; " * 5000,
+        "<p>x1,</p>" * LIMIT,
     ],
-    ids=["Japanese", "two runs", "three lines", "a special between", "one long line"],
+    ids=["Japanese", "two runs", "three lines", "a special between", "one long line", "signs between"],
 )
 def test_up_to_the_limit_all_is_read(text):
     for pairs in (FITTED, BytePairs(size=300).fit([text])):
