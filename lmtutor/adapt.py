@@ -10,7 +10,7 @@ import pandas as pd
 from torch import Tensor
 
 from lmtutor.cache import NeuralCache, check_settings, tune_cache
-from lmtutor.checkpoint import write_atomically
+from lmtutor.data_files import write_atomically
 from lmtutor.dynamic import dynamic_evaluate, gradient_rms
 from lmtutor.errors import LMTutorError
 from lmtutor.evaluate import STREAM_PROTOCOL, Score, device_of, evaluate

@@ -90,7 +90,7 @@ def load_tensors(model: nn.Module, tensors: dict[str, Tensor], where: object = "
 
     Raises
     ------
-    LMTutorError : a tensor is missing, superfluous, or of another shape.
+    LMTutorError : a tensor is missing, superfluous, of another shape or kind, or holds NaN or infinity.
     """
     check_tensors(model, tensors, where)
     for name, value in tensors.items():

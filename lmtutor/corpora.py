@@ -9,13 +9,14 @@ from pathlib import Path
 import pandas as pd
 from torch import Tensor
 
+from lmtutor.byte_pairs import BytePairs
 from lmtutor.errors import LMTutorError
 from lmtutor.fetch import Entry, catalogue, download_folder, fetch_files, find_entry, is_offline, local_file
 from lmtutor.prepare import PREPARATIONS
 from lmtutor.sources import SPLITS, Rules, Span, Splits, are_strings, blocks, check, find_splits, is_count, or_none
 from lmtutor.text import Vocabulary
 from lmtutor.token_cache import Encoded, Reading, encode
-from lmtutor.tokenizers import BytePairs, Characters, Normalisation, Tokenizer, Words, get_tokenizer
+from lmtutor.tokenizers import Characters, Normalisation, Tokenizer, Words, get_tokenizer
 
 SHARES = (0.9, 0.05, 0.05)  # of a text without splits of its own
 RULES = {

@@ -23,10 +23,10 @@ from lmtutor.checkpoint import (
     read_tensors,
     read_vocabulary,
     rebuild,
-    write_atomically,
     write_tensors,
     write_vocabulary,
 )
+from lmtutor.data_files import write_atomically
 from lmtutor.errors import LMTutorError, nearest
 from lmtutor.fetch import CatalogueFile, Entry, fetch_files
 from lmtutor.sources import digest

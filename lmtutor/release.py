@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lmtutor import data_files
 from lmtutor.cache import NeuralCache, tune_cache
-from lmtutor.checkpoint import write_atomically
+from lmtutor.data_files import write_atomically
 from lmtutor.errors import LMTutorError
 from lmtutor.evaluate import Score, evaluate
 from lmtutor.pretrained import catalogue_entry, load_packed, pack_model, pretrained_models

@@ -156,7 +156,7 @@ class Vocabulary:
         return cls(tokens, tokenizer)
 
     def save(self, path: str | Path) -> None:
-        """Write the vocabulary to a JSON file."""
+        """Write the vocabulary to a JSON file; `LMTutorError` where that cannot be written, and an old file stays."""
         write_atomically(path, json.dumps(self.to_dict(), ensure_ascii=False).encode())
 
     @classmethod

@@ -18,6 +18,7 @@ from lmtutor import checkpoint, distributed
 from lmtutor.batches import cut_batches, scored_tokens
 from lmtutor.config import Diverged, TrainConfig
 from lmtutor.corpora import Corpus
+from lmtutor.data_files import write_atomically
 from lmtutor.errors import LMTutorError
 from lmtutor.evaluate import Score, evaluate
 from lmtutor.generate import generate
@@ -304,7 +305,7 @@ class Trainer:
 
     def write_history(self) -> None:
         """Write ``history.csv``."""
-        checkpoint.write_atomically(self.out / "history.csv", self.frame().to_csv(index=False).encode())
+        write_atomically(self.out / "history.csv", self.frame().to_csv(index=False).encode())
 
     def restore(self) -> None:
         """Go back to what `save` wrote."""

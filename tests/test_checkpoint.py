@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from lmtutor import load_checkpoint, save_checkpoint
-from lmtutor.checkpoint import load_state, read_tensors, save_state, write_atomically
+from lmtutor.checkpoint import load_state, read_tensors, save_state
+from lmtutor.data_files import write_atomically
 from lmtutor.errors import LMTutorError
 from tests.helpers import tiny_corpus, tiny_model
 

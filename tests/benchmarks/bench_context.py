@@ -23,7 +23,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from lmtutor.checkpoint import write_atomically
+from lmtutor.data_files import write_atomically
 from lmtutor.machine import keep_freed_memory
 from lmtutor.models import build_model, config_to_dict
 from lmtutor.models.attention import TransformerConfig

@@ -34,9 +34,10 @@ import torch
 
 from lmtutor.batches import cut_batches
 from lmtutor.cache import NeuralCache, tune_cache
-from lmtutor.checkpoint import load_state, load_tensors, model_tensors, save_state, write_atomically
+from lmtutor.checkpoint import load_state, load_tensors, model_tensors, save_state
 from lmtutor.config import TrainConfig
 from lmtutor.corpora import load_corpus
+from lmtutor.data_files import write_atomically
 from lmtutor.evaluate import STREAM_PROTOCOL, Score, evaluate
 from lmtutor.machine import keep_freed_memory
 from lmtutor.models import build_model, config_to_dict
