@@ -29,10 +29,11 @@ from lmtutor.checkpoint import (
 from lmtutor.data_files import write_atomically
 from lmtutor.errors import LMTutorError, nearest
 from lmtutor.fetch import CatalogueFile, Entry, fetch_files
-from lmtutor.sources import digest
+from lmtutor.sources import Rules, check, digest
 from lmtutor.text import Vocabulary
 
 FILES = ("model.safetensors", "vocabulary.json", "card.md")
+MODEL: Rules = ((["title", "licence", "run"], "a string", lambda v: isinstance(v, str)),)
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,11 @@ class Pretrained:
     licence: str
     run: str  # the recorded run that trained it
     files: dict[str, CatalogueFile]
+
+    def __post_init__(self):
+        check(vars(self), MODEL)
+        if {*self.files} != {*FILES}:
+            raise LMTutorError(f"the files of {self.name} are {sorted(self.files)}: it takes {sorted(FILES)}")
 
     def folder(self) -> Path:
         """Where its files are: beside the package, or downloaded now and checked."""

@@ -156,6 +156,21 @@ def test_a_fault_in_the_catalogue_of_the_models(data, line):
     assert FILE_FAULTS[line] in refused(pretrained.load_pretrained, "own")
 
 
+@pytest.mark.parametrize("fault", ["title = 5", "licence = []", "run = true", "a file less", "a file more"])
+def test_a_fault_in_the_entry_of_a_model(fault, data):
+    facts = {"title": '"A model"', "licence": '"CC0"', "run": '"own"'}
+    files, said = [*pretrained.FILES], "the files of own are"
+    if fault.startswith("a file"):
+        files = files[1:] if fault.endswith("less") else [*files, "more"]
+    else:
+        key, value = fault.split(" = ")
+        facts[key], said = value, f"{key}={'True' if value == 'true' else value}: it has to be a string"
+    lines = ["[own]", *(f"{key} = {value}" for key, value in facts.items())]
+    lines += [f'[own.files."{file}"]\nchecksum = "sha256:{"0" * 64}"' for file in files]
+    (data / "models/catalogue.toml").write_text("\n".join(lines))
+    assert said in refused(pretrained.load_pretrained, "own")
+
+
 # --- texts
 
 
