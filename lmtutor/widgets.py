@@ -23,7 +23,9 @@ for (const root of document.querySelectorAll(".lm-explorer:not([data-wired])")) 
   root.dataset.wired = "";
   const bar = root.querySelector(".lm-control"), control = bar.querySelector("input, select");
   const said = bar.querySelector("output"), states = [...root.querySelectorAll(":scope > .lm-state")];
+  const field = bar.querySelector("input[type=text]"), answer = document.createElement("pre");
   const choose = () => {
+    answer.hidden = true;
     const chosen = states[Number(control.value)];
     for (const state of states) state.hidden = state !== chosen;
     if (said) {
@@ -34,6 +36,19 @@ for (const root of document.querySelectorAll(".lm-explorer:not([data-wired])")) 
   for (const name of root.querySelectorAll(":scope > .lm-state > .lm-name")) name.hidden = true;
   bar.hidden = false;
   control.addEventListener("input", choose);
+  if (field) {
+    answer.style.whiteSpace = "pre-wrap";
+    answer.setAttribute("aria-live", "polite");
+    bar.after(answer);
+    field.addEventListener("input", () => {
+      choose();
+      if (!field.value) return;
+      for (const state of states) state.hidden = true;
+      answer.hidden = false;
+      answer.textContent = (root.answer ??= root.own())(field.value);
+    });
+    control.addEventListener("input", () => { field.value = ""; });
+  }
   choose();
 }
 """
@@ -54,7 +69,7 @@ class Explorer:
     start
         The value that is shown first.
     own
-        What a live notebook shows for a text that the reader types, or None.
+        What to show for a text that the reader types, or None.
     """
 
     def __init__(self, label: str, states: dict[str, str], start: str, control: str, caption: str | None, own=None):
@@ -128,11 +143,19 @@ class Explorer:
             for name, state in zip(names, self.states.values(), strict=True)
         )
         caption = f'<p class="lm-caption"><em>{html.escape(self.caption)}</em></p>' if self.caption else ""
+        field = own = ""
+        if hasattr(self.own, "in_page"):
+            field = (
+                '<label style="display:block;margin-top:.4em">your own<input type="text" autocomplete="off" '
+                'style="margin-left:.6em;width:70%;font:inherit"></label>'
+            )
+            # Not read before somebody types.
+            own = f"<script>document.currentScript.previousElementSibling.own = () => {self.own.in_page()};</script>"
         return (
             f'<div class="lm-explorer" role="group" aria-label="{html.escape(self.label)}" style="margin:1em 0">'
             '<div class="lm-control" hidden style="margin-bottom:.4em">'
-            f"<label>{html.escape(self.label)}{control}</label>{said}</div>"
-            f"{shown}{caption}</div><script>(() => {{{_SCRIPT}}})();</script>"
+            f"<label>{html.escape(self.label)}{control}</label>{said}{field}</div>"
+            f"{shown}{caption}</div>{own}<script>(() => {{{_SCRIPT}}})();</script>"
         )
 
 
@@ -163,7 +186,8 @@ def explorer(
     caption
         A sentence below.
     own
-        What to show for a text that the reader types. It needs a kernel: only a live notebook has the field.
+        What to show for a text that the reader types. The field is in a live notebook; also in a page, where `own` has
+        a method ``in_page`` that returns the same function as JavaScript, see `lmtutor.pieces.Pieces`.
 
     Raises
     ------
