@@ -51,6 +51,7 @@ def texts(number):
     return [*WRITTEN, *STORY.splitlines(), *drawn]
 
 
+@pytest.mark.browser
 def test_the_page_cuts_as_the_package_does(browser, pieces, monkeypatch):
     class OneSentence:
         def tokenize(self, text):
@@ -68,6 +69,7 @@ def test_the_page_cuts_as_the_package_does(browser, pieces, monkeypatch):
     assert sum("⟦" in answer for answer in answers) > 100
 
 
+@pytest.mark.browser
 def test_the_field_in_the_page(browser, pieces):
     states = {"one": pieces("The lamps"), "two": pieces("so long")}
     made = lm.widgets.explorer("sentence", states, own=pieces)
@@ -87,6 +89,7 @@ def test_the_field_in_the_page(browser, pieces):
     page.close()
 
 
+@pytest.mark.browser
 def test_without_scripts_there_is_no_field(browser, pieces):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
