@@ -16,6 +16,15 @@ from lmtutor.figures import to_html
 
 _TAG = re.compile(r"\s*<(div|p|pre|table|figure|img|svg|span|ul|ol|dl|details|section|em|strong|code|h[2-6])\b")
 
+# The reader's own text in a page, and a box for what is shown for it. The box is always there: a screen reader says
+# what changes in a box that it knows.
+_FIELD = (
+    '<label style="display:flex;gap:.6em;align-items:baseline;margin-top:.4em">your own<input type="text" '
+    'maxlength="1000" autocomplete="off" spellcheck="false" style="flex:1;min-width:0;max-width:36em;font:inherit;'
+    'color:inherit;background:transparent;border:1px solid;border-radius:.2em;padding:.1em .4em"></label>'
+)
+_ANSWER = '<div class="lm-answer" aria-live="polite"><pre hidden style="white-space:pre-wrap"></pre></div>'
+
 # Wires every explorer that is not wired yet, so that one may stand in another, or twice on a page.
 _SCRIPT = """
 for (const root of document.querySelectorAll(".lm-explorer:not([data-wired])")) {
@@ -23,9 +32,9 @@ for (const root of document.querySelectorAll(".lm-explorer:not([data-wired])")) 
   root.dataset.wired = "";
   const bar = root.querySelector(".lm-control"), control = bar.querySelector("input, select");
   const said = bar.querySelector("output"), states = [...root.querySelectorAll(":scope > .lm-state")];
-  const field = bar.querySelector("input[type=text]"), answer = document.createElement("pre");
+  const field = bar.querySelector("input[type=text]"), answer = root.querySelector(":scope > .lm-answer > pre");
   const choose = () => {
-    answer.hidden = true;
+    if (answer) answer.hidden = true;
     const chosen = states[Number(control.value)];
     for (const state of states) state.hidden = state !== chosen;
     if (said) {
@@ -37,9 +46,6 @@ for (const root of document.querySelectorAll(".lm-explorer:not([data-wired])")) 
   bar.hidden = false;
   control.addEventListener("input", choose);
   if (field) {
-    answer.style.whiteSpace = "pre-wrap";
-    answer.setAttribute("aria-live", "polite");
-    bar.after(answer);
     field.addEventListener("input", () => {
       choose();
       if (!field.value) return;
@@ -143,19 +149,16 @@ class Explorer:
             for name, state in zip(names, self.states.values(), strict=True)
         )
         caption = f'<p class="lm-caption"><em>{html.escape(self.caption)}</em></p>' if self.caption else ""
-        field = own = ""
+        field = answer = own = ""
         if hasattr(self.own, "in_page"):
-            field = (
-                '<label style="display:block;margin-top:.4em">your own<input type="text" autocomplete="off" '
-                'style="margin-left:.6em;width:70%;font:inherit"></label>'
-            )
+            field, answer = _FIELD, _ANSWER
             # Not read before somebody types.
             own = f"<script>document.currentScript.previousElementSibling.own = () => {self.own.in_page()};</script>"
         return (
             f'<div class="lm-explorer" role="group" aria-label="{html.escape(self.label)}" style="margin:1em 0">'
             '<div class="lm-control" hidden style="margin-bottom:.4em">'
             f"<label>{html.escape(self.label)}{control}</label>{said}{field}</div>"
-            f"{shown}{caption}</div>{own}<script>(() => {{{_SCRIPT}}})();</script>"
+            f"{shown}{answer}{caption}</div>{own}<script>(() => {{{_SCRIPT}}})();</script>"
         )
 
 

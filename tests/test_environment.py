@@ -153,9 +153,10 @@ def unpacked(tmp_path_factory) -> Path:
     return target
 
 
-def test_wheel_carries_recipes_and_all_data(unpacked):
+def test_wheel_carries_scripts_recipes_and_all_data(unpacked):
     """A notebook on Colab has the wheel and nothing else: recorded runs and pretrained weights must be in it."""
     for folder, inside, pattern in (
+        ("lmtutor", "lmtutor", "*.js"),
         ("lmtutor/recipes", "lmtutor/recipes", "**/*.toml"),
         ("data", "lmtutor/_data", "**/*.*"),
     ):

@@ -99,6 +99,23 @@ def test_a_live_notebook_has_a_field_for_a_text_of_ones_own():
     assert "your own" not in made._repr_html_(), "a page without a kernel cannot answer"
 
 
+def test_a_page_has_the_field_where_the_answer_is_javascript():
+    class Louder:
+        def __call__(self, text):
+            return text.upper()
+
+        def in_page(self):
+            return "(text) => text.toUpperCase()"
+
+    states = {"a": "<p>x</p>", "b": "<p>y</p>"}
+    page = parse(widgets.explorer("sentence", states, own=Louder()))
+    field, answer = page.select_one("[type=text]"), page.select_one(".lm-explorer > [aria-live=polite]")
+    assert field.parent.name == "label" and field.parent.text == "your own"
+    assert not answer.text and answer.pre.has_attr("hidden")
+    assert page.select_one(".lm-control").has_attr("hidden"), "without scripts there is no field that does nothing"
+    assert not parse(widgets.explorer("sentence", states)).select(".lm-answer, [type=text]")
+
+
 @pytest.mark.parametrize(("session", "kind"), [(None, "text/html"), ("chapter.ipynb", "widget-view+json")])
 def test_a_live_notebook_shows_the_widget_and_a_build_the_html(monkeypatch, session, kind):
     """The same cell, in a kernel that a server opened for a notebook and in one that executes the book."""

@@ -76,7 +76,7 @@ def test_the_field_in_the_page(browser, pieces):
     page = browser.new_page()
     page.set_content(f"<html lang=en><title>x</title><main>{made._repr_html_()}</main></html>")
     field, menu = page.get_by_label("your own"), page.get_by_label("sentence").locator("select")
-    said = page.locator(".lm-explorer > pre[aria-live=polite]")
+    said = page.locator(".lm-explorer > [aria-live=polite] > pre")
     field.press_sequentially("<b>Holmes</b> isn't")
     assert said.inner_text() == pieces("<b>Holmes</b> isn't")
     assert page.locator(".lm-state:visible").count() == 0
