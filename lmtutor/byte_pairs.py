@@ -28,9 +28,9 @@ class BytePairs(Tokenizer):
     name = "bpe"
     longest = 20_000  # characters: the library's work grows with the square of an unbroken run
     _seam = re.compile(f"(\n|{SPECIAL.pattern})")
-    # What the library does not cut before it pairs: letters, digits, signs, blanks. To it, unlike to Python, the four
-    # of ASCII are no blanks.
-    _run = re.compile(r"[^\W\d_]+|\d+|(?:[^\w\s]|[_\x1c-\x1f])+|\s+")
+    # What the library does not cut before it pairs: letters, digits (more than Python's), signs, blanks. To it, unlike
+    # to Python, the four of ASCII are no blanks.
+    _run = re.compile(r"[^\W_]+|(?:[^\w\s]|[_\x1c-\x1f])+|\s+")
 
     def __init__(self, normalisation: Normalisation | None = None, size: int = 8000, merges: str | None = None):
         if size < 256:

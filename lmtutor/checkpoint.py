@@ -93,15 +93,12 @@ def load_tensors(model: nn.Module, tensors: dict[str, Tensor], where: object = "
     LMTutorError : a tensor is missing, superfluous, of another shape or kind, or holds NaN or infinity.
     """
     check_tensors(model, tensors, where)
-    for name, value in tensors.items():
-        if not value.isfinite().all():
-            raise LMTutorError(f"{where}: {name} holds NaN or infinity; take an earlier epoch, or train again.")
     for name, own in model_tensors(model).items():
         own.copy_(tensors[name])
 
 
 def check_tensors(model: nn.Module, tensors: dict[str, Tensor], where: object) -> None:
-    """Raise `LMTutorError` unless the tensors have a model's names, shapes and kinds; an `outline` will do."""
+    """Raise `LMTutorError` unless tensors are finite, of a model's names, shapes and kinds; an `outline` will do."""
     own = model_tensors(model)
     if own.keys() != tensors.keys():
         odd = sorted(own.keys() ^ tensors.keys())
@@ -111,13 +108,15 @@ def check_tensors(model: nn.Module, tensors: dict[str, Tensor], where: object) -
             raise LMTutorError(f"{where}: {name} has shape {tuple(value.shape)}, the model {tuple(own[name].shape)}.")
         if own[name].is_floating_point() != value.is_floating_point():
             raise LMTutorError(f"{where}: {name} has numbers of type {value.dtype}, the model {own[name].dtype}.")
+        if not value.to(own[name].dtype).isfinite().all():
+            raise LMTutorError(f"{where}: {name} holds NaN or infinity; take an earlier epoch, or train again.")
 
 
 def write_vocabulary(folder: Path, vocab: Vocabulary) -> str:
     """Write ``vocabulary.json`` unless it is there already; return its SHA-256, which the model's header keeps."""
     words = json.dumps(vocab.to_dict(), ensure_ascii=False).encode()
     path = folder / "vocabulary.json"
-    if not path.exists() or path.read_bytes() != words:
+    if not path.is_file() or path.read_bytes() != words:
         write_atomically(path, words)
     return hashlib.sha256(words).hexdigest()
 
@@ -125,6 +124,8 @@ def write_vocabulary(folder: Path, vocab: Vocabulary) -> str:
 def read_vocabulary(folder: Path, header: dict[str, Any]) -> Vocabulary:
     """Read the vocabulary that belongs to a model's header; `LMTutorError` if it is missing or another one."""
     path = folder / "vocabulary.json"
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise LMTutorError(f"{path} is not a plain file: a checkpoint needs its vocabulary.")
     try:
         words = path.read_bytes()
     except OSError as error:

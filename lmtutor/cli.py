@@ -32,7 +32,7 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/RECIPE unless given.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in that folder.")] = False,
     set: Annotated[list[str] | None, typer.Option(help="Change a value: lr=5, model.dropout=0.5.")] = None,
-    keep_every: Annotated[int, typer.Option(help="Keep every n-th epoch; 0 keeps the best alone.")] = 0,
+    keep_every: Annotated[int, typer.Option(min=0, help="Keep every n-th epoch; 0 keeps the best alone.")] = 0,
     sample: Annotated[str | None, typer.Option(help="Continue this prompt after each epoch.")] = None,
 ) -> None:
     """Train a recipe and make a run folder: recipe.toml, history.csv, result.json, checkpoint/."""

@@ -4,6 +4,7 @@ In a checkout they are under `data/`, beside the package: the catalogue of corpo
 recorded runs and the small pretrained weights. A wheel carries them inside the package, as `_data/`.
 """
 
+import contextlib
 import json
 import os
 import tempfile
@@ -54,8 +55,10 @@ def read_table(path: Path) -> dict[str, Any]:
     Raises
     ------
     FileNotFoundError : there is none; what that means, the caller knows.
-    LMTutorError : it is damaged.
+    LMTutorError : it is damaged, or no plain file.
     """
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise LMTutorError(f"{path} is not a plain file: restore or remake it.")
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
@@ -72,10 +75,10 @@ def write_atomically(path: str | Path, data: bytes) -> None:
     ------
     LMTutorError : the disk is full, or does not take it for another reason; `path` is a device, a pipe or a folder.
     """
-    path = Path(path).resolve()  # a link stays one
-    if path.exists() and not path.is_file():
-        raise LMTutorError(f"{path} is not a plain file: name another.")
+    path = Path(os.path.realpath(path))  # a link stays one
     try:
+        if path.exists() and not path.is_file():
+            raise LMTutorError(f"{path} is not a plain file: name another.")
         _replace(path, data)
     except OSError as error:
         raise LMTutorError(
@@ -92,16 +95,18 @@ def _replace(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o644)
+        os.umask(mask := os.umask(0))  # it can only be asked for by setting it
+        os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~mask)
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the new name itself
-    finally:
-        os.close(folder)
+    with contextlib.suppress(OSError):  # the file is whole and in its place, whether or not the folder can be opened
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the new name itself
+        finally:
+            os.close(folder)
 
 
 def cache_folder() -> Path:

@@ -7,6 +7,7 @@ was interrupted goes on where it stopped.
 
 import contextlib
 import errno
+import lzma
 import os
 import re
 import shutil
@@ -197,8 +198,7 @@ def _download(entry: Entry, file: CatalogueFile, progress: bool) -> None:
             for left_by_a_crash in target.parent.glob("extracting-*"):
                 shutil.rmtree(left_by_a_crash)
             for mirror in file.mirrors:
-                failure = _from_mirror(mirror, file, target, progress)
-                if not failure:
+                if not (failure := _from_mirror(mirror, file, target, progress)):
                     for other in file.mirrors:
                         _unfinished(file, other).unlink(missing_ok=True)
                     return
@@ -320,14 +320,14 @@ def _extract(archive: Path, member: str, work: Path) -> Path:
         with _opened(archive) as (names, read):
             if unsafe := [name for name in names if OUTSIDE.match(name)]:
                 raise _BadArchive(f"the archive is refused, {unsafe[0]!r} in it points outside its folder")
-            matching = [name for name in names if PurePosixPath(name) == PurePosixPath(member)]
-            source = read(matching[0]) if matching else None
+            source = next((read(name) for name in names if PurePosixPath(name) == PurePosixPath(member)), None)
             if source is None:
                 raise _BadArchive(f"the archive holds no file {member}")
             with source, target.open("wb") as out:
                 shutil.copyfileobj(source, out)
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, RuntimeError) as error:
-        raise _BadArchive(f"the archive is broken ({error})") from None
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, RuntimeError, OSError) as error:
+        of_the_disk = getattr(error, "errno", None)  # that of a broken bz2 has no number
+        raise error if of_the_disk else _BadArchive(f"the archive is broken ({error})") from None
     return target
 
 

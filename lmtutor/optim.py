@@ -43,7 +43,7 @@ def make_optimizer(
         raise LMTutorError(f"Unknown optimizer {name!r}.{nearest(name, OPTIMIZERS)}")
     if name in ("adam", "adamw"):
         kind = torch.optim.Adam if name == "adam" else torch.optim.AdamW
-        return kind(parameters, lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
+        return kind(parameters, lr=lr, betas=tuple(map(float, betas)), weight_decay=weight_decay, fused=True)
     if name == "sgd":
         return torch.optim.SGD(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=True)
     return AveragedSGD(parameters, lr, weight_decay, nonmono=nonmono, at_once=name == "asgd")

@@ -50,6 +50,8 @@ def take_over(trainer: Any, state: dict[str, Any]) -> None:
     except LMTutorError:
         raise
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        if "memory" in str(error):  # too little of it: the state is as good as before
+            raise
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:150]
         raise LMTutorError(f"{trainer.out} holds no state of this training ({reason}): train again.") from None
 

@@ -223,15 +223,16 @@ def _train(recipe: Recipe, out: Path, resume: bool, options: dict[str, Any]) -> 
     if distributed.rank() == 0 and options.get("progress", True):
         print(corpus.note, flush=True)
     device = choose_device(recipe.training.device)
-    Trainer(model, corpus, recipe.training, None, progress=False)  # refuses what cannot be trained, and leaves nothing
+    state = distributed.gather(resume and (out / "state.safetensors").is_file())[0]  # the first process decides
+    # What cannot be trained or resumed is refused by one that trains nothing, before anything is changed.
+    trial = Trainer(model, corpus, recipe.training, out if state else None, progress=False)
+    if state:
+        trial.restore()
     if options.get("sample") is not None:
         corpus.vocab.encode_text(options["sample"])
-    if distributed.rank() == 0 and not resume:
+    if distributed.rank() == 0:
         write_atomically(out / "recipe.toml", recipe.to_toml().encode())
-    state = distributed.gather(resume and (out / "state.safetensors").is_file())[0]  # the first process decides
     history = fit(model, corpus, recipe.training, out=out, resume=state, **options)
-    if distributed.rank() == 0 and resume:  # not before: a refused one changes nothing
-        write_atomically(out / "recipe.toml", recipe.to_toml().encode())
     if history.attrs["interrupted"] or distributed.rank() > 0:
         return Run(out, interrupted=history.attrs["interrupted"])
     scores = {

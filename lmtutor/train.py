@@ -1,7 +1,6 @@
 """The training loop: truncated backpropagation through time, validation after every epoch, exact resume."""
 
 import contextlib
-import copy
 import hashlib
 import json
 import math
@@ -94,9 +93,10 @@ def text_to_score(corpus: Corpus, split: str, config: TrainConfig):
 
 
 def _digest(corpus: Corpus) -> str:
-    """SHA-256 of the words and ids that a training reads: whoever resumes has to read the same."""
-    sha = hashlib.sha256(json.dumps(corpus.vocab.tokens).encode())
-    for ids in (corpus.train, corpus.valid):
+    """SHA-256 of the words, and of the ids of each split: whoever resumes has to read the same."""
+    splits = corpus.train, corpus.valid, corpus.test
+    sha = hashlib.sha256(json.dumps([corpus.vocab.tokens, [len(ids) for ids in splits]]).encode())
+    for ids in splits:
         sha.update(ids.cpu().contiguous().numpy())
     return sha.hexdigest()
 
@@ -148,7 +148,7 @@ class Trainer:
                 self.end_epoch()
         if self.stop:
             self.save()
-            go_on = "; go on with resume=True (lmtutor train … --resume)" if self.out else ""
+            go_on = "; go on with resume=True (lmtutor train ... --resume)" if self.out else ""
             if distributed.rank() == 0:
                 print(f"Stopped after {len(self.history)} whole epochs{go_on}.", flush=True)
         if self.best is not None:
@@ -313,9 +313,11 @@ class Trainer:
             raise LMTutorError("resume=True needs out=, the folder of the run to go on with.")
         take_over(self, checkpoint.load_state(self.out / "state.safetensors"))
         best = self.out / "checkpoint" / "model.safetensors"
-        self.best = checkpoint.read_tensors(best)[0] if best.is_file() else None
+        if self.history and not best.exists():
+            raise LMTutorError(f"{best}, the weights of the best epoch, is gone: restore it, or train anew.")
+        self.best = checkpoint.read_tensors(best)[0] if best.exists() else None
         if self.best:
-            checkpoint.load_tensors(copy.deepcopy(self.model), self.best, best)  # fails now, not after the last epoch
+            checkpoint.check_tensors(self.model, self.best, best)  # fails now, not after the last epoch
         if len(set(distributed.gather((self.epoch, self.step)))) > 1:
             raise LMTutorError(f"The processes found different states in {self.out}: it has to be a shared folder.")
         if self.writes and self.history:

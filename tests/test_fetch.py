@@ -31,7 +31,7 @@ def archive(kind, names):
             for name in names:
                 zipped.writestr(name, TEXT)
     else:
-        with tarfile.open(fileobj=packed, mode="w:gz") as tarred:
+        with tarfile.open(fileobj=packed, mode=f"w:{'gz' if kind == 'tgz' else kind}") as tarred:
             for name in names:
                 info = tarfile.TarInfo(name)
                 info.size = len(TEXT)
@@ -257,6 +257,15 @@ def test_a_broken_archive_and_one_that_lacks_the_file(server):
     assert "the archive is broken" in fails(server.url("/broken.zip") + "#own/train.txt")
     server.pages["/half.tgz"] = archive("tgz", ["own/train.txt"])[:-30]
     fails(server.url("/half.tgz") + "#own/train.txt")
+    for kind in ("gz", "bz2", "xz"):
+        spoiled = bytearray(archive(kind, ["own/train.txt"]))
+        for at in (len(spoiled) // 2, -6):
+            spoiled[at] ^= 255
+        server.pages["/spoiled"], server.pages["/good.tgz"] = bytes(spoiled), archive("tgz", ["own/train.txt"])
+        fails(server.url("/spoiled") + "#own/train.txt")
+        good = get(server.url("/spoiled") + "#own/train.txt", server.url("/good.tgz") + "#own/train.txt")
+        assert good.read_bytes() == TEXT, kind  # from the next mirror
+        good.unlink()
     server.pages["/other.zip"] = whole
     assert "holds no file own/valid.txt" in fails(server.url("/other.zip") + "#own/valid.txt")
 

@@ -1,5 +1,6 @@
 """Inputs made by hand to do harm, each of which once did: now a line that says what to do, and nothing is changed."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -124,6 +125,89 @@ def test_resume_on_a_changed_text_is_refused_and_changes_nothing(recipe, command
     assert not changed
     Path("cats.txt").write_text(text)
     assert command(*TRAIN, "--set", "epochs=4", "--resume")[0] == 0
+
+
+def test_resume_on_splits_with_another_border_is_refused(recipe, command):
+    lines = Path("cats.txt").read_text().splitlines(keepends=True)
+    third = len(lines) // 3
+    Path("parts").mkdir()
+
+    def write(border: int, test: list[str] = lines[-third:]) -> None:
+        for name, part in {"train": lines[:border], "valid": lines[border:-third], "test": test}.items():
+            Path(f"parts/{name}.txt").write_text("".join(part))
+
+    write(third)
+    words = [*TRAIN, "--set", "corpus.name=parts"]
+    assert command(*words)[0] == 0
+    for border, test in ((third - 2, lines[-third:]), (third, lines[-third:-1])):
+        write(border, test)
+        refused(command(*words, "--set", "epochs=4", "--resume"), "another text")
+    write(third)
+    assert command(*words, "--set", "epochs=4", "--resume")[0] == 0
+
+
+def test_resume_without_the_weights_of_the_best_epoch_is_refused(run, recipe, command):
+    shutil.rmtree("run/checkpoint")
+    kept = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
+    words = ["train", "cats.toml", "--out", "run", "--resume", "--set", "epochs=5"]
+    refused(command(*words), "weights of the best epoch")
+    assert all(path.read_bytes() == kept[path] for path in kept)
+
+
+def test_the_recipe_names_the_new_epochs_before_the_training_goes_on(run, recipe, command, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lmtutor.train.Trainer.run", killed)
+    assert command("train", "cats.toml", "--out", "run", "--resume", "--set", "epochs=9")[0] == 130
+    assert read_recipe("run/recipe.toml").training.epochs == 9
+
+
+def test_whole_numbers_as_betas(recipe, command):
+    assert command(*TRAIN, "--set", "optimizer=adam", "--set", "betas=[0,0.99]") == (0, [])
+
+
+def test_too_little_memory_is_not_the_fault_of_the_state(run, recipe, command, monkeypatch):
+    def greedy(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("lmtutor.resume._try_out", greedy)
+    refused(command("train", "cats.toml", "--out", "run", "--resume", "--set", "epochs=9"), "memory")
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize("name", ["checkpoint/vocabulary.json", "checkpoint/model.safetensors", "result.json"])
+def test_a_pipe_in_place_of_a_file_of_a_run(name, run, recipe, command):
+    import signal
+
+    Path("run", name).unlink()
+    os.mkfifo(f"run/{name}")
+    before = signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(TimeoutError("this hangs")))
+    signal.alarm(20)
+    try:
+        for words in (["generate", "run"], ["train", "cats.toml", "--out", "run", "--resume", "--set", "epochs=5"]):
+            if words[0] == "train" or "checkpoint" in name:
+                refused(command(*words), "not a plain file")
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_writing_where_links_go_in_circles(tmp_path):
+    from lmtutor.data_files import write_atomically
+
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with contextlib.suppress(lm.LMTutorError):
+        write_atomically(tmp_path / "a", b"new")
+    with pytest.raises(lm.LMTutorError, match="cannot be written"):
+        write_atomically(tmp_path / ("n" * 300), b"new")
+    before = os.umask(0o077)
+    try:
+        write_atomically(tmp_path / "mine", b"new")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "mine").stat().st_mode & 0o777 == 0o600
 
 
 def test_resume_with_fewer_epochs_than_there_are_is_refused(recipe, command):

@@ -152,6 +152,7 @@ def test_a_run_without_whitespace_is_refused_by_both_roads():
         ("two words " + letters[: LIMIT + 1] + "\n", "20,001 letters"),
         ("a" + " \t" * LIMIT + "b\n", "40,000 letters, digits, signs or blanks"),
         ("!\x1c" * LIMIT, "40,000 letters"),  # no whitespace to the library
+        ("1Ⅷ1²" * LIMIT, "80,000 letters, digits"),  # all four are digits to it
     ):
         for road in (FITTED.tokenize, lambda text: BytePairs(size=300).fit([STORY, text])):
             began = time.perf_counter()

@@ -35,7 +35,7 @@ def test_a_signal_saves_and_says_how_to_go_on(number, tmp_path, monkeypatch):
     epochs = len(pd.read_csv("run/history.csv"))
     assert process.returncode == 130 and "Traceback" not in err
     assert out.splitlines()[-1] == (
-        f"Stopped after {epochs} whole epochs; go on with resume=True (lmtutor train … --resume)."
+        f"Stopped after {epochs} whole epochs; go on with resume=True (lmtutor train ... --resume)."
     )
     assert load_state("run/state.safetensors")["epoch"] == epochs and not (tmp_path / "run/result.json").exists()
     recipe = read_recipe("cats.toml").with_changes([f"epochs={epochs + 1}"])
