@@ -228,6 +228,7 @@ def _train(recipe: Recipe, out: Path, resume: bool, options: dict[str, Any]) -> 
     trial = Trainer(model, corpus, recipe.training, out if state else None, progress=False)
     if state:
         trial.restore()
+    del trial  # and what its optimizer holds
     if options.get("sample") is not None:
         corpus.vocab.encode_text(options["sample"])
     if distributed.rank() == 0:
