@@ -11,7 +11,8 @@ from lmtutor.text import Vocabulary
 from lmtutor.tokenizers import Normalisation
 
 # What JavaScript writes in other words: what Python takes for a letter of a word, and NLTK's own library `regex` does.
-_LETTERS_OF_RE, _LETTERS_OF_REGEX = r"[\p{L}\p{N}_]", r"[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]"
+_LETTERS_OF_RE = r"[\p{L}\p{N}_]"
+_LETTERS_OF_REGEX = r"[\p{Alphabetic}\p{M}\p{Decimal_Number}\p{Connector_Punctuation}\p{Join_Control}]"
 _BLANK = r"[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
 _DIFFERENT = re.compile(r"\\([wdsb\"'<>])|\(\?#X\)|\(\?i\)|(?<=\*)\+")
 
@@ -87,5 +88,6 @@ def _treebank_rules() -> list[tuple[str, str, str]]:
 def _in_javascript(pattern: Any) -> str:
     letter = _LETTERS_OF_RE if isinstance(pattern, re.Pattern) else _LETTERS_OF_REGEX
     border = f"(?:(?<={letter})(?!{letter})|(?<!{letter})(?={letter}))"
-    different = {"w": letter, "d": r"\p{Nd}", "s": _BLANK, "b": border, None: ""}  # or a sign that needs no backslash
+    # What else has a backslash there needs none.
+    different = {"w": letter, "d": r"\p{Decimal_Number}", "s": _BLANK, "b": border, None: ""}
     return _DIFFERENT.sub(lambda match: different.get(match[1], match[1]), pattern.pattern)
