@@ -32,13 +32,13 @@ def drop_external(app, pagename, templatename, context, doctree) -> None:
         context[kind] = kept
 
 
-def let_search_work_from_files(app, pagename, templatename, context, doctree) -> None:
-    """Load on the search page alone what makes it work without a server."""
+def mend_search(app, pagename, templatename, context, doctree) -> None:
+    """Load on the search page alone what makes it work without a server, and without errors."""
     if pagename == "search":
-        app.add_js_file("search-from-file.js", priority=900)
+        app.add_js_file("search.js", priority=900)
 
 
 def setup(app):
-    app.connect("html-page-context", let_search_work_from_files)
+    app.connect("html-page-context", mend_search)
     app.connect("html-page-context", drop_external, priority=990)
     return {"version": "1.0", "parallel_read_safe": True, "parallel_write_safe": True}
