@@ -27,7 +27,7 @@ def training_state(trainer: Any, processes: list[dict]) -> dict[str, Any]:
     """
     return dict(
         config=dataclasses.asdict(trainer.config),
-        text=trainer.text,
+        splits=trainer.text,
         model=checkpoint.model_tensors(trainer.model),
         optimizer=trainer.optimizer.state_dict(),
         schedule=trainer.schedule.state_dict(),
@@ -64,7 +64,7 @@ def _take_over(trainer: Any, state: dict[str, Any]) -> None:
         raise LMTutorError(
             f"{trainer.out} was trained with another {changed}: resume with the same, or start a new run."
         )
-    if state.get("text", trainer.text) != trainer.text:  # older states do not say
+    if state.get("splits", trainer.text) != trainer.text:  # older states do not say
         raise LMTutorError(
             f"{trainer.out} was trained on another text than {trainer.corpus.name} has now: restore the text, or train "
             "it into a new folder."
