@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lmtutor.data_files import read_table, write_atomically
+from lmtutor.data_files import read_table, refuse_what_is_no_file, write_atomically
 from lmtutor.errors import LMTutorError
 from lmtutor.models import build_model, config_from_dict, config_to_dict, outline
 from lmtutor.text import Vocabulary
@@ -52,8 +52,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     from safetensors import SafetensorError, safe_open
 
-    if Path(path).exists() and not Path(path).is_file():  # a pipe would be waited for
-        raise LMTutorError(f"{path} is not a plain file: restore it or train again.")
+    refuse_what_is_no_file(Path(path), "restore it or train again")
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("lmtutor", "null"))
@@ -124,8 +123,7 @@ def write_vocabulary(folder: Path, vocab: Vocabulary) -> str:
 def read_vocabulary(folder: Path, header: dict[str, Any]) -> Vocabulary:
     """Read the vocabulary that belongs to a model's header; `LMTutorError` if it is missing or another one."""
     path = folder / "vocabulary.json"
-    if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise LMTutorError(f"{path} is not a plain file: a checkpoint needs its vocabulary.")
+    refuse_what_is_no_file(path, "a checkpoint needs its vocabulary")
     try:
         words = path.read_bytes()
     except OSError as error:

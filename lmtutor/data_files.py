@@ -49,6 +49,12 @@ def path(name: str) -> Path:
     return found
 
 
+def refuse_what_is_no_file(path: Path, advice: str) -> None:
+    """Raise `LMTutorError` for a folder, a device, or a pipe, which would be waited for; a missing file passes."""
+    if path.exists() and not path.is_file():
+        raise LMTutorError(f"{path} is not a plain file: {advice}.")
+
+
 def read_table(path: Path) -> dict[str, Any]:
     """Read a JSON file that holds a table.
 
@@ -57,8 +63,7 @@ def read_table(path: Path) -> dict[str, Any]:
     FileNotFoundError : there is none; what that means, the caller knows.
     LMTutorError : it is damaged, or no plain file.
     """
-    if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise LMTutorError(f"{path} is not a plain file: restore or remake it.")
+    refuse_what_is_no_file(path, "restore or remake it")
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
@@ -77,8 +82,7 @@ def write_atomically(path: str | Path, data: bytes) -> None:
     """
     path = Path(os.path.realpath(path))  # a link stays one
     try:
-        if path.exists() and not path.is_file():
-            raise LMTutorError(f"{path} is not a plain file: name another.")
+        refuse_what_is_no_file(path, "name another")
         _replace(path, data)
     except OSError as error:
         raise LMTutorError(

@@ -1,6 +1,9 @@
 """Kill a training at random moments, resume it, and compare with one that was left alone.
 
-    python -m tests.robustness.kills --kills 50 --seed 1     # prints a table; --record keeps it in data/runs/robustness
+    OMP_NUM_THREADS=1 python -m tests.robustness.kills --kills 50 --seed 1
+
+It prints a table; ``--record`` keeps it in ``data/runs/robustness``. Several trainings run side by side: without
+OMP_NUM_THREADS=1 their threads wait for one another, and a minute becomes twenty.
 
 Every training is the one of ``lmtutor train``. Most are forked from one process that has the imports behind it, and
 save at every step they look at the loss, so that many kills hit a save; some are the true command line.

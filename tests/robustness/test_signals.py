@@ -18,9 +18,10 @@ from tests.robustness.zoo import RECIPE, TEXT
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_saves_and_says_how_to_go_on(number, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("number", "encoding"), [(signal.SIGTERM, "utf-8"), (signal.SIGINT, "ascii")])
+def test_a_signal_saves_and_says_how_to_go_on(number, encoding, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
     monkeypatch.setenv("LMTUTOR_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     (tmp_path / "cats.txt").write_text(TEXT)
