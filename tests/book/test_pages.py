@@ -45,6 +45,11 @@ def test_page_holds_no_traceback(page):
     assert not page.article.select(".system-message, .problematic")
 
 
+def test_page_shows_no_warning_of_its_cells(page):
+    """Nothing in the book writes to stderr on purpose; what stands there is a library's complaint."""
+    assert not [output.get_text()[:300] for output in page.article.select(".output.stderr")]
+
+
 def test_page_shows_no_raw_markup(page):
     """A formula or a directive that was not understood would stand in the text as it was typed."""
     literal = ["pre", "code", "dt", "script", "style"]
