@@ -177,8 +177,9 @@ def score_text(model, vocab, text: str):
 
     Returns
     -------
-    DataFrame with columns ``token`` (as written), ``type`` (what the model read, ``<unk>`` for an unknown
-    word) and ``log_probability`` (nats).
+    DataFrame
+        Columns ``token`` (as written), ``type`` (what the model read, ``<unk>`` for an unknown word) and
+        ``log_probability`` (nats).
     """
     import pandas as pd
 

@@ -61,9 +61,10 @@ def fit(
 
     Returns
     -------
-    DataFrame, a row an epoch: ``epoch train_loss valid_loss valid_perplexity seconds tokens_per_second lr``;
-    losses in nats a token, `lr` the epoch's last, `seconds` of training and validation.
-    ``history.attrs["interrupted"]`` says whether Ctrl-C or SIGTERM ended it early.
+    DataFrame
+        A row an epoch: ``epoch train_loss valid_loss valid_perplexity seconds tokens_per_second lr``; losses in nats a
+        token, `lr` the epoch's last, `seconds` of training and validation. ``history.attrs["interrupted"]`` says
+        whether Ctrl-C or SIGTERM ended it early.
 
     Raises
     ------

@@ -1,5 +1,6 @@
 """The directive `commands`: every command of a Typer application with its options, as its own `--help` says it."""
 
+import re
 from collections.abc import Iterator
 from importlib import import_module
 
@@ -31,7 +32,9 @@ def described(parameter) -> nodes.list_item:
     """Return an option or argument with its help."""
     label = ", ".join(parameter.opts) if is_option(parameter) else parameter.metavar or parameter.name.upper()
     text = nodes.paragraph("", "", nodes.literal(label, label))
-    text += nodes.Text(f": {parameter.help}" if getattr(parameter, "help", None) else "")
+    help = f": {parameter.help}" if getattr(parameter, "help", None) else ""
+    for part in re.split(r"(--[\w-]+)", help):  # an option stands as code: of its two hyphens Sphinx would make a dash
+        text += nodes.literal(part, part) if part.startswith("--") else nodes.Text(part)
     return nodes.list_item("", text)
 
 

@@ -172,8 +172,9 @@ def grade(
 
     Returns
     -------
-    DataFrame, a row a student: status, score, points, to_read (points that a person still has to give), late_hours, the
-    score of each question, notes. Also written to `course/summary-NAME.csv`; the feedback pages to `course/feedback/`.
+    DataFrame
+        A row a student: status, score, points, to_read (points that a person still has to give), late_hours, the score
+        of each question, notes. Also written to `course/summary-NAME.csv`; the feedback pages to `course/feedback/`.
     """
     from lmtutor.classroom.feedback import write_feedback
 

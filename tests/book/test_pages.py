@@ -50,12 +50,21 @@ def test_page_shows_no_warning_of_its_cells(page):
     assert not [output.get_text()[:300] for output in page.article.select(".output.stderr")]
 
 
+def prose(page):
+    """The text of a page without what stands as code."""
+    literal = ["pre", "code", "dt", "script", "style"]
+    return " ".join(text for text in page.article.find_all(string=True) if not text.find_parent(literal))
+
+
 def test_page_shows_no_raw_markup(page):
     """A formula or a directive that was not understood would stand in the text as it was typed."""
-    literal = ["pre", "code", "dt", "script", "style"]
-    prose = " ".join(text for text in page.article.find_all(string=True) if not text.find_parent(literal))
     for sign in ("$$", r"\begin{", r"\frac", "```", ":::", "{ref}", "{eq}", "{cite", "[ ]"):
-        assert sign not in prose, f"{sign!r} stands in the text"
+        assert sign not in prose(page), f"{sign!r} stands in the text"
+
+
+def test_page_spells_options_with_two_hyphens(page):
+    """Sphinx makes a dash of two hyphens; an option has to stand as code."""
+    assert not re.findall(r"(?<!\w)[–—][a-z]\w*", prose(page))
 
 
 def test_page_asks_no_other_host(page):
