@@ -6,6 +6,11 @@ const mark = (box) => {
   if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
   else box.removeAttribute("tabindex");
 };
+for (const picture of document.querySelectorAll(".cell_output figure > img")) {
+  const box = document.createElement("div"); // the picture scrolls, its caption stays
+  picture.replaceWith(box);
+  box.append(picture);
+}
 const watcher = new ResizeObserver((entries) => entries.forEach((entry) => mark(entry.target)));
 const wide = ".cell_output .text_html, .cell_output figure > div, .bd-article pre, .formula, .pst-scrollable-table-container";
 for (const box of document.querySelectorAll(wide)) {
