@@ -223,11 +223,11 @@ class Trainer:
         if math.isfinite(mean) and (mean < 2 * guess + 5 or self.step < 5 * LOOK_EVERY):
             return
         lr = self.optimizer.param_groups[0]["lr"]
+        clip = f"a smaller clip (now {self.config.clip:g})" if self.config.clip else "a clip (now there is none)"
         kept = f" The best epoch is in {self.out / 'checkpoint'}." if self.out and self.history else ""
         raise Diverged(
             f"The loss diverged to {mean:.4g} nats a token (guessing costs {guess:.2f}) by step {self.step} of epoch "
-            f"{self.epoch + 1} at learning rate {lr:.4g}: try a third of it, or a smaller clip "
-            f"(now {self.config.clip:g}).{kept}"
+            f"{self.epoch + 1} at learning rate {lr:.4g}: try a third of it, or {clip}.{kept}"
         )
 
     def end_epoch(self) -> None:
