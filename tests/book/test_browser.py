@@ -47,6 +47,12 @@ def test_page_opens_without_network_and_without_errors(opened, page):
     view.wait_for_timeout(50)
     wide = view.evaluate("document.documentElement.scrollWidth")
     assert wide <= 360, f"on a narrow screen the page is {wide} pixels wide: wide things scroll in their own box"
+    cut = """() => {
+        document.querySelectorAll(".toggle-hidden").forEach(e => e.classList.remove("toggle-hidden"));
+        const formulas = [...document.querySelectorAll("article span.math")].filter(e => e.clientWidth);
+        return formulas.filter(e => e.scrollWidth > e.clientWidth + 2).map(e => e.textContent.trim());
+    }"""
+    assert not view.evaluate(cut), "a formula within a line is cut off there, and cannot be scrolled"
 
 
 def test_what_is_wider_than_a_phone_fades_where_there_is_more(opened):
