@@ -47,7 +47,7 @@ class Score:
 
     @property
     def nats_per_character(self) -> float | None:
-        """Nats a character of the raw text: comparable across tokenisations. None without the raw text."""
+        """Nats a character of the raw text, comparable across tokenisations; None without the raw text."""
         return self.nats / self.characters if self.characters else None
 
     @property

@@ -55,7 +55,7 @@ class Head(nn.Module):
 
     @property
     def precision(self) -> str:
-        """Of the large products in `loss`: auto, float32 or bfloat16."""
+        """Precision of the large products in `loss`, one of auto, float32 and bfloat16."""
         return self._precision
 
     @precision.setter

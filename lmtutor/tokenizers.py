@@ -186,7 +186,8 @@ class Treebank(Tokenizer):
 
     Sentence ends are found by Punkt (Kiss and Strunk, 2006), which learns the abbreviations of the training text
     without supervision; words are cut by NLTK's Treebank rules. A blank line ends a paragraph, and with it a
-    sentence; a single line end is a blank. Curved double quotes become the Treebank's own `` and ''.
+    sentence; a single line end is a blank. Curved double quotes become the Treebank's own, two grave
+    accents and two apostrophes.
     """
 
     name = "treebank"

@@ -160,7 +160,7 @@ class TransformerLM(LanguageModel):
     .. math:: x^0_t = E^{1/2}\, e_{x_t}, \quad x^l = \mathrm{block}^l(x^{l-1}), \quad z_t = W\, \mathrm{norm}(x^L_t) + b
 
     The state is, for each layer, the keys and values of the last ``context − 1`` tokens. Reading a text in pieces is
-    therefore the same as reading it at once. A layer sees ``context`` tokens; through L layers word can travel
+    therefore the same as reading it at once. A layer sees ``context`` tokens; through L layers a word can travel
     L · (context − 1) steps. In training `fit` detaches the state between batches, as that of a recurrent model: tokens
     of earlier batches are seen but get no gradient, as in Transformer-XL (Dai et al. 2019). That paper keeps what the
     layers read and projects it anew with the present weights; here the keys and values are kept as they were.

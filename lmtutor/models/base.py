@@ -53,9 +53,12 @@ class LanguageModel(nn.Module):
 
         Returns
         -------
-        nats : () mean over scored targets, the figure that perplexity derives from.
-        penalty : () what the model adds for the optimizer only (AR and TAR in chapter 06), else 0.
-        state : the state after the last step.
+        nats
+            () mean over the scored targets, the figure that perplexity derives from.
+        penalty
+            () what the model adds for the optimizer only (AR and TAR in chapter 06), else 0.
+        state
+            The state after the last step.
         """
         hidden, state = self(inputs, state)
         return self.head.loss(hidden, targets), 0.0, state

@@ -64,7 +64,7 @@ def check_gradients(
     grads : dict of arrays
         What `backward` says, by the same names.
     step : float
-        s.
+        s in the formula, how far a number is moved.
     tolerance : float
         Largest relative error that counts as right.
     entries : int, optional
