@@ -265,9 +265,13 @@ def test_a_small_file_that_describes_a_large_model_takes_no_memory(run, config, 
 
 def test_numbers_of_a_type_that_is_never_written_are_refused(run):
     folder = run.path / "checkpoint"
-    for kind in (torch.bfloat16, torch.bool, torch.float8_e4m3fn, torch.int64):
+    for kind in (torch.complex64, torch.bfloat16, torch.bool, torch.float8_e4m3fn, torch.int64):
         shutil.copytree(folder, "odd", dirs_exist_ok=True)
-        rewrite(Path("odd"), tensors=lambda kept, kind=kind: {**kept, "head.bias": kept["head.bias"].to(kind)})
+        try:
+            rewrite(Path("odd"), tensors=lambda kept, kind=kind: {**kept, "head.bias": kept["head.bias"].to(kind)})
+        except KeyError as unknown:
+            assert unknown.args == (torch.complex64,)  # the lowest safetensors cannot write it, nor read it
+            continue
         with pytest.raises(lm.LMTutorError, match="type"):
             load_checkpoint("odd")
 
