@@ -3,10 +3,11 @@
 import itertools
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor, nn
 
 from lmtutor.errors import LMTutorError, nearest
-from lmtutor.losses import SoftmaxHead
+from lmtutor.losses import make_head
 from lmtutor.machine import product_dtype
 from lmtutor.models.base import LanguageModel, State
 from lmtutor.models.qrnn import QRNNLayer
@@ -19,6 +20,7 @@ from lmtutor.models.regularise import (
 )
 
 CELLS = ("lstm", "gru", "qrnn")
+HALF_FROM = 1 << 17  # recurrent weights from which bfloat16 is worth its conversions
 PROBABILITIES = ("embedding_dropout", "input_dropout", "hidden_dropout", "output_dropout", "weight_drop", "zoneout")
 
 
@@ -41,6 +43,7 @@ class AWDConfig:
     window: int = 2  # QRNN: inputs that the first layer's gates see; the others see 1
     zoneout: float = 0.0  # QRNN: probability of a unit to keep its cell for a step
     init_range: float = 0.1  # embedding and head start uniform in ± this
+    head: str = "softmax"  # softmax; adaptive (Grave et al. 2017); sampled: trained on a part of the vocabulary
 
     def __post_init__(self):
         if self.cell not in CELLS:
@@ -77,9 +80,10 @@ class AWDLM(LanguageModel):
         self.layers = nn.ModuleList(
             self.make_layer(depth, below, above) for depth, (below, above) in enumerate(itertools.pairwise(sizes))
         )
-        self.head = SoftmaxHead(top, vocab_size, tied_weight=self.embedding.weight if config.tied else None)
-        for weight in (self.embedding.weight, self.head.weight):
-            nn.init.uniform_(weight, -config.init_range, config.init_range)
+        nn.init.uniform_(self.embedding.weight, -config.init_range, config.init_range)
+        self.head = make_head(config.head, top, vocab_size, self.embedding.weight if config.tied else None)
+        if not config.tied and config.head != "adaptive":  # the adaptive head's clusters start as torch starts them
+            nn.init.uniform_(self.head.weight, -config.init_range, config.init_range)
 
     def make_layer(self, depth: int, below: int, above: int) -> nn.Module:
         """The recurrent layer number `depth`, from `below` to `above` units."""
@@ -104,13 +108,17 @@ class AWDLM(LanguageModel):
         config = self.config
         hidden = embed_with_dropout(self.embedding, inputs, config.embedding_dropout)
         hidden = locked_dropout(hidden, config.input_dropout, self.training)
+        dtype = product_dtype(self.head.precision, inputs.device)
         new_state = []
         for depth, (layer, layer_state) in enumerate(zip(self.layers, state, strict=True)):
             if isinstance(layer, QRNNLayer):  # drops its own weights
-                layer.products = product_dtype(self.head.precision, inputs.device)
+                layer.products = dtype
                 raw, layer_state = layer(hidden, layer_state)
             else:
-                raw, layer_state = call_with_weight_drop(layer, (hidden, layer_state), config.weight_drop)
+                large = hidden.dtype == torch.float32 and layer.weight_hh_l0.numel() >= HALF_FROM
+                raw, layer_state = call_with_weight_drop(
+                    layer, (hidden, layer_state), config.weight_drop, dtype=dtype if large else None
+                )
             last = depth == len(self.layers) - 1
             hidden = locked_dropout(raw, config.output_dropout if last else config.hidden_dropout, self.training)
             new_state.append(layer_state)

@@ -7,13 +7,20 @@ collects and names the parts. Dropped entries become 0 and the others grow by 1/
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from lmtutor.models.base import map_state
+
 
 def call_with_weight_drop(
-    module: nn.Module, inputs: tuple[Any, ...], p: float, names: Sequence[str] = ("weight_hh_l0",)
+    module: nn.Module,
+    inputs: tuple[Any, ...],
+    p: float,
+    names: Sequence[str] = ("weight_hh_l0",),
+    dtype: torch.dtype | None = None,
 ) -> Any:
     """Call a module with a share `p` of the entries of some weights set to 0: DropConnect (Wan et al. 2013).
 
@@ -27,15 +34,22 @@ def call_with_weight_drop(
     inputs : what to call it with.
     p : probability of an entry to be dropped, from 0 up to (not including) 1.
     names : which of its parameters.
+    dtype : the type in which the module computes in training mode; default: that of its first input. Parameters,
+        gradients and results keep that of the input.
 
     Returns
     -------
     what ``module(*inputs)`` returns.
     """
-    if not module.training or p == 0:
+    kept = inputs[0].dtype
+    dtype = dtype or kept
+    if not module.training or (p == 0 and dtype == kept):
         return module(*inputs)
-    dropped = {name: F.dropout(module.get_parameter(name), p) for name in names}
-    return functional_call(module, dropped, inputs)
+    weights = dict(module.named_parameters())
+    weights |= {name: F.dropout(weights[name], p) for name in names}
+    weights = {name: weight.to(dtype) for name, weight in weights.items()}
+    results = functional_call(module, weights, map_state(lambda x: x.to(dtype), inputs))
+    return map_state(lambda x: x.to(kept), results)
 
 
 def embed_with_dropout(embedding: nn.Embedding, ids: Tensor, p: float) -> Tensor:
