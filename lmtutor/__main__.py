@@ -1,5 +1,5 @@
 """``python -m lmtutor`` is the command ``lmtutor``; ``torchrun -m lmtutor`` starts it on several processes."""
 
-from lmtutor.cli import main
+from lmtutor.cli.commands import main
 
 main()

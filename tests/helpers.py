@@ -8,10 +8,10 @@ from pathlib import Path
 
 import torch
 
-from lmtutor.corpora import Corpus
 from lmtutor.models import build_model
 from lmtutor.models.recurrent import RecurrentConfig
-from lmtutor.text import Vocabulary
+from lmtutor.text.corpora import Corpus
+from lmtutor.text.vocabulary import Vocabulary
 
 ROOT = Path(__file__).resolve().parents[1]
 WORDS = ["<unk>", "<eos>", *"abcdefgh"]

@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from lmtutor import cli
-from lmtutor.adapt import STATISTICS_BATCHES, adapted_score, cache_settings, tune_run
-from lmtutor.cache import NeuralCache
-from lmtutor.dynamic import dynamic_evaluate, gradient_rms
-from lmtutor.errors import LMTutorError
-from lmtutor.evaluate import evaluate
-from lmtutor.recipe import read_recipe
-from lmtutor.runs import find_run, train_recipe
+from lmtutor.cli import commands as cli
+from lmtutor.runs.recipe import read_recipe
+from lmtutor.runs.run import find_run, train_recipe
+from lmtutor.runs.tuning import STATISTICS_BATCHES, adapted_score, cache_settings, tune_run
+from lmtutor.scoring.dynamic import dynamic_evaluate, gradient_rms
+from lmtutor.scoring.neural_cache import NeuralCache
+from lmtutor.scoring.score import evaluate
+from lmtutor.system.errors import LMTutorError
 
 RECIPE = """
 [corpus]

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from lmtutor.batches import columns
-from lmtutor.corpora import load_corpus
-from lmtutor.errors import LMTutorError
-from lmtutor.sources import SPLITS
+from lmtutor.system.errors import LMTutorError
+from lmtutor.text.batches import columns
+from lmtutor.text.corpora import load_corpus
+from lmtutor.text.sources import SPLITS
 
 GOOD = "a good line of text\n" * 40
 

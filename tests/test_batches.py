@@ -5,7 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmtutor.batches import (
+from lmtutor.system.errors import LMTutorError
+from lmtutor.text.batches import (
     IGNORED,
     Batch,
     columns,
@@ -15,7 +16,6 @@ from lmtutor.batches import (
     stream_batches,
     window_batches,
 )
-from lmtutor.errors import LMTutorError
 
 # Every token of the corpus is its own position, so that a target says which token it is.
 lengths = st.integers(2, 200)

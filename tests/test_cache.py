@@ -5,12 +5,12 @@ import math
 import pytest
 import torch
 
-from lmtutor.cache import NeuralCache, tune_cache
-from lmtutor.errors import LMTutorError
-from lmtutor.evaluate import evaluate, score_text
-from lmtutor.generate import generate
 from lmtutor.models import build_model
 from lmtutor.models.ngram import NGramLM
+from lmtutor.scoring.neural_cache import NeuralCache, tune_cache
+from lmtutor.scoring.sampling import generate
+from lmtutor.scoring.score import evaluate, score_text
+from lmtutor.system.errors import LMTutorError
 
 V = 11  # few types, so that words repeat
 
@@ -181,7 +181,7 @@ def test_dropout_is_off_in_evaluation_and_back_on_after(model):
 
 
 def test_it_generates(model):
-    from lmtutor.text import Vocabulary
+    from lmtutor.text.vocabulary import Vocabulary
 
     words = "the cat sat on a mat and so dogs <eos>".split()
     vocab = Vocabulary.build(words)

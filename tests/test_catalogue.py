@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from lmtutor import corpora, data_files, sources
-from lmtutor.corpora import load_corpus
-from lmtutor.errors import LMTutorError
-from lmtutor.fetch import catalogue
-from lmtutor.prepare import sherlock_stories, strip_licence
+from lmtutor.system import files as data_files
+from lmtutor.system.errors import LMTutorError
+from lmtutor.text import corpora, sources
+from lmtutor.text.catalogue import catalogue
+from lmtutor.text.corpora import load_corpus
+from lmtutor.text.prepare import sherlock_stories, strip_licence
 
 REAL = Path(os.environ.get("LMTUTOR_DATA") or "no such folder")
 TITLES = (

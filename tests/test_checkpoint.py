@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from lmtutor import load_checkpoint, save_checkpoint
-from lmtutor.checkpoint import load_state, read_tensors, save_state
-from lmtutor.data_files import write_atomically
-from lmtutor.errors import LMTutorError
+from lmtutor.system.errors import LMTutorError
+from lmtutor.system.files import write_atomically
+from lmtutor.training.checkpoint import load_state, read_tensors, save_state
 from tests.helpers import tiny_corpus, tiny_model
 
 

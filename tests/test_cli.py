@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from lmtutor import cli
-from lmtutor.errors import LMTutorError
+from lmtutor.cli import commands as cli
+from lmtutor.system.errors import LMTutorError
 from tests.test_runs import RECIPE, TEXT
 
 

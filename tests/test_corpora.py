@@ -11,10 +11,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmtutor import corpora, data_files, sources, token_cache
-from lmtutor.corpora import load_corpus
-from lmtutor.errors import LMTutorError
-from lmtutor.text import Vocabulary
+from lmtutor.system import files as data_files
+from lmtutor.system.errors import LMTutorError
+from lmtutor.text import corpora, sources
+from lmtutor.text import encoding as token_cache
+from lmtutor.text.corpora import load_corpus
+from lmtutor.text.vocabulary import Vocabulary
 
 
 @pytest.fixture
@@ -203,8 +205,8 @@ GENERATED = """
 import random, resource, sys, time
 from pathlib import Path
 import torch
-import lmtutor.corpora as corpora
-from lmtutor.batches import stream_batches
+import lmtutor.text.corpora as corpora
+from lmtutor.text.batches import stream_batches
 rng = random.Random(1)
 words = [f"w{i}" for i in range(5000)]
 path = Path(sys.argv[1])

@@ -6,11 +6,11 @@ import math
 import pytest
 import torch
 
-from lmtutor.cache import NeuralCache
-from lmtutor.dynamic import dynamic_evaluate, gradient_rms
-from lmtutor.errors import LMTutorError
-from lmtutor.evaluate import evaluate
 from lmtutor.models import build_model
+from lmtutor.scoring.dynamic import dynamic_evaluate, gradient_rms
+from lmtutor.scoring.neural_cache import NeuralCache
+from lmtutor.scoring.score import evaluate
+from lmtutor.system.errors import LMTutorError
 
 V = 9
 

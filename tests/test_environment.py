@@ -156,7 +156,7 @@ def unpacked(tmp_path_factory) -> Path:
 def test_wheel_carries_scripts_recipes_and_all_data(unpacked):
     """A notebook on Colab has the wheel and nothing else: recorded runs and pretrained weights must be in it."""
     for folder, inside, pattern in (
-        ("lmtutor", "lmtutor", "*.js"),
+        ("lmtutor/display", "lmtutor/display", "*.js"),
         ("lmtutor/recipes", "lmtutor/recipes", "**/*.toml"),
         ("data", "lmtutor/_data", "**/*.*"),
     ):
@@ -167,7 +167,7 @@ def test_wheel_carries_scripts_recipes_and_all_data(unpacked):
 
 def test_wheel_works_away_from_the_checkout(unpacked, tmp_path):
     program = (
-        "import lmtutor, lmtutor.data_files as files; print(lmtutor.__file__); "
+        "import lmtutor, lmtutor.system.files as files; print(lmtutor.__file__); "
         "print(files.path('catalogue.toml')); print(files.path('published'))"
     )
     environment = {**os.environ, "PYTHONPATH": str(unpacked)}

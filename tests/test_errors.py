@@ -5,8 +5,7 @@ import pickle
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmtutor.config import Diverged
-from lmtutor.errors import LMTutorError, nearest
+from lmtutor.system.errors import Diverged, LMTutorError, nearest
 
 
 @given(st.text())

@@ -7,11 +7,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lmtutor.batches import Batch, stream_batches
-from lmtutor.errors import LMTutorError
-from lmtutor.evaluate import Score, evaluate, score_text
 from lmtutor.models import build_model
 from lmtutor.models.ngram import NGramLM
+from lmtutor.scoring.score import Score, evaluate, score_text
+from lmtutor.system.errors import LMTutorError
+from lmtutor.text.batches import Batch, stream_batches
 from tests.helpers import tiny_corpus, tiny_model
 
 
@@ -95,7 +95,7 @@ def test_score_text_of_nothing():
 
 def test_a_head_that_follows_behind_gives_the_same_score(monkeypatch):
     """A model whose softmax is most of the work scores its stretches side by side, one processor each."""
-    module = importlib.import_module("lmtutor.evaluate")
+    module = importlib.import_module("lmtutor.scoring.score")
     before = torch.get_num_threads()
     torch.manual_seed(0)
     model = build_model("lstm-200", 3000, embedding=4, hidden=4)

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from lmtutor import fetch
-from lmtutor.corpora import corpus_available, load_corpus
-from lmtutor.errors import LMTutorError
-from lmtutor.fetch import CatalogueFile, Entry, fetch_files
+from lmtutor.system.errors import LMTutorError
+from lmtutor.text import catalogue as fetch
+from lmtutor.text.catalogue import CatalogueFile, Entry, fetch_files
+from lmtutor.text.corpora import corpus_available, load_corpus
 
 TEXT = b"the right text \n" * 4096  # halves and quarters of it are whole blocks of what is read at a time
 CHECKSUM = "sha256:" + hashlib.sha256(TEXT).hexdigest()
@@ -336,8 +336,8 @@ def test_a_catalogue_corpus_end_to_end(server, monkeypatch):
         for split in ("train", "valid", "test")
     }
     own = Entry("own", "A corpus", "CC0", "us", "words", files)
-    monkeypatch.setattr("lmtutor.corpora.catalogue", lambda: {"own": own})
-    monkeypatch.setattr("lmtutor.fetch.catalogue", lambda: {"own": own})
+    monkeypatch.setattr("lmtutor.text.corpora.catalogue", lambda: {"own": own})
+    monkeypatch.setattr("lmtutor.text.catalogue.catalogue", lambda: {"own": own})
     assert not corpus_available("own") and corpus_available("own", fetch=True) and corpus_available("own")
     assert len(load_corpus("own").train) == 16_384
     (fetch.download_folder() / "own" / "test.txt").write_bytes(TEXT[:-5])

@@ -9,16 +9,16 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from lmtutor import cli
-from lmtutor.checkpoint import load_state, model_tensors
-from lmtutor.errors import LMTutorError
-from lmtutor.evaluate import evaluate
-from lmtutor.finetune import finetune, finetuning_recipe, load_last
-from lmtutor.recipe import Recipe, read_recipe, recipe_names
-from lmtutor.reproduce import score_kept
-from lmtutor.runs import Run, beginning, train_recipe
-from lmtutor.sources import SPLITS
-from lmtutor.train import TrainConfig, Trainer
+from lmtutor.cli import commands as cli
+from lmtutor.runs.finetuning import finetune, finetuning_recipe, load_last
+from lmtutor.runs.recipe import Recipe, read_recipe, recipe_names
+from lmtutor.runs.reproduction import score_kept
+from lmtutor.runs.run import Run, beginning, train_recipe
+from lmtutor.scoring.score import evaluate
+from lmtutor.system.errors import LMTutorError
+from lmtutor.text.sources import SPLITS
+from lmtutor.training.checkpoint import load_state, model_tensors
+from lmtutor.training.loop import TrainConfig, Trainer
 
 SMALL = {"name": "awd-lstm", "embedding": 8, "hidden": 12, "layers": 2, "input_dropout": 0.2, "weight_drop": 0.2}
 TRAINING = TrainConfig(
@@ -74,8 +74,8 @@ def test_it_does_not_write_into_the_start(start, tmp_path):
 def test_it_stops_when_the_trigger_fires(start, tmp_path):
     """With the rate near zero every epoch is as good as the last; a rise is made up."""
     losses = iter([1.0, 2.0, 3.0, 4.0, 5.0])
-    after_epoch = "lmtutor.optim.AveragedSGD.after_epoch"
-    from lmtutor.optim import AveragedSGD
+    after_epoch = "lmtutor.training.optim.AveragedSGD.after_epoch"
+    from lmtutor.training.optim import AveragedSGD
 
     real = AveragedSGD.after_epoch
     with pytest.MonkeyPatch.context() as patch:
@@ -85,7 +85,7 @@ def test_it_stops_when_the_trigger_fires(start, tmp_path):
 
 
 def test_resumed_finetuning_is_exact(start, tmp_path, monkeypatch):
-    monkeypatch.setattr("lmtutor.train.LOOK_EVERY", 1)
+    monkeypatch.setattr("lmtutor.training.loop.LOOK_EVERY", 1)
     whole = finetune(start, tmp_path / "whole", progress=False)
     step = Trainer.train_step
 

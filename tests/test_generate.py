@@ -6,9 +6,9 @@ import math
 import pytest
 import torch
 
-from lmtutor.errors import LMTutorError
-from lmtutor.generate import filter_log_probs, generate
 from lmtutor.models.ngram import NGramLM
+from lmtutor.scoring.sampling import filter_log_probs, generate
+from lmtutor.system.errors import LMTutorError
 from tests.helpers import tiny_corpus, tiny_model
 
 P = torch.tensor([0.5, 0.25, 0.15, 0.07, 0.03]).log()

@@ -7,10 +7,17 @@ import random
 import numpy as np
 import pytest
 
-from lmtutor import baker_street, grammar
-from lmtutor.errors import LMTutorError
-from lmtutor.grammar import Reader, baker_street_corpus, baker_street_entropy, next_token_probs, true_log_probs
-from lmtutor.pcfg import Grammar, Pool
+from lmtutor.baker_street import rules as baker_street
+from lmtutor.baker_street import truth as grammar
+from lmtutor.baker_street.pcfg import Grammar, Pool
+from lmtutor.baker_street.truth import (
+    Reader,
+    baker_street_corpus,
+    baker_street_entropy,
+    next_token_probs,
+    true_log_probs,
+)
+from lmtutor.system.errors import LMTutorError
 
 POOLS = [("hero friend", "Anna Ben Cleo"), ("thing", "pearls ring")]
 FORMS = {"he": ("he", "she"), "was": ("was", "were")}

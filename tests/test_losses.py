@@ -6,8 +6,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lmtutor import fused, losses, machine
-from lmtutor.errors import LMTutorError
+from lmtutor.models import fused
+from lmtutor.models import heads as losses
+from lmtutor.system import machine
+from lmtutor.system.errors import LMTutorError
 
 
 def example(T=7, B=3, H=5, V=23, seed=0, scale=1.0, dtype=torch.float32):

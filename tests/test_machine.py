@@ -8,8 +8,8 @@ import time
 import pytest
 import torch
 
-from lmtutor import machine
-from lmtutor.errors import LMTutorError
+from lmtutor.system import machine
+from lmtutor.system.errors import LMTutorError
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_freed_memory_is_kept_where_glibc_is():
     """In a fresh process: after the call, a large tensor made again and again costs no page faults."""
     program = (
         "import resource, torch\n"
-        "from lmtutor.machine import keep_freed_memory\n"
+        "from lmtutor.system.machine import keep_freed_memory\n"
         "kept = keep_freed_memory()\n"
         "faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
         "def work(n):\n"

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from lmtutor import checkpoint
-from lmtutor.errors import LMTutorError
-from lmtutor.evaluate import evaluate
-from lmtutor.optim import AveragedSGD, Schedule, averaged_weights, make_optimizer, non_monotone, set_rate
-from lmtutor.train import TrainConfig, Trainer, fit
+from lmtutor.scoring.score import evaluate
+from lmtutor.system.errors import LMTutorError
+from lmtutor.training import checkpoint
+from lmtutor.training.loop import TrainConfig, Trainer, fit
+from lmtutor.training.optim import AveragedSGD, Schedule, averaged_weights, make_optimizer, non_monotone, set_rate
 from tests.helpers import tiny_corpus, tiny_model
 
 CONFIG = TrainConfig(epochs=3, optimizer="nt-asgd", schedule="constant", lr=2.0, bptt=7, batch_size=4, nonmono=0)

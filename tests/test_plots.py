@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lmtutor import plots
-from lmtutor.errors import LMTutorError
-from lmtutor.figures import COLOURS, DASHES, INK, MUTED, PAPER, to_html
+from lmtutor.display import plots
+from lmtutor.display.figures import COLOURS, DASHES, INK, MUTED, PAPER, to_html
+from lmtutor.system.errors import LMTutorError
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lmtutor import LMTutorError, evaluate
-from lmtutor.pretrained import (
+from lmtutor.runs.pretrained import (
     catalogue_entry,
     find_pretrained,
     load_packed,

@@ -6,13 +6,14 @@ import shutil
 import pytest
 from typer.testing import CliRunner
 
-from lmtutor import cli, data_files
-from lmtutor.errors import LMTutorError
-from lmtutor.evaluate import evaluate
-from lmtutor.recipe import Recipe
-from lmtutor.reproduce import NOISE, compare, reproduce, score_kept, seed_noise
-from lmtutor.runs import Run, recorded_runs, train_recipe
-from lmtutor.train import TrainConfig
+from lmtutor.cli import commands as cli
+from lmtutor.runs.recipe import Recipe
+from lmtutor.runs.reproduction import NOISE, compare, reproduce, score_kept, seed_noise
+from lmtutor.runs.run import Run, recorded_runs, train_recipe
+from lmtutor.scoring.score import evaluate
+from lmtutor.system import files as data_files
+from lmtutor.system.errors import LMTutorError
+from lmtutor.training.loop import TrainConfig
 
 TRAINING = TrainConfig(epochs=2, optimizer="adamw", lr=1e-2, schedule="one-cycle", bptt=10, batch_size=4)
 MODEL = {"name": "lstm-200", "embedding": 12, "hidden": 12, "layers": 1}

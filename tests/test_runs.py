@@ -7,10 +7,10 @@ import tomllib
 import pytest
 
 from lmtutor import find_run, recorded_runs
-from lmtutor.errors import LMTutorError
-from lmtutor.evaluate import evaluate
-from lmtutor.recipe import read_recipe, recipe_names
-from lmtutor.runs import train_recipe
+from lmtutor.runs.recipe import read_recipe, recipe_names
+from lmtutor.runs.run import train_recipe
+from lmtutor.scoring.score import evaluate
+from lmtutor.system.errors import LMTutorError
 
 TEXT = "the cat sat on the mat .\nthe dog sat on the log .\na cat and a dog sat .\n" * 240
 RECIPE = """
@@ -198,7 +198,7 @@ def test_a_pretrained_name_means_its_own_weights():
 
 
 def test_a_release_overwrites_nothing_and_stays_in_its_folder(recipe, tmp_path):
-    from lmtutor.release import release
+    from lmtutor.runs.packing import release
 
     run = train_recipe(read_recipe(recipe), tmp_path / "run", progress=False)
     for name, says in (("lstm-200-wikitext-2", "already"), ("../../out", "letters"), ("mine", "not the recorded run")):
@@ -208,10 +208,10 @@ def test_a_release_overwrites_nothing_and_stays_in_its_folder(recipe, tmp_path):
 
 def test_a_release_is_a_model_with_a_card(recipe, tmp_path, monkeypatch):
     """Weights that load, scores with and without the cache in the card, and an entry that finds them."""
-    from lmtutor import data_files
-    from lmtutor.cache import NeuralCache, tune_cache
-    from lmtutor.pretrained import load_pretrained, pretrained_models
-    from lmtutor.release import release
+    from lmtutor.runs.packing import release
+    from lmtutor.runs.pretrained import load_pretrained, pretrained_models
+    from lmtutor.scoring.neural_cache import NeuralCache, tune_cache
+    from lmtutor.system import files as data_files
 
     run = train_recipe(read_recipe(recipe), tmp_path / "run", progress=False)
     checkout = tmp_path / "data"
@@ -253,7 +253,7 @@ def test_a_run_that_went_on_has_no_result_until_it_ends(recipe, tmp_path):
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr("lmtutor.runs.evaluate", interrupt)  # the third epoch is trained, and not scored
+        patched.setattr("lmtutor.runs.run.evaluate", interrupt)  # the third epoch is trained, and not scored
         train_recipe(longer, run.path, resume=True, progress=False)
     with pytest.raises(LMTutorError, match="has not ended; resume it"):
         run.result  # noqa: B018

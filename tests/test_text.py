@@ -9,10 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmtutor.byte_pairs import BytePairs
-from lmtutor.errors import LMTutorError
-from lmtutor.text import Normalisation, Tokenizer, Vocabulary, get_tokenizer
-from lmtutor.tokenizers import SPECIAL, SPECIALS, Characters, Treebank
+from lmtutor.system.errors import LMTutorError
+from lmtutor.text.byte_pairs import BytePairs
+from lmtutor.text.tokenizers import SPECIAL, SPECIALS, Characters, Treebank
+from lmtutor.text.vocabulary import Normalisation, Tokenizer, Vocabulary, get_tokenizer
 
 STORY = """Mr. Holmes didn't look up. “It is <unk>,” said Dr. Watson. "Is it?"
 He had read 3.5 pages of it.

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 
-from lmtutor import plots, widgets
-from lmtutor.errors import LMTutorError
+from lmtutor.display import plots, widgets
+from lmtutor.system.errors import LMTutorError
 
 CHROMIUM = os.environ.get("CHROMIUM") or next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -125,7 +125,7 @@ def test_a_live_notebook_shows_the_widget_and_a_build_the_html(monkeypatch, sess
     monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
     if session:
         monkeypatch.setenv("JPY_SESSION_NAME", session)
-    code = "from lmtutor.widgets import explorer\nexplorer('k', {1: 'one', 2: 'two'})"
+    code = "from lmtutor.display.widgets import explorer\nexplorer('k', {1: 'one', 2: 'two'})"
     notebook = new_notebook(cells=[new_code_cell(code)])
     NotebookClient(notebook, timeout=120).execute()
     (output,) = notebook.cells[0].outputs

@@ -22,12 +22,12 @@ from docutils import nodes
 from docutils.parsers.rst import Directive
 from torch import Tensor
 
-from lmtutor import data_files
-from lmtutor.checkpoint import read_tensors, read_vocabulary
-from lmtutor.errors import LMTutorError
-from lmtutor.evaluate import score_text
-from lmtutor.pretrained import find_pretrained, load_pretrained
-from lmtutor.text import Vocabulary
+from lmtutor.runs.pretrained import find_pretrained, load_pretrained
+from lmtutor.scoring.score import score_text
+from lmtutor.system import files as data_files
+from lmtutor.system.errors import LMTutorError
+from lmtutor.text.vocabulary import Vocabulary
+from lmtutor.training.checkpoint import read_tensors, read_vocabulary
 
 SCRIPT = "playground-model.js"  # in _static of the built book
 LARGEST = 10_000_000  # bytes that a reader is asked to load
@@ -53,7 +53,7 @@ def export(name: str, tensors: dict[str, Tensor], config: dict, vocab: Vocabular
 
     Parameters
     ----------
-    tensors : as `lmtutor.pretrained.pack_rows` makes them: matrices in int8 with a float32 scale for each row.
+    tensors : as `lmtutor.runs.pretrained.pack_rows` makes them: matrices in int8 with a float32 scale for each row.
 
     Raises
     ------

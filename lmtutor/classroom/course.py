@@ -19,7 +19,7 @@ from lmtutor.classroom.sources import (
     release,
     solution,
 )
-from lmtutor.errors import LMTutorError
+from lmtutor.system.errors import LMTutorError
 
 CONFIG = f"""# Written by `lmtutor assignments build`. nbgrader's commands and its pages read it, too.
 c = get_config()

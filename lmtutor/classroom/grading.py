@@ -21,7 +21,7 @@ from traitlets import Bool
 from lmtutor.classroom.course import nbgrader_api
 from lmtutor.classroom.sandbox import Cell, Limits, Outcome, Sandbox
 from lmtutor.classroom.sources import question_of
-from lmtutor.errors import LMTutorError
+from lmtutor.system.errors import LMTutorError
 
 LARGEST = 10 * 2**20  # bytes of a submission
 STUDENT = re.compile(r"[\w.@-]{1,80}")

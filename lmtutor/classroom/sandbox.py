@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lmtutor.classroom import confine
-from lmtutor.errors import LMTutorError
+from lmtutor.system.errors import LMTutorError
 
 
 @dataclass(frozen=True)

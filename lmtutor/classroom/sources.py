@@ -13,8 +13,8 @@ from typing import Any
 
 import pandas as pd
 
-from lmtutor.data_files import PACKAGE
-from lmtutor.errors import LMTutorError, nearest
+from lmtutor.system.errors import LMTutorError, nearest
+from lmtutor.system.files import PACKAGE
 
 SOURCES = PACKAGE.parent / "book" / "assignments"
 CODE_STUB = '# Your code here.\nraise RuntimeError("this part is still yours to write")'

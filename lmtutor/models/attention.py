@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lmtutor.errors import LMTutorError
-from lmtutor.losses import SoftmaxHead
-from lmtutor.machine import product_dtype
 from lmtutor.models.base import LanguageModel, State
+from lmtutor.models.heads import SoftmaxHead
+from lmtutor.system.errors import LMTutorError
+from lmtutor.system.machine import product_dtype
 
 ROTARY_BASE = 10_000  # the slowest pair of units turns once in about this many steps, times 2π
 

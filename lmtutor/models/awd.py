@@ -6,10 +6,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from lmtutor.errors import LMTutorError, nearest
-from lmtutor.losses import make_head
-from lmtutor.machine import product_dtype
 from lmtutor.models.base import LanguageModel, State
+from lmtutor.models.heads import make_head
 from lmtutor.models.qrnn import QRNNLayer
 from lmtutor.models.regularise import (
     activation_penalty,
@@ -18,6 +16,8 @@ from lmtutor.models.regularise import (
     locked_dropout,
     slowness_penalty,
 )
+from lmtutor.system.errors import LMTutorError, nearest
+from lmtutor.system.machine import product_dtype
 
 CELLS = ("lstm", "gru", "qrnn")
 HALF_FROM = 1 << 17  # recurrent weights from which bfloat16 is worth its conversions

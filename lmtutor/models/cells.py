@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lmtutor.errors import LMTutorError
+from lmtutor.system.errors import LMTutorError
 
 PAPER_BLOCKS = 4  # the papers list gate biases for up to four blocks, in equal steps
 

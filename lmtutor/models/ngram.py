@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from lmtutor.errors import LMTutorError, nearest
+from lmtutor.system.errors import LMTutorError, nearest
 
 UNSEEN, NOTHING = -1, -2  # a history that the training text lacks; a history longer than the text so far
 SMOOTHINGS = ("mle", "add-k", "kneser-ney", "modified-kneser-ney")

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from lmtutor.errors import LMTutorError
 from lmtutor.models.regularise import call_with_weight_drop
+from lmtutor.system.errors import LMTutorError
 
 LOOP_FROM = 4096  # numbers a step: on the CPU, steps at least this wide are faster one after the other
 

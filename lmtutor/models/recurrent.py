@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lmtutor.errors import LMTutorError, nearest
-from lmtutor.losses import make_head
 from lmtutor.models import cells
 from lmtutor.models.base import LanguageModel, State
+from lmtutor.models.heads import make_head
+from lmtutor.system.errors import LMTutorError, nearest
 
 CELLS = {
     "rnn-tanh": lambda inputs, hidden: nn.RNN(inputs, hidden, nonlinearity="tanh"),

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from lmtutor.errors import LMTutorError
-from lmtutor.losses import SoftmaxHead
 from lmtutor.models.base import LanguageModel
+from lmtutor.models.heads import SoftmaxHead
+from lmtutor.system.errors import LMTutorError
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from lmtutor.errors import LMTutorError
 from lmtutor.scratch.lstm import CharLSTM
 from lmtutor.scratch.training import Arrays
+from lmtutor.system.errors import LMTutorError
 
 BUGS = {
     1: "the error from the next step has the wrong sign",

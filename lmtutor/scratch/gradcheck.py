@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lmtutor.errors import LMTutorError
+from lmtutor.system.errors import LMTutorError
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lmtutor.errors import LMTutorError
 from lmtutor.scratch.training import Arrays, check_batch, check_state, one_hot_product, softmax_loss
+from lmtutor.system.errors import LMTutorError
 
 State = tuple[NDArray, NDArray]  # h (B, H), c (B, H)
 BLOCKS = "ifgo"

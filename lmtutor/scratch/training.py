@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lmtutor.errors import LMTutorError
+from lmtutor.system.errors import LMTutorError
 
 Arrays = dict[str, NDArray]  # parameters, gradients: one array a name
 

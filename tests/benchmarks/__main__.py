@@ -18,9 +18,9 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from lmtutor.corpora import load_corpus
-from lmtutor.errors import LMTutorError
-from lmtutor.runs import provenance
+from lmtutor.runs.run import provenance
+from lmtutor.system.errors import LMTutorError
+from lmtutor.text.corpora import load_corpus
 from tests.benchmarks.workers import BATCH, BPTT, workers
 
 RUN = Path(__file__).resolve().parents[2] / "data" / "runs" / "benchmark-speed"

@@ -30,12 +30,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lmtutor.cache import NeuralCache
-from lmtutor.corpora import load_corpus
-from lmtutor.evaluate import STRETCH
-from lmtutor.losses import SoftmaxHead
 from lmtutor.models import build_model
-from lmtutor.provenance import provenance
+from lmtutor.models.heads import SoftmaxHead
+from lmtutor.runs.provenance import provenance
+from lmtutor.scoring.neural_cache import NeuralCache
+from lmtutor.scoring.score import STRETCH
+from lmtutor.text.corpora import load_corpus
 
 WINDOW, HIDDEN, THETA, LAM = 3785, 400, 0.66, 0.13
 TYPES = 33_278

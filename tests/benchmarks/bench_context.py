@@ -23,12 +23,13 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from lmtutor.data_files import write_atomically
-from lmtutor.machine import keep_freed_memory
-from lmtutor.models import build_model, config_to_dict
+from lmtutor.models import build_model
 from lmtutor.models.attention import TransformerConfig
 from lmtutor.models.base import State, map_state
-from lmtutor.provenance import provenance
+from lmtutor.models.registry import config_to_dict
+from lmtutor.runs.provenance import provenance
+from lmtutor.system.files import write_atomically
+from lmtutor.system.machine import keep_freed_memory
 from tests.benchmarks.record_budget import PLANS, shapes
 
 OUT = Path(__file__).resolve().parents[2] / "data" / "runs" / "benchmark-context"

@@ -16,9 +16,9 @@ import pandas as pd
 import torch
 from torch import nn
 
-from lmtutor.machine import product_dtype
 from lmtutor.models import qrnn
-from lmtutor.runs import provenance
+from lmtutor.runs.run import provenance
+from lmtutor.system.machine import product_dtype
 
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "runs" / "benchmark-qrnn"
 INPUTS, HIDDEN = 256, 256

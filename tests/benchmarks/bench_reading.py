@@ -31,11 +31,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lmtutor.config import TrainConfig
-from lmtutor.corpora import load_corpus
 from lmtutor.models import build_model
-from lmtutor.provenance import provenance
-from lmtutor.train import fit
+from lmtutor.runs.provenance import provenance
+from lmtutor.text.corpora import load_corpus
+from lmtutor.training.config import TrainConfig
+from lmtutor.training.loop import fit
 
 RESULT = Path(__file__).resolve().parents[2] / "data" / "runs" / "benchmark-reading" / "result.json"
 SEEN, KEPT = 60_000, 200  # types in the large text, and in the vocabulary of the model that trains on it

@@ -27,9 +27,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lmtutor.corpora import sample_text
-from lmtutor.runs import provenance
+from lmtutor.runs.run import provenance
 from lmtutor.scratch import CharRNN, bits_per_symbol, encode, train
+from lmtutor.text.corpora import sample_text
 
 RESULT = Path(__file__).resolve().parents[2] / "data" / "runs" / "benchmark-rnn" / "result.json"
 STEPS, CHARACTERS, TURNS, HELD_OUT = 25, 1_000_000, 4, 20_000

@@ -29,11 +29,11 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from lmtutor.losses import SampledHead
-from lmtutor.machine import keep_freed_memory, product, product_dtype
 from lmtutor.models import build_model
-from lmtutor.optim import make_optimizer
-from lmtutor.provenance import provenance
+from lmtutor.models.heads import SampledHead
+from lmtutor.runs.provenance import provenance
+from lmtutor.system.machine import keep_freed_memory, product, product_dtype
+from lmtutor.training.optim import make_optimizer
 from tests.benchmarks.workers import BATCH, BPTT, PlainHead, V
 
 RUN = Path(__file__).resolve().parents[2] / "data" / "runs" / "benchmark-roofline"

@@ -23,12 +23,12 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from lmtutor import distributed
-from lmtutor.config import TrainConfig
-from lmtutor.corpora import load_corpus
 from lmtutor.models import build_model
-from lmtutor.provenance import provenance
-from lmtutor.train import fit
+from lmtutor.runs.provenance import provenance
+from lmtutor.system import processes as distributed
+from lmtutor.text.corpora import load_corpus
+from lmtutor.training.config import TrainConfig
+from lmtutor.training.loop import fit
 from tests.benchmarks.workers import BATCH, BPTT
 
 ROOT = Path(__file__).resolve().parents[2]

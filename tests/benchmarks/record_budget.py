@@ -32,22 +32,23 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from lmtutor.batches import cut_batches
-from lmtutor.cache import NeuralCache, tune_cache
-from lmtutor.checkpoint import load_state, load_tensors, model_tensors, save_state
-from lmtutor.config import TrainConfig
-from lmtutor.corpora import load_corpus
-from lmtutor.data_files import write_atomically
-from lmtutor.evaluate import STREAM_PROTOCOL, Score, evaluate
-from lmtutor.machine import keep_freed_memory
-from lmtutor.models import build_model, config_to_dict
+from lmtutor.models import build_model
 from lmtutor.models.attention import TransformerConfig
 from lmtutor.models.awd import AWDConfig
 from lmtutor.models.cells import hidden_for, parameter_count
 from lmtutor.models.recurrent import RecurrentConfig
-from lmtutor.provenance import provenance
-from lmtutor.runs import score_dict
-from lmtutor.train import Trainer
+from lmtutor.models.registry import config_to_dict
+from lmtutor.runs.provenance import provenance
+from lmtutor.runs.run import score_dict
+from lmtutor.scoring.neural_cache import NeuralCache, tune_cache
+from lmtutor.scoring.score import STREAM_PROTOCOL, Score, evaluate
+from lmtutor.system.files import write_atomically
+from lmtutor.system.machine import keep_freed_memory
+from lmtutor.text.batches import cut_batches
+from lmtutor.text.corpora import load_corpus
+from lmtutor.training.checkpoint import load_state, load_tensors, model_tensors, save_state
+from lmtutor.training.config import TrainConfig
+from lmtutor.training.loop import Trainer
 from tests.benchmarks.record_cache import both
 
 

@@ -25,12 +25,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lmtutor.adapt import STATISTICS_BATCHES
-from lmtutor.cache import NeuralCache, tune_cache
-from lmtutor.dynamic import dynamic_evaluate, gradient_rms
-from lmtutor.evaluate import STREAM_PROTOCOL, Score, device_of, evaluate, stretches
-from lmtutor.provenance import provenance
-from lmtutor.runs import find_run, score_dict
+from lmtutor.runs.provenance import provenance
+from lmtutor.runs.run import find_run, score_dict
+from lmtutor.runs.tuning import STATISTICS_BATCHES
+from lmtutor.scoring.dynamic import dynamic_evaluate, gradient_rms
+from lmtutor.scoring.neural_cache import NeuralCache, tune_cache
+from lmtutor.scoring.score import STREAM_PROTOCOL, Score, device_of, evaluate, stretches
 
 WINDOWS = (100, 500, 1000, 2000, 4000, 8000)
 THETAS = (0.0, 0.2, 0.4, 0.66, 1.0, 1.5, 2.0)

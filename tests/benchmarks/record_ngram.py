@@ -15,9 +15,9 @@ from pathlib import Path
 
 import torch
 
-from lmtutor.corpora import load_corpus
 from lmtutor.models.ngram import NGramLM
-from lmtutor.runs import provenance
+from lmtutor.runs.run import provenance
+from lmtutor.text.corpora import load_corpus
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tests.benchmarks.sentence_starts import count, perplexity  # noqa: E402

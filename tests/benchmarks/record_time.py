@@ -27,12 +27,12 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from lmtutor.checkpoint import load_tensors, read_tensors, write_tensors
-from lmtutor.corpora import load_corpus
-from lmtutor.evaluate import STREAM_PROTOCOL, evaluate
 from lmtutor.models import build_model
-from lmtutor.provenance import provenance
-from lmtutor.runs import Run
+from lmtutor.runs.provenance import provenance
+from lmtutor.runs.run import Run
+from lmtutor.scoring.score import STREAM_PROTOCOL, evaluate
+from lmtutor.text.corpora import load_corpus
+from lmtutor.training.checkpoint import load_tensors, read_tensors, write_tensors
 
 RECIPE, MARK = "wikitext-2/lstm-200-quick", 147.84
 ROOT = Path(__file__).resolve().parents[2]

@@ -159,10 +159,10 @@ def ours(
 ) -> None:
     """Our training step, evaluation and generation; parts of it can be replaced by the plain way."""
     import lmtutor as lm
-    from lmtutor import machine
-    from lmtutor.batches import stream_batches
     from lmtutor.models.base import detach
-    from lmtutor.optim import make_optimizer
+    from lmtutor.system import machine
+    from lmtutor.text.batches import stream_batches
+    from lmtutor.training.optim import make_optimizer
 
     make_optimizer("sgd", [torch.nn.Parameter(torch.zeros(1))], 1.0)  # imports half of torch
     imported = peak_mb()
@@ -219,7 +219,7 @@ def limit(hidden: int = 200, vocab: int = V, bptt: int = BPTT) -> None:
     The LSTM's, for each of two layers: from the inputs to the gates and the two products back, each for all steps at
     once; from the state to the gates and back, step by step; and the recurrent weight's gradient, at once.
     """
-    from lmtutor import machine
+    from lmtutor.system import machine
 
     machine.keep_freed_memory()
     dtype, rows = machine.product_dtype("auto", "cpu"), BATCH * bptt

@@ -39,7 +39,7 @@ def links() -> Links:
         ("{doc}`03 <03-lstm>` and {doc}`03-lstm`", "[03](https://example.org/03-lstm.html) and [The LSTM](https://example.org/03-lstm.html)"),
         ("{cite:t}`grave2017` did", "[Grave et al. (2017)](https://doi.org/x) did"),
         ("so {cite:p}`grave2017,other`", "so ([Grave et al., 2017](https://doi.org/x); other)"),
-        ("by {eq}`eq-a` and {class}`~lmtutor.errors.LMTutorError`", "by (3) and `LMTutorError`"),
+        ("by {eq}`eq-a` and {class}`~lmtutor.system.errors.LMTutorError`", "by (3) and `LMTutorError`"),
         ("$$\na = b\n$$ (eq-a)", "$$\na = b\n\\tag{3}\n$$"),
         ("```{div} question\nWhy?\n```", "> Why?"),
         (":::{warning}\nTake {term}`care`.\n:::", "> **Warning**\n>\n> Take care."),

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lmtutor.recipe import recipe_names
-from lmtutor.runs import recorded_runs
+from lmtutor.runs.recipe import recipe_names
+from lmtutor.runs.run import recorded_runs
 
 pytestmark = pytest.mark.book
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 import lmtutor as lm
-from lmtutor.generate import filter_log_probs
-from lmtutor.pretrained import pack_rows
-from lmtutor.text import Vocabulary, get_tokenizer
+from lmtutor.runs.pretrained import pack_rows
+from lmtutor.scoring.sampling import filter_log_probs
+from lmtutor.text.vocabulary import Vocabulary, get_tokenizer
 
 TEXTS = [
     "It was a cold night . ",
@@ -36,7 +36,7 @@ def small_model(tokenizer="words", **overrides):
     shape = {"embedding": 12, "hidden": 8, "layers": 2} | overrides
     model = lm.build_model("lstm-200", vocab, **shape)
     tensors = {name: value.detach() for name, value in model.named_parameters()}
-    return pack_rows(tensors), lm.models.config_to_dict(model.config), vocab
+    return pack_rows(tensors), lm.models.registry.config_to_dict(model.config), vocab
 
 
 def read_script(script: bytes) -> tuple[dict, dict]:

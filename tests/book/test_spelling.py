@@ -78,7 +78,7 @@ def test_page_is_spelt(file):
 
 
 def test_no_common_slip_in_pages_and_docstrings():
-    command = [sys.executable, "-m", "codespell_lib", "--skip", "*.pyc,*baker_street.py"]
+    command = [sys.executable, "-m", "codespell_lib", "--skip", "*.pyc,*baker_street/rules.py"]
     places = [*map(str, PROSE), str(ROOT / "lmtutor"), str(ROOT / "book" / "_ext")]
     done = subprocess.run([*command, *places], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout

@@ -122,7 +122,7 @@ def test_harmful_code_costs_its_own_question_alone(classroom):
 def test_class_of_thirty_in_one_command(classroom, capsys):
     from typer.testing import CliRunner
 
-    from lmtutor.cli import app
+    from lmtutor.cli.commands import app
 
     set_due(classroom.course, "a1", "2027-01-15T18:00+00:00")
     box = classroom.course.parent / "handed-in"

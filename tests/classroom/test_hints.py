@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 import lmtutor as lm
-from lmtutor.classroom import hints
+from lmtutor.classroom.hints import checking
 from lmtutor.classroom.sources import HIDDEN, SOLUTION, assignment_names, read_assignment
 
 
@@ -38,7 +38,7 @@ QUESTIONS = {
 def test_right_answers_get_no_complaint(name):
     space = answers(name)
     for number, function in enumerate(QUESTIONS[name], start=1):
-        assert lm.check(f"{name}-q{number}", space[function]) == hints.NOTHING, f"{name}-q{number}"
+        assert lm.check(f"{name}-q{number}", space[function]) == checking.NOTHING, f"{name}-q{number}"
 
 
 def test_every_tested_question_has_a_hint():
@@ -46,7 +46,7 @@ def test_every_tested_question_has_a_hint():
         points = read_assignment(name).points
         tested = set(points[points["graded by"] == "tests"]["question"])
         assert tested == {f"{name}-q{n}" for n in range(1, len(QUESTIONS[name]) + 1)}
-        assert tested <= set(hints._HINTS)
+        assert tested <= set(checking.HINTS)
 
 
 MISTAKES = {

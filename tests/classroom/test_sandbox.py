@@ -8,7 +8,7 @@ import pytest
 
 from lmtutor.classroom import confine
 from lmtutor.classroom.sandbox import Cell, Limits, Sandbox
-from lmtutor.errors import LMTutorError
+from lmtutor.system.errors import LMTutorError
 
 pytestmark = [
     pytest.mark.slow,

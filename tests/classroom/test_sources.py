@@ -18,8 +18,8 @@ from lmtutor.classroom.sources import (
     solution,
     write_hidden,
 )
-from lmtutor.cli import app
-from lmtutor.errors import LMTutorError
+from lmtutor.cli.commands import app
+from lmtutor.system.errors import LMTutorError
 
 NAMES = assignment_names()
 
@@ -142,5 +142,5 @@ def test_the_rest_of_the_package_never_imports_nbgrader():
     import subprocess
     import sys
 
-    code = "import sys, lmtutor, lmtutor.cli, lmtutor.classroom.sandbox; sys.exit('nbgrader' in sys.modules)"
+    code = "import sys, lmtutor, lmtutor.cli.commands, lmtutor.classroom.sandbox; sys.exit('nbgrader' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

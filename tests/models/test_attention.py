@@ -7,15 +7,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lmtutor.cache import NeuralCache
-from lmtutor.checkpoint import load_checkpoint, save_checkpoint
-from lmtutor.config import TrainConfig
-from lmtutor.errors import LMTutorError
-from lmtutor.evaluate import evaluate
-from lmtutor.generate import generate
-from lmtutor.models import build_model, config_from_dict, config_to_dict
+from lmtutor.models import build_model
 from lmtutor.models.attention import Attention, TransformerConfig, rotate, turns
-from lmtutor.train import fit
+from lmtutor.models.registry import config_from_dict, config_to_dict
+from lmtutor.scoring.neural_cache import NeuralCache
+from lmtutor.scoring.sampling import generate
+from lmtutor.scoring.score import evaluate
+from lmtutor.system.errors import LMTutorError
+from lmtutor.training.checkpoint import load_checkpoint, save_checkpoint
+from lmtutor.training.config import TrainConfig
+from lmtutor.training.loop import fit
 from tests.helpers import tiny_corpus
 
 SMALL = TransformerConfig(embedding=12, hidden=20, layers=2, heads=3, context=5, dropout=0.0)

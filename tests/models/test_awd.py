@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 
 import lmtutor as lm
-from lmtutor.checkpoint import load_checkpoint, model_tensors, save_checkpoint
-from lmtutor.errors import LMTutorError
 from lmtutor.models import build_model, model_config
 from lmtutor.models.awd import PROBABILITIES, AWDConfig, unregularised
 from lmtutor.models.base import detach
-from lmtutor.train import TrainConfig, fit
+from lmtutor.system.errors import LMTutorError
+from lmtutor.training.checkpoint import load_checkpoint, model_tensors, save_checkpoint
+from lmtutor.training.loop import TrainConfig, fit
 from tests.helpers import tiny_corpus
 
 T, B, V = 6, 3, 10
@@ -182,9 +182,9 @@ def test_every_parameter_learns_and_the_whole_survives_copies_and_checkpoints(ce
 
 
 def test_resume_in_the_middle_of_an_epoch_draws_the_same_masks(tmp_path, monkeypatch):
-    from lmtutor.train import Trainer
+    from lmtutor.training.loop import Trainer
 
-    monkeypatch.setattr("lmtutor.train.LOOK_EVERY", 1)
+    monkeypatch.setattr("lmtutor.training.loop.LOOK_EVERY", 1)
     corpus, config = tiny_corpus(), TrainConfig(epochs=2, optimizer="nt-asgd", lr=1.0, bptt=12, batch_size=5)
 
     def fresh():

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from lmtutor.errors import LMTutorError
 from lmtutor.models import build_model
 from lmtutor.models.cells import CELLS, LSTM1997, LSTM2000, LSTM2002, Elman1990, hidden_for, parameter_count
 from lmtutor.models.recurrent import RecurrentConfig
+from lmtutor.system.errors import LMTutorError
 
 T, B, E, H = 7, 3, 5, 6
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from lmtutor.errors import LMTutorError
-from lmtutor.models.extend import extend_vocabulary
-from lmtutor.text import Vocabulary
+from lmtutor.system.errors import LMTutorError
+from lmtutor.text.vocabulary import Vocabulary
+from lmtutor.training.extend import extend_vocabulary
 from tests.helpers import WORDS, tiny_model
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from lmtutor.corpora import load_corpus
-from lmtutor.errors import LMTutorError
 from lmtutor.models.ngram import NGramLM
+from lmtutor.system.errors import LMTutorError
+from lmtutor.text.corpora import load_corpus
 from tests.benchmarks.sentence_starts import count, perplexity
 
 TEXT = (

@@ -5,9 +5,9 @@ import copy
 import pytest
 import torch
 
-from lmtutor.errors import LMTutorError
 from lmtutor.models import qrnn
 from lmtutor.models.qrnn import QRNNLayer, forget_mult, loop, scan
+from lmtutor.system.errors import LMTutorError
 
 LENGTHS = [1, 2, 3, 4, 5, 7, 8, 9, 16, 31, 70, 141]
 

@@ -5,9 +5,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lmtutor.errors import LMTutorError
-from lmtutor.models import build_model, config_from_dict, config_to_dict, describe, model_names
+from lmtutor.models import build_model, describe, model_names
 from lmtutor.models.recurrent import RecurrentConfig
+from lmtutor.models.registry import config_from_dict, config_to_dict
+from lmtutor.system.errors import LMTutorError
 
 SMALL = dict(embedding=6, hidden=7, layers=2, dropout=0.0)
 

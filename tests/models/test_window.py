@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from lmtutor.errors import LMTutorError
 from lmtutor.models.window import WindowConfig, WindowLM
+from lmtutor.system.errors import LMTutorError
 
 V = 11
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lmtutor.recipe import read_recipe
+from lmtutor.runs.recipe import read_recipe
 from tests.robustness.zoo import RECIPE, TEXT
 
 

@@ -34,8 +34,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from lmtutor import models
-from lmtutor.errors import LMTutorError
-from lmtutor.provenance import git_commit
+from lmtutor.runs.provenance import git_commit
+from lmtutor.system.errors import LMTutorError
 from tests.robustness import mutations, zoo
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -170,7 +170,7 @@ class Fuzzer:
 
 def command(words: list[str]) -> None:
     """Run the command line in this process: its one line becomes an `LMTutorError`, whatever else it says a fault."""
-    from lmtutor import cli
+    from lmtutor.cli import commands as cli
 
     complaint, sys.argv = io.StringIO(), ["lmtutor", *words]
     sys.stdin = io.TextIOWrapper(io.BytesIO(zoo.TEXT.encode()))

@@ -27,9 +27,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from lmtutor.checkpoint import load_state
-from lmtutor.data_files import UNFINISHED
-from lmtutor.provenance import git_commit
+from lmtutor.runs.provenance import git_commit
+from lmtutor.system.files import UNFINISHED
+from lmtutor.training.checkpoint import load_state
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = """[corpus]
@@ -86,8 +86,8 @@ def write_recipe(folder: Path, kind: str) -> Path:
 
 def child(arguments: list[str], save_often: bool, tell: Path | None = None) -> None:
     """Be ``lmtutor train``, in a forked process, and tell in a file what was imported; never returns."""
-    import lmtutor.train
-    from lmtutor.cli import main
+    import lmtutor.training.loop
+    from lmtutor.cli.commands import main
 
     code = 70
     try:
@@ -95,7 +95,7 @@ def child(arguments: list[str], save_often: bool, tell: Path | None = None) -> N
             os.dup2(sink.fileno(), 1)
             os.dup2(sink.fileno(), 2)
         if save_often:
-            lmtutor.train.SAVE_EVERY = -1
+            lmtutor.training.loop.SAVE_EVERY = -1
         sys.argv = ["lmtutor", *arguments]
         main()
         code = 0
@@ -192,7 +192,7 @@ def same(a, b) -> bool:
 
 def campaign(kind: str, kills: int, folder: Path, dice: random.Random, command: int = 0) -> Outcome:
     """Kill trainings of one kind that many times, `command` of them on the true command line, and compare the ends."""
-    import lmtutor.runs  # noqa: F401, the forked processes have the imports behind them
+    import lmtutor.runs.run  # noqa: F401, the forked processes have the imports behind them
 
     folder.mkdir(parents=True)
     recipe, outcome = write_recipe(folder, kind), Outcome(kind)

@@ -17,8 +17,8 @@ import torch
 
 from lmtutor import TrainConfig, build_model, evaluate, fit
 from lmtutor.models.window import WindowConfig
-from lmtutor.provenance import git_commit
-from lmtutor.train import Trainer
+from lmtutor.runs.provenance import git_commit
+from lmtutor.training.loop import Trainer
 from tests.helpers import tiny_corpus, tiny_model
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -104,7 +104,7 @@ def change_tensor(tensors: dict, dice: random.Random) -> None:
 
 def change_safetensors(path: Path, dice: random.Random, draw: Callable[[], object]) -> None:
     """Change the header or a tensor of a file of ours, and sign it again; a changed vocabulary stays its own."""
-    from lmtutor.checkpoint import read_tensors, write_tensors
+    from lmtutor.training.checkpoint import read_tensors, write_tensors
 
     tensors, header = read_tensors(path)
     if dice.random() < 0.4:
@@ -124,7 +124,7 @@ def change_json(path: Path, dice: random.Random, draw: Callable[[], object]) -> 
     path.write_text(json.dumps(change_node(json.loads(path.read_text(encoding="utf-8")), dice, draw)))
     beside = path.parent / "model.safetensors"
     if path.name == "vocabulary.json" and beside.exists():
-        from lmtutor.checkpoint import read_tensors, write_tensors
+        from lmtutor.training.checkpoint import read_tensors, write_tensors
 
         tensors, header = read_tensors(beside)
         write_tensors(beside, tensors, header | {"vocabulary_sha256": hashlib.sha256(path.read_bytes()).hexdigest()})

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from lmtutor import cli
-from lmtutor.data_files import write_atomically
-from lmtutor.runs import train_recipe
+from lmtutor.cli import commands as cli
+from lmtutor.runs.run import train_recipe
+from lmtutor.system.files import write_atomically
 from tests.robustness.kills import compare
 
 

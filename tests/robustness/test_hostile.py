@@ -14,12 +14,12 @@ from safetensors import safe_open
 from safetensors.torch import save
 
 import lmtutor as lm
-from lmtutor import cli
-from lmtutor.checkpoint import load_checkpoint
-from lmtutor.config import TrainConfig
-from lmtutor.pretrained import load_packed, pack_model
-from lmtutor.recipe import read_recipe, toml_value
-from lmtutor.runs import find_run, train_recipe
+from lmtutor.cli import commands as cli
+from lmtutor.runs.pretrained import load_packed, pack_model
+from lmtutor.runs.recipe import read_recipe, toml_value
+from lmtutor.runs.run import find_run, train_recipe
+from lmtutor.training.checkpoint import load_checkpoint
+from lmtutor.training.config import TrainConfig
 
 TRAIN = ["train", "cats.toml", "--out", "new"]
 
@@ -158,7 +158,7 @@ def test_the_recipe_names_the_new_epochs_before_the_training_goes_on(run, recipe
     def killed(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lmtutor.train.Trainer.run", killed)
+    monkeypatch.setattr("lmtutor.training.loop.Trainer.run", killed)
     assert command("train", "cats.toml", "--out", "run", "--resume", "--set", "epochs=9")[0] == 130
     assert read_recipe("run/recipe.toml").training.epochs == 9
 
@@ -171,7 +171,7 @@ def test_too_little_memory_is_not_the_fault_of_the_state(run, recipe, command, m
     def greedy(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr("lmtutor.resume._try_out", greedy)
+    monkeypatch.setattr("lmtutor.training.resume._try_out", greedy)
     refused(command("train", "cats.toml", "--out", "run", "--resume", "--set", "epochs=9"), "memory")
     monkeypatch.undo()
 
@@ -194,7 +194,7 @@ def test_a_pipe_in_place_of_a_file_of_a_run(name, run, recipe, command):
 
 
 def test_writing_where_links_go_in_circles(tmp_path):
-    from lmtutor.data_files import write_atomically
+    from lmtutor.system.files import write_atomically
 
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
@@ -255,7 +255,7 @@ def rewrite(folder: Path, config: dict | None = None, tensors=None) -> None:
 )
 def test_a_small_file_that_describes_a_large_model_takes_no_memory(run, config, monkeypatch):
     built = []
-    monkeypatch.setattr("lmtutor.checkpoint.build_model", lambda *args: built.append(args))
+    monkeypatch.setattr("lmtutor.training.checkpoint.build_model", lambda *args: built.append(args))
     folder = run.path / "checkpoint"
     rewrite(folder, config)
     with pytest.raises(lm.LMTutorError, match="saved tensors|shape|has no"):

@@ -8,10 +8,14 @@ import sys
 import numpy as np
 import pytest
 
-from lmtutor import cli, data_files, fetch, pretrained, sources
-from lmtutor.corpora import OPTIONS, coverage, list_corpora, load_corpus, sample_text
-from lmtutor.errors import LMTutorError
-from lmtutor.text import Vocabulary
+from lmtutor.cli import commands as cli
+from lmtutor.runs import pretrained
+from lmtutor.system import files as data_files
+from lmtutor.system.errors import LMTutorError
+from lmtutor.text import catalogue as fetch
+from lmtutor.text import sources
+from lmtutor.text.corpora import OPTIONS, coverage, list_corpora, load_corpus, sample_text
+from lmtutor.text.vocabulary import Vocabulary
 
 TEXT = "the cat sat on the mat .\nthe dog sat on the log .\n" * 30
 ENTRY = f"""

@@ -9,9 +9,9 @@ import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmtutor.byte_pairs import BytePairs, _explained
-from lmtutor.errors import LMTutorError
-from lmtutor.text import Tokenizer, Vocabulary
+from lmtutor.system.errors import LMTutorError
+from lmtutor.text.byte_pairs import BytePairs, _explained
+from lmtutor.text.vocabulary import Tokenizer, Vocabulary
 
 STORY = "The cat sat on the mat, and the hat sat on the cat.\nIt's 3.5 <unk> o'clock;  the cat’s “hat” 猫が座った。\n"
 FITTED = BytePairs(size=300).fit([STORY] * 5)

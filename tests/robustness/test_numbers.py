@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from lmtutor import NeuralCache, NGramLM, evaluate, fit, generate, score_text
-from lmtutor.checkpoint import load_checkpoint, save_checkpoint
-from lmtutor.config import Diverged, TrainConfig
-from lmtutor.corpora import Corpus, load_corpus
-from lmtutor.errors import LMTutorError
-from lmtutor.evaluate import Score
-from lmtutor.text import Vocabulary
-from lmtutor.train import Trainer
+from lmtutor.scoring.score import Score
+from lmtutor.system.errors import Diverged, LMTutorError
+from lmtutor.text.corpora import Corpus, load_corpus
+from lmtutor.text.vocabulary import Vocabulary
+from lmtutor.training.checkpoint import load_checkpoint, save_checkpoint
+from lmtutor.training.config import TrainConfig
+from lmtutor.training.loop import Trainer
 from tests.helpers import tiny_corpus, tiny_model
 
 CONFIG = TrainConfig(epochs=1, lr=1.0, bptt=10, batch_size=4, precision="float32")
@@ -37,7 +37,7 @@ def test_a_gradient_spoilt_at_the_very_last_step_shows_in_the_validation(tmp_pat
             self.model.head.bias.fill_(math.nan)
         return result
 
-    monkeypatch.setattr("lmtutor.train.LOOK_EVERY", 10**9)
+    monkeypatch.setattr("lmtutor.training.loop.LOOK_EVERY", 10**9)
     monkeypatch.setattr(Trainer, "train_step", last)
     corpus = tiny_corpus()
     short = Corpus("short", corpus.train[:44], corpus.valid, corpus.test, corpus.vocab, corpus.characters)

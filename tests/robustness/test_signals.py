@@ -10,9 +10,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lmtutor.checkpoint import load_state
-from lmtutor.recipe import read_recipe
-from lmtutor.runs import train_recipe
+from lmtutor.runs.recipe import read_recipe
+from lmtutor.runs.run import train_recipe
+from lmtutor.training.checkpoint import load_state
 from tests.robustness.zoo import RECIPE, TEXT
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,8 +44,8 @@ def test_a_signal_saves_and_says_how_to_go_on(number, encoding, tmp_path, monkey
 
 
 def test_a_longer_training_that_is_interrupted_does_not_show_the_old_result(tmp_path, monkeypatch, capsys):
-    from lmtutor import cli
-    from lmtutor.train import Trainer
+    from lmtutor.cli import commands as cli
+    from lmtutor.training.loop import Trainer
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LMTUTOR_CACHE", str(tmp_path / "cache"))

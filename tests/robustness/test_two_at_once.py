@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from lmtutor.corpora import load_corpus
-from lmtutor.errors import LMTutorError
-from lmtutor.locks import alone
-from lmtutor.runs import train_recipe
+from lmtutor.runs.run import train_recipe
+from lmtutor.system.errors import LMTutorError
+from lmtutor.system.files import alone
+from lmtutor.text.corpora import load_corpus
 from tests.robustness.kills import wait_or_kill
 from tests.robustness.zoo import TEXT
 
@@ -103,7 +103,7 @@ def test_a_kill_between_the_first_checkpoint_and_the_first_state_loses_no_more_t
 
 def test_two_processes_make_one_set_of_token_ids(recipe, tmp_path, monkeypatch):
     """One builds, the others wait and find what it built. One killed before them leaves nothing in the way."""
-    from lmtutor import token_cache
+    from lmtutor.text import encoding as token_cache
 
     tokens, build = tmp_path / "cache/tokens", token_cache._build
 

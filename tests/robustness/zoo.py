@@ -47,10 +47,10 @@ class Target:
 
 def build(folder: Path) -> None:
     """Make the specimens in a folder, which has to be the working directory: the recipe names its text from there."""
-    from lmtutor.pretrained import catalogue_entry, pack_model
-    from lmtutor.recipe import read_recipe
-    from lmtutor.runs import train_recipe
-    from lmtutor.text import Tokenizer, Vocabulary
+    from lmtutor.runs.pretrained import catalogue_entry, pack_model
+    from lmtutor.runs.recipe import read_recipe
+    from lmtutor.runs.run import train_recipe
+    from lmtutor.text.vocabulary import Tokenizer, Vocabulary
 
     (folder / "cats.txt").write_text(TEXT)
     (folder / "cats.toml").write_text(RECIPE)
@@ -74,8 +74,8 @@ def build(folder: Path) -> None:
 
 
 def read_a_run(folder: Path) -> None:
-    from lmtutor.adapt import cache_settings
-    from lmtutor.runs import find_run
+    from lmtutor.runs.run import find_run
+    from lmtutor.runs.tuning import cache_settings
 
     run = find_run(folder / "run")
     str(run.recipe), str(run.score("valid")), str(run.score()), run.history, cache_settings(run.path)
@@ -88,7 +88,7 @@ def use_a_checkpoint(folder: Path) -> None:
 
 
 def use_a_packed_model(folder: Path) -> None:
-    from lmtutor.pretrained import load_packed
+    from lmtutor.runs.pretrained import load_packed
 
     use(*load_packed(folder / "packed"))
 
@@ -104,8 +104,8 @@ def use(model, vocab) -> None:
 
 def resume(folder: Path) -> None:
     """Go on with the run for one more epoch."""
-    from lmtutor.recipe import read_recipe
-    from lmtutor.runs import train_recipe
+    from lmtutor.runs.recipe import read_recipe
+    from lmtutor.runs.run import train_recipe
 
     recipe = read_recipe(folder / "cats.toml")
     longer = replace(recipe, training=replace(recipe.training, epochs=3))
@@ -115,8 +115,8 @@ def resume(folder: Path) -> None:
 def plan(folder: Path) -> None:
     """Do all that a recipe asks for, but train."""
     from lmtutor import build_model
-    from lmtutor.recipe import read_recipe
-    from lmtutor.train import Trainer
+    from lmtutor.runs.recipe import read_recipe
+    from lmtutor.training.loop import Trainer
 
     recipe = read_recipe(folder / "cats.toml")
     recipe.to_toml()
@@ -130,7 +130,7 @@ def read_a_catalogue(module: str, name: str, read: str) -> Callable[[Path], None
     def reader(folder: Path) -> None:
         import importlib
 
-        from lmtutor import data_files
+        from lmtutor.system import files as data_files
 
         function, kept = getattr(importlib.import_module(f"lmtutor.{module}"), read), data_files.find
         function.cache_clear()
@@ -161,7 +161,7 @@ def read_the_cache(folder: Path) -> None:
 
 def read_a_vocabulary(kind: str) -> Callable[[Path], None]:
     def reader(folder: Path) -> None:
-        from lmtutor.text import Vocabulary
+        from lmtutor.text.vocabulary import Vocabulary
 
         vocab = Vocabulary.load(folder / f"{kind}-vocabulary.json")
         vocab.encode_text("the cat\nsat .")
@@ -172,7 +172,7 @@ def read_a_vocabulary(kind: str) -> Callable[[Path], None]:
 
 def read_a_tokenizer(kind: str) -> Callable[[Path], None]:
     def reader(folder: Path) -> None:
-        from lmtutor.text import Tokenizer
+        from lmtutor.text.vocabulary import Tokenizer
 
         tokenizer = Tokenizer.load(folder / f"{kind}.json")
         if tokenizer.fitted:
@@ -194,8 +194,10 @@ TARGETS = [
     Target("cache.json", "run/cache.json", read_a_run),
     Target("packed model", "packed/model.safetensors", use_a_packed_model),
     Target("packed vocabulary", "packed/vocabulary.json", use_a_packed_model),
-    Target("catalogue of models", "models.toml", read_a_catalogue("pretrained", "models.toml", "pretrained_models")),
-    Target("catalogue of corpora", "corpora.toml", read_a_catalogue("fetch", "corpora.toml", "catalogue")),
+    Target(
+        "catalogue of models", "models.toml", read_a_catalogue("runs.pretrained", "models.toml", "pretrained_models")
+    ),
+    Target("catalogue of corpora", "corpora.toml", read_a_catalogue("text.catalogue", "corpora.toml", "catalogue")),
     Target("text", "cats.txt", read_a_text),
     Target("cached ids", "cache/tokens/*/*.ids", read_the_cache),
     Target("cached vocabulary", "cache/tokens/*/*.json", read_the_cache),

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from lmtutor.errors import LMTutorError
 from lmtutor.models.cells import LSTM2002
 from lmtutor.scratch import BUGS, BrokenLSTM, CharLSTM, check_gradients, encode, train
+from lmtutor.system.errors import LMTutorError
 
 from .conftest import B, H, T, V
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from lmtutor.errors import LMTutorError
 from lmtutor.scratch import CharRNN, adagrad, bits_per_symbol, check_gradients, columns, encode, train
 from lmtutor.scratch.training import softmax_loss
+from lmtutor.system.errors import LMTutorError
 
 from .conftest import B, H, T, V
 

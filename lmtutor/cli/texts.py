@@ -1,0 +1,126 @@
+"""The commands that read a text and train nothing: corpora, tokenize, vocabulary."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lmtutor.system.errors import LMTutorError
+
+Split = Annotated[str, typer.Option(help="train, valid or test.")]
+
+
+def example(text: str) -> dict[str, str]:
+    """The epilogue of a command's help."""
+    return {"epilog": f"Example: {text}"}
+
+
+corpora = typer.Typer(
+    help="List, fetch, verify and describe the corpora of the catalogue.", no_args_is_help=True, rich_markup_mode=None
+)
+CatalogueName = Annotated[str, typer.Argument(help="A name of the catalogue.", metavar="NAME")]
+TextName = Annotated[
+    str, typer.Argument(help="A corpus, a folder, a file, a pattern, or - for standard input.", metavar="TEXT")
+]
+TokenizerName = Annotated[str | None, typer.Option(help="words, characters, treebank or bpe.")]
+
+
+@corpora.command("list", **example("lmtutor corpora list"))
+def corpora_list() -> None:
+    """List the catalogue: token counts, types, tokenizer, licence, and whether the files are here."""
+    from lmtutor.text.corpora import list_corpora
+
+    table = list_corpora().drop(columns="title")
+    typer.echo(table.to_string(na_rep="", formatters={c: "{:,}".format for c in table.columns if "tokens" in c}))
+
+
+@corpora.command("fetch", **example("lmtutor corpora fetch wikitext-2"))
+def corpora_fetch(name: CatalogueName) -> None:
+    """Download a corpus, check it, and say where it is."""
+    from lmtutor.text.corpora import fetch_corpus
+
+    for key, path in fetch_corpus(name).items():
+        typer.echo(f"{key}: {path}")
+
+
+@corpora.command("verify", **example("lmtutor corpora verify wikitext-2"))
+def corpora_verify(name: CatalogueName) -> None:
+    """Compare the files of a corpus with the catalogue: sizes and SHA-256; exit code 1 if any differs."""
+    from lmtutor.text.corpora import verify_corpus
+
+    table = verify_corpus(name)
+    for row in table.itertuples():
+        typer.echo(f"{row.Index}: {row.problem or 'right'}  {row.path}")
+    raise typer.Exit(int(table["problem"].astype(bool).any()))
+
+
+@corpora.command("describe", **example("lmtutor corpora describe my-novel.txt --tokenizer treebank"))
+def corpora_describe(text: TextName, tokenizer: TokenizerName = None) -> None:
+    """Say how a text is split and read: tokens, types, unknown words, characters."""
+    from lmtutor.text.corpora import load_corpus
+
+    corpus = load_corpus(text, tokenizer=tokenizer)
+    typer.echo(f"{corpus.note}\n{corpus.report().to_string()}")
+
+
+@corpora.command("sample", **example("lmtutor corpora sample baker-street --characters 300"))
+def corpora_sample(
+    text: TextName,
+    split: Annotated[str, typer.Option(help="train, valid or test.")] = "train",
+    characters: Annotated[int, typer.Option(min=1, help="How many.")] = 500,
+) -> None:
+    """Print the beginning of a split's raw text."""
+    from lmtutor.text.corpora import sample_text
+
+    typer.echo(sample_text(text, split, characters))
+
+
+def tokenize(
+    text: TextName,
+    tokenizer: TokenizerName = None,
+    split: Split = "train",
+    limit: Annotated[int, typer.Option(min=1, help="Print this many tokens.")] = 200,
+) -> None:
+    """Print the first tokens of a text, one a line, with their ids."""
+    from lmtutor.text.corpora import load_corpus
+
+    corpus = load_corpus(text, tokenizer=tokenizer)
+    ids = corpus.split(split)[:limit].tolist()
+    for number, token in zip(ids, corpus.vocab.decode(ids), strict=True):
+        typer.echo(f"{number:>7} {token!r}")
+
+
+def vocabulary(
+    text: TextName,
+    tokenizer: TokenizerName = None,
+    min_count: Annotated[int, typer.Option(min=1, help="Rarer types become <unk>.")] = 1,
+    max_size: Annotated[int | None, typer.Option(min=1, help="The most types to keep.")] = None,
+    limit: Annotated[int, typer.Option(min=0, help="Print this many types, from frequent to rare.")] = 20,
+    out: Annotated[Path | None, typer.Option(help="Write the vocabulary to this JSON file.")] = None,
+) -> None:
+    """Choose a vocabulary from the training split; print its coverage of each split and its most frequent types."""
+    from lmtutor.text.corpora import coverage, load_corpus
+
+    if text == "-":
+        raise LMTutorError("vocabulary reads its text twice: give a file, not the standard input.")
+    if out and out.exists():
+        _check_replaceable(out)
+    corpus = load_corpus(text, tokenizer=tokenizer, min_count=min_count, max_size=max_size)
+    typer.echo(f"{corpus.note}\n{coverage(text, corpus.vocab).to_string()}")
+    counts = corpus.train.bincount(minlength=len(corpus.vocab))
+    for number in counts.argsort(descending=True, stable=True)[:limit].tolist():
+        typer.echo(f"{int(counts[number]):>9,} {corpus.vocab.tokens[number]!r}")
+    if out:
+        corpus.vocab.save(out)
+
+
+def _check_replaceable(out: Path) -> None:
+    """A vocabulary may be written over an older one, and over nothing else: not over the text that it is made from."""
+    from lmtutor.text.vocabulary import Vocabulary
+
+    try:
+        if not out.is_file():  # such as a device
+            raise FileNotFoundError
+        Vocabulary.load(out)
+    except (LMTutorError, OSError):
+        raise LMTutorError(f"{out} is there already and holds no vocabulary: name another file with --out.") from None

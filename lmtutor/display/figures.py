@@ -1,0 +1,155 @@
+"""The look of the book's figures, and how one shows itself: opaque on light and dark pages, with alternative text.
+
+Display goes through HTML: a notebook's own image outputs lose the alternative text on the way to the page.
+"""
+
+import base64
+import html
+import io
+import math
+from contextlib import contextmanager
+from functools import cache
+
+from lmtutor.system.errors import LMTutorError
+
+PAPER, INK, MUTED, GRID = "#fbfaf6", "#1f2a30", "#55636b", "#dfe1dc"
+# After Okabe and Ito, the light ones darkened to 3:1 on the paper; lines differ in dashes and markers too.
+COLOURS = ("#0072b2", "#d55e00", "#00805d", "#a34f83", "#8f6a00", "#1f2a30")
+DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)), (0, (9, 2)), (0, (3, 3)))
+MARKERS = "osD^vP"
+WIDTH = 7.2  # inches: the column of the book
+STYLE = {
+    "figure.facecolor": PAPER, "axes.facecolor": PAPER, "savefig.facecolor": PAPER, "legend.facecolor": PAPER,
+    "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": MUTED, "xtick.color": INK, "ytick.color": INK,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": GRID, "grid.linewidth": 0.8,
+    "axes.axisbelow": True, "axes.titlesize": 11, "axes.titlelocation": "left", "axes.labelsize": 10, "font.size": 10,
+    "font.family": "DejaVu Sans", "legend.frameon": False, "legend.fontsize": 9, "lines.linewidth": 1.8,
+    "lines.markersize": 4.5, "axes.unicode_minus": True, "svg.hashsalt": "lmtutor", "svg.fonttype": "path",
+}  # fmt: skip
+
+
+@contextmanager
+def style():
+    """The style of the book, for matplotlib figures drawn within the ``with`` block."""
+    import matplotlib
+
+    with matplotlib.rc_context(STYLE):
+        yield
+
+
+@cache
+def _figure_class():
+    from matplotlib.figure import Figure
+
+    class BookFigure(Figure):
+        """A matplotlib figure that shows itself with its alternative text (`alt`) and caption, unknown to pyplot."""
+
+        alt = ""
+        caption = ""
+
+        def captioned(self, caption: str):
+            """The figure, with a sentence below it that says what to see."""
+            self.caption = caption
+            return self
+
+        def _repr_mimebundle_(self, include=None, exclude=None):
+            return {"text/plain": self.alt, "text/html": to_html(self, self.alt, self.caption)}
+
+    return BookFigure
+
+
+def figure(rows: int = 1, columns: int = 1, *, height: float = 3.2, width: float = WIDTH, **keywords):
+    """An empty `BookFigure` and its axes (one, or an array), in the style of the book; sizes in inches."""
+    with style():
+        fig = _figure_class()(figsize=(width, height), layout="constrained")
+        return fig, fig.subplots(rows, columns, **keywords)
+
+
+def in_style(fig) -> None:
+    """Give legends and titles that were drawn outside of `style` the look that it gives them within, in place."""
+    for axes in fig.axes:
+        if axes.get_legend():
+            axes.get_legend().set_frame_on(STYLE["legend.frameon"])
+        title = axes.get_title("center")
+        if title and not axes.get_title("left"):
+            axes.set_title("", loc="center")
+            axes.set_title(title, loc="left", fontsize=STYLE["axes.titlesize"])
+
+
+def to_html(fig, alt: str, caption: str | None = None) -> str:
+    """A figure as one HTML element that needs nothing else: an SVG image with its alternative text."""
+    with style():
+        in_style(fig)
+        buffer = io.BytesIO()
+        fig.savefig(buffer, format="svg", metadata={"Date": None})
+    width, height = (round(96 * inches) for inches in fig.get_size_inches())
+    image = (
+        f'<img src="data:image/svg+xml;base64,{base64.b64encode(buffer.getvalue()).decode()}" '
+        f'alt="{html.escape(alt)}" width="{width}" height="{height}" '
+        'style="max-width:100%;height:auto;border-radius:6px">'
+    )
+    below = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
+    return f'<figure style="margin:1em 0"><div>{image}</div>{below}</figure>'  # on a phone the div scrolls
+
+
+def show(fig, alt: str | None = None, caption: str | None = None) -> None:
+    """Display any matplotlib figure with an alternative text (its own unless given) and a caption.
+
+    Raises
+    ------
+    LMTutorError
+        If the figure has no alternative text and none is given.
+    """
+    from IPython.display import display
+
+    alt = alt or getattr(fig, "alt", "")
+    if not alt:
+        raise LMTutorError('show: the figure has no alternative text; give one, alt="what the figure shows"')
+    caption = caption or getattr(fig, "caption", "")
+    display({"text/plain": alt, "text/html": to_html(fig, alt, caption)}, raw=True)
+
+
+# --- Pieces that several plots share
+
+
+def line(axes, x, y, i: int, label: str) -> None:
+    """Draw the i-th curve: its own colour, dashes, and markers as long as they are few."""
+    marker = MARKERS[i % 6] if len(x) <= 30 else ""
+    axes.plot(x, y, color=COLOURS[i % 6], linestyle=DASHES[i % 6], marker=marker, label=label)
+
+
+def floor_line(axes, value: float, label: str, *, horizontal: bool) -> None:
+    """Draw what no curve gets below: fine dots in ink, which no curve of `line` has."""
+    draw = axes.axhline if horizontal else axes.axvline
+    draw(value, color=INK, linestyle=(0, (1, 1.3)), linewidth=1.6, label=label)
+
+
+def whole_numbers(axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+
+
+def plain_log(axis) -> None:
+    """Label a logarithmic axis with plain numbers, also between the powers of ten."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    low, high = sorted(axis.get_view_interval())
+    decades = math.log10(high / low)
+    subs = (
+        (1, 2, 5)
+        if decades > 1.5
+        else (1, 1.5, 2, 3, 4, 5, 6, 8)
+        if decades > 0.5
+        else (1, 1.2, 1.4, 1.6, 1.8, *range(2, 10))
+    )
+    axis.set_major_locator(LogLocator(base=10, subs=subs))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.5g}"))
+    axis.set_minor_formatter(NullFormatter())
+    axis.set_tick_params(which="minor", length=0)
+
+
+def described(fig, alt: str):
+    """The figure, with its alternative text."""
+    fig.alt = alt
+    return fig

@@ -1,0 +1,97 @@
+"""The figures about speed: what each change saved, and how near a computation comes to the machine's limits."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from lmtutor.display.figures import COLOURS, DASHES, MARKERS, MUTED, PAPER, described, figure, plain_log, style
+from lmtutor.system.errors import LMTutorError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@style()
+def plot_waterfall(steps: Sequence[str], seconds: Sequence[float], *, unit: str = "seconds") -> "Figure":
+    """What each of a row of changes saved.
+
+    Parameters
+    ----------
+    steps
+        The starting point, then what was changed, one change after the other.
+    seconds
+        Time before all changes, then after each of them, in `unit`.
+    """
+    if len(steps) != len(seconds) or not len(steps):
+        raise LMTutorError(f"plot_waterfall: {len(steps)} steps and {len(seconds)} times; give one time a step")
+    fig, axes = figure(height=0.9 + 0.42 * len(steps))
+    rows, times = np.arange(len(steps)), np.asarray(seconds, dtype=float)
+    axes.barh(rows, times, color=COLOURS[0], height=0.62)
+    saved = np.maximum(times[:-1] - times[1:], 0)
+    axes.barh(rows[1:], saved, left=times[1:], height=0.62, color=PAPER, edgecolor=MUTED, hatch="////", linewidth=0.8)
+    edges = [times[0], *np.maximum(times[:-1], times[1:])]
+    for row, edge in zip(rows, edges, strict=True):
+        factor = times[row - 1] / times[row] if row else 1.0
+        gain = f"   {factor:.2g}× faster" if factor >= 1.05 else f"   {1 / factor:.2g}× slower" if factor < 0.95 else ""
+        axes.annotate(f"{times[row]:.3g}{gain}", (edge, row), (5, 0), textcoords="offset points", va="center")
+    axes.set(yticks=rows, yticklabels=list(steps), xlabel=unit, xlim=(0, times.max() * 1.3))
+    axes.invert_yaxis()
+    axes.grid(axis="y", visible=False)
+    parts = "; ".join(f"{step}: {time:.3g}" for step, time in zip(steps, times, strict=True))
+    return described(
+        fig, f"Bar chart of {unit} after each change. {parts}. In all {times[0] / times[-1]:.1f} times faster."
+    )
+
+
+@style()
+def plot_roofline(parts: pd.DataFrame, bandwidth: float, products: Mapping[str, float]) -> "Figure":
+    """The rate of some computations under a roofline (Williams, Waterman and Patterson 2009).
+
+    Parameters
+    ----------
+    parts
+        A row a computation: `part` (its name), `operations`, `bytes` moved and `seconds`.
+    bandwidth
+        Of the memory, bytes a second: the sloping part of the roof.
+    products
+        Operations a second of the machine's best product, by the name of its format: the level parts of the roof.
+    """
+    if not len(parts):
+        raise LMTutorError("plot_roofline: `parts` has no rows")
+    for name in ("part", "operations", "bytes", "seconds"):
+        if name not in parts or (name != "part" and not (pd.to_numeric(parts[name], errors="coerce") > 0).all()):
+            raise LMTutorError(f"plot_roofline: every row of `parts` needs {name!r}, a number above 0 or a name")
+    if bandwidth <= 0 or not products or min(products.values()) <= 0:
+        raise LMTutorError("plot_roofline: bandwidth and the rates of `products` have to be above 0")
+    intensity, rate = parts["operations"] / parts["bytes"], parts["operations"] / parts["seconds"] / 1e9
+    fig, axes = figure(height=3.9)
+    edges = [most / bandwidth for most in products.values()]
+    low, high = min(intensity.min(), *edges) / 3, max(intensity.max(), *edges) * 6
+    for i, (name, most) in enumerate(products.items()):
+        edge, dash = edges[i], DASHES[i % len(DASHES)]
+        roof = [low * bandwidth / 1e9, most / 1e9, most / 1e9]
+        axes.plot([low, edge, high], roof, color=MUTED, linestyle=dash)
+        axes.annotate(f"{name}: {most / 1e9:.0f}", (high, most / 1e9), (0, 3), textcoords="offset points", ha="right")
+    axes.annotate(
+        f"memory: {bandwidth / 1e9:.0f} GB/s", (low, low * bandwidth / 1e9), (10, 2), textcoords="offset points"
+    )
+    for row, name in enumerate(parts["part"]):
+        x, y = intensity.iloc[row], rate.iloc[row]
+        axes.plot(x, y, MARKERS[row % 6], color=COLOURS[row % 6], markersize=8, label=f"{name}: {y:.3g}")
+    axes.set(xscale="log", yscale="log", xlim=(low, high))
+    axes.set(xlabel="operations per byte moved", ylabel="billion operations a second")
+    plain_log(axes.xaxis)
+    plain_log(axes.yaxis)
+    axes.legend(loc="lower right")
+    said = "; ".join(
+        f"{name} {y:.3g} at {x:.3g} operations a byte"
+        for name, x, y in zip(parts["part"], intensity, rate, strict=True)
+    )
+    roofs = ", ".join(f"{name} {most / 1e9:.0f}" for name, most in products.items())
+    return described(
+        fig,
+        f"Roofline on two logarithmic axes: billion operations a second over operations per byte moved. The roof rises "
+        f"with the memory's {bandwidth / 1e9:.0f} GB a second up to {roofs}. Below it: {said}.",
+    )

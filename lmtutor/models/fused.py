@@ -1,0 +1,226 @@
+"""Softmax cross-entropy of a linear layer, exactly, without ever holding the matrix of logits.
+
+The output layer is where a language model spends its time: at 700 rows and 33,278 types the plain
+``F.cross_entropy(F.linear(...))`` writes and reads 93 MB of logits many times over. Four ideas make it cheap.
+
+*Tiles.* Logits are made a few thousand types at a time, in a piece of memory that stays in the processor's cache.
+
+*A shift instead of a maximum.* exp(logit) must not overflow, so every row is shifted. The usual shift, the row's
+maximum, needs a pass over all logits before the first exp. Any shift near the maximum does as well: here the largest
+logit of the first tile, or the target's, whichever is larger. The bias and the shift ride along in the product as
+more columns, [h, 1, -shift] · [w, b, 1], so a tile comes out ready for exp. (For 2 to the power, rather: it is four
+times as fast, and the factor log2(e) goes into the small matrix.)
+
+*Sums from the product.* With E = exp(logits - shift), the gradient of the states needs E · W. The column of ones in
+[w, b, 1] returns the row sums of E beside it, and log(row sum) + shift is the log-sum-exp.
+
+*Division last.* Dividing by the row sums scales rows of the small matrices (H columns), never the tiles.
+
+What is kept of a block of rows is E, for the weight gradient Eᵀ · h; in bfloat16 that is two bytes a logit. Large
+batches are taken in several blocks of rows, so that what is kept stays below `KEPT` bytes, or `LEAST_ROWS` rows.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from lmtutor.system.machine import product
+
+IGNORED = -100  # a target that is not scored
+TILE = 8192  # bytes of a row of a tile: 2,048 types in float32, 4,096 in bfloat16
+KEPT = 48 << 20  # bytes of E kept for the backward products
+LEAST_ROWS = 256  # rows in a block, however large the vocabulary: with fewer, the products slow down
+SCORED = 2048, 1024  # types and rows of a tile when scoring, where nothing is kept
+LOG2_E = math.log2(math.e)
+
+
+def linear_cross_entropy(
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    targets: Tensor,
+    *,
+    label_smoothing: float = 0.0,
+    dtype: torch.dtype | None = None,
+) -> Tensor:
+    """Mean cross-entropy in nats of ``softmax(hidden @ weight.T + bias)`` against `targets`.
+
+    The same number and gradients as ``F.cross_entropy(F.linear(hidden, weight, bias), targets, label_smoothing=…)``,
+    except that the mean over no targets is 0, not NaN.
+
+    Parameters
+    ----------
+    hidden : (N, H) tensor
+    weight, bias : (V, H) and (V,) tensors
+    targets : (N,) tensor of ids; -100 is not scored
+    label_smoothing : ε of Szegedy et al. 2016: the target distribution is (1 - ε) one-hot + ε uniform
+    dtype : the type of the large products, by default that of `hidden`; sums, loss and gradients stay in the latter
+
+    Returns
+    -------
+    0-dim tensor. The gradients are computed on the way when any are wanted, and kept for the backward pass.
+    """
+    wanted = tuple(torch.is_grad_enabled() and x.requires_grad for x in (hidden, weight, bias))
+    return _LinearCrossEntropy.apply(hidden, weight, bias, targets, label_smoothing, dtype or hidden.dtype, wanted)
+
+
+@torch.no_grad()
+def linear_log_probs(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
+    """Log-probability in nats of each target, (N,); 0 where the target is -100. Not differentiable.
+
+    Shapes as in `linear_cross_entropy`; the products are in the type of `hidden`.
+    """
+    pieces = [hidden.new_zeros(0)]
+    types, rows = SCORED
+    scaled_bias = bias * LOG2_E
+    for h, t in zip(hidden.split(rows), targets.clamp(min=0).split(rows), strict=True):
+        target_logits = torch.linalg.vecdot(h, weight[t]) + bias[t]
+        # With no gradient to make, no column of ones is needed; and logits of a sane model need no shift.
+        states, row_sum = h * LOG2_E, 0
+        for w, b in zip(weight.split(types), scaled_bias.split(types), strict=True):
+            row_sum = row_sum + product(states, w.t(), b).exp2_().sum(1)
+        log_sum = row_sum.log()
+        if not (log_sum.abs() < 80).all():
+            log_sum = _Exponentials(h, weight, bias, target_logits, h.dtype).log_sum()
+        pieces.append(target_logits - log_sum)
+    return torch.where(targets != IGNORED, torch.cat(pieces), 0.0)
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, hidden, weight, bias, targets, smoothing, dtype, wanted):
+        ctx.save_for_backward(hidden, weight, bias, targets)
+        ctx.settings = smoothing, dtype, wanted
+        loss, ctx.gradients = _loss_and_gradients(hidden, weight, bias, targets, smoothing, dtype, wanted)
+        return loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, upstream):
+        gradients, ctx.gradients = ctx.gradients, None
+        if gradients is None:  # a second backward pass through the same graph: the first gave its tensors away
+            gradients = _loss_and_gradients(*ctx.saved_tensors, *ctx.settings)[1]
+        # Looking at the factor would stall a GPU; on a CPU it saves a pass over the weight gradient, as it is nearly
+        # always 1.
+        if upstream.is_cuda or upstream.item() != 1.0:
+            gradients = [None if g is None else g.mul_(upstream) for g in gradients]
+        return *gradients, None, None, None, None
+
+
+def _loss_and_gradients(hidden, weight, bias, targets, smoothing, dtype, wanted):
+    """Return the loss and the gradients of (hidden, weight, bias), None for those not `wanted`."""
+    rows, V = targets.numel(), weight.shape[0]
+    scored = targets != IGNORED
+    share = scored.to(hidden.dtype) / scored.sum().clamp(min=1)  # (N,) each row's part in the mean
+    ids = targets.clamp(min=0)
+    target_weight = weight[ids]
+    target_logits = torch.linalg.vecdot(hidden, target_weight) + bias[ids]
+
+    # Every row of the weight's gradient is written below, unless there is no row of states at all.
+    fresh = torch.empty_like if rows else torch.zeros_like
+    d_hidden, d_weight, d_bias = (
+        fresh(x) if want else None for x, want in zip((hidden, weight, bias), wanted, strict=True)
+    )
+    log_sum = torch.empty_like(target_logits)
+    size = max(LEAST_ROWS, KEPT // dtype.itemsize // V)
+    size = max(1, -(-rows // max(1, -(-rows // size))))  # blocks of equal height
+    for start in range(0, rows, size):
+        block = slice(start, start + size)
+        exps = _Exponentials(
+            hidden[block], weight, bias, target_logits[block], dtype, weigh=wanted[0], keep=wanted[1] or wanted[2]
+        )
+        log_sum[block] = exps.log_sum()
+        scale = (share[block] / exps.row_sum).unsqueeze(1)  # turns rows of E into the gradient of the logits
+        if d_hidden is not None:
+            torch.mul(exps.by_weight, scale, out=d_hidden[block])
+        if exps.tiles:
+            exps.add_weight_gradients(d_weight, d_bias, hidden[block] * scale, scale, first=start == 0)
+        del exps  # before the next block needs the memory
+    loss = log_sum - target_logits
+
+    # What is left is the target's own logit, and label smoothing, whose mean over the vocabulary is a product of
+    # small matrices: neither needs another pass over the logits.
+    mean_weight = weight.mean(0) if smoothing else None
+    if smoothing:
+        loss += smoothing * (target_logits - hidden @ mean_weight - bias.mean())
+    if d_hidden is not None:
+        d_hidden.addcmul_(target_weight, share.unsqueeze(1), value=smoothing - 1)
+        if smoothing:
+            d_hidden.addcmul_(mean_weight, share.unsqueeze(1), value=-smoothing)
+    for total, part in ((d_weight, hidden * share.unsqueeze(1)), (d_bias, share)):
+        if total is not None:
+            total.index_add_(0, ids, part, alpha=smoothing - 1)
+            if smoothing:
+                total.sub_(part.sum(0), alpha=smoothing / V)
+    # A row that is not scored adds 0 even where its own loss is not finite.
+    return torch.where(scored, loss * share, 0.0).sum(), (d_hidden, d_weight, d_bias)
+
+
+class _Exponentials:
+    """E = exp(logits - shift) of a block of rows, made tile by tile, and its sums.
+
+    Attributes
+    ----------
+    row_sum : (N,) sums of the rows of E
+    by_weight : (N, H) E @ weight, if `weigh`
+    tiles : the pieces of E, side by side, each (N, at most `TILE` bytes), if `keep`
+    """
+
+    def __init__(self, hidden, weight, bias, target_logits, dtype, weigh=False, keep=False):
+        rows, H = hidden.shape
+        self.dtype, self.H = dtype, H
+        width = -(-(H + 3) // 32) * 32  # whole vector registers
+        states = hidden.new_zeros(rows, width, dtype=dtype)
+        states[:, :H] = hidden * LOG2_E
+        states[:, H : H + 2] = 1
+        types = TILE // dtype.itemsize
+        packed = hidden.new_zeros(min(types, len(weight)), width, dtype=dtype)
+        packed[:, H + 2] = 1
+
+        def logits():  # in units of ln 2, minus the shift; with the packed weights they came from
+            for w, b in zip(weight.split(types), (bias * LOG2_E).split(types), strict=True):
+                tile = packed[: len(w)]
+                tile[:, :H] = w
+                tile[:, H] = b
+                tile[:, H + 1] = b - tile[:, H]  # what bfloat16 cut off: biases of frequent words are large
+                yield product(states, tile.t()), tile
+
+        shift = torch.maximum(next(logits())[0].amax(1) / LOG2_E, target_logits)
+        for _ in range(2):
+            states[:, H + 2] = shift * -LOG2_E
+            self.shift = states[:, H + 2].to(hidden.dtype) / -LOG2_E  # as rounded
+            self.tiles = []
+            sums = hidden.new_zeros(rows, width if weigh else 1)
+            for e, tile in logits():
+                e.exp2_()
+                sums += product(e, tile) if weigh else e.sum(1, keepdim=True)
+                if keep:
+                    self.tiles.append(e)
+            self.by_weight, self.row_sum = sums[:, :H], sums[:, H + 2 if weigh else 0]
+            if self.row_sum.isfinite().all():
+                break
+            # A logit beats the guess by 88 nats: the model is very wrong, or diverging. Take the true maximum.
+            states[:, H + 2] = 0
+            shift = torch.stack([e.amax(1) for e, _ in logits()]).amax(0).to(hidden.dtype) / LOG2_E
+
+    def log_sum(self) -> Tensor:
+        """log Σ exp(logits) of each row, nats, (N,)."""
+        return self.row_sum.log() + self.shift
+
+    def add_weight_gradients(self, d_weight, d_bias, states, scale, first):
+        """Write (`first`) or add Eᵀ @ states (N, H) into `d_weight`, and Eᵀ @ scale (N, 1) into `d_bias`."""
+        columns = states.new_zeros(len(states), -(-(self.H + 1) // 16) * 16, dtype=self.dtype)
+        columns[:, : self.H] = states
+        columns[:, self.H : self.H + 1] = scale
+        start = 0
+        for e in self.tiles:
+            part = product(e.t(), columns)
+            here = slice(start, start + len(part))
+            for total, piece in ((d_weight, part[:, : self.H]), (d_bias, part[:, self.H])):
+                if total is not None and first:
+                    total[here].copy_(piece)
+                elif total is not None:
+                    total[here].add_(piece)
+            start = here.stop

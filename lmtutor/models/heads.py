@@ -1,0 +1,267 @@
+"""The output layers of the language models and their losses, in nats.
+
+Every head turns what a model hands it, ``hidden (T, B, H)``, into the distribution over the next token, and has
+three methods: `loss` for training, `log_probs` for generating, `target_log_probs` for scoring. Scoring is exact and
+in float32 for every head, whatever road its training takes.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lmtutor.models.fused import IGNORED, linear_cross_entropy, linear_log_probs
+from lmtutor.system.errors import LMTutorError, nearest
+from lmtutor.system.machine import product, product_dtype
+
+# Batches with fewer logits than this take torch's own road: tiles would cost more than they save.
+PLAIN_LOGITS = {"cpu": 1 << 18, "cuda": 1 << 28}
+SCORED_LOGITS = 1 << 24  # logits of an adaptive softmax held at once when scoring: 64 MiB
+
+
+class Head(nn.Module):
+    """What the heads share: the weight and bias over the vocabulary, and scoring against the whole of it.
+
+    Attributes
+    ----------
+    precision : str
+        Of the large products in `loss`: "float32", "bfloat16", or "auto", which is bfloat16 where the processor
+        multiplies it in hardware. Training sets it. Log-probabilities are float32 always.
+
+    Raises
+    ------
+    LMTutorError
+        When `tied_weight` has another shape than (V, H), or `precision` is set to something unknown.
+    """
+
+    def __init__(self, hidden_size: int, vocab_size: int, tied_weight: nn.Parameter | None = None):
+        super().__init__()
+        if tied_weight is None:
+            tied_weight = nn.Parameter(torch.empty(vocab_size, hidden_size).uniform_(-0.1, 0.1))
+        elif tuple(tied_weight.shape) != (vocab_size, hidden_size):
+            raise LMTutorError(
+                f"{type(self).__name__}: a tied weight must be (vocabulary, hidden) = ({vocab_size}, {hidden_size}) "
+                f"but is {tuple(tied_weight.shape)}; make the embedding as wide as the last hidden layer or untie it."
+            )
+        self.weight = tied_weight
+        self.bias = nn.Parameter(torch.zeros(vocab_size))
+        self._precision = "float32"
+
+    @property
+    def vocab_size(self) -> int:
+        """V, the number of types."""
+        return self.bias.shape[0]
+
+    @property
+    def precision(self) -> str:
+        """Precision of the large products in `loss`, one of auto, float32 and bfloat16."""
+        return self._precision
+
+    @precision.setter
+    def precision(self, name: str) -> None:
+        product_dtype(name, "cpu")  # raises for an unknown name
+        self._precision = name
+
+    def log_probs(self, hidden: Tensor) -> Tensor:
+        """Log-probabilities of every type in nats: (…, H) to (…, V)."""
+        if torch.is_grad_enabled():
+            logits = F.linear(hidden, self.weight, self.bias)
+        else:
+            logits = product(hidden.reshape(-1, hidden.shape[-1]), self.weight.t(), self.bias)
+            logits = logits.view(*hidden.shape[:-1], -1)
+        return F.log_softmax(logits, dim=-1)
+
+    def target_log_probs(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        """Log-probability of each target in nats: (T, B, H) and (T, B) to (T, B); 0 where the target is -100.
+
+        Not differentiable. The logits are made in tiles, so that long texts and large vocabularies fit.
+        """
+        rows = hidden.detach().flatten(0, -2)
+        return linear_log_probs(rows, self.weight, self.bias, targets.flatten()).view(targets.shape)
+
+
+class SoftmaxHead(Head):
+    """Linear layer and softmax over the whole vocabulary: the exact loss, by the road of `lmtutor.models.fused`.
+
+    Parameters
+    ----------
+    hidden_size : int
+        H, the features of a hidden state.
+    vocab_size : int
+        V, the number of types.
+    tied_weight : nn.Parameter, optional
+        The (V, H) matrix of an embedding, used as this layer's weight too (Press and Wolf 2017). The parameter is
+        shared, not copied.
+    label_smoothing : float
+        ε: in training, the target distribution is (1 - ε) one-hot + ε uniform (Szegedy et al. 2016, section 7).
+    """
+
+    def __init__(
+        self,
+        hidden_size: int,
+        vocab_size: int,
+        tied_weight: nn.Parameter | None = None,
+        label_smoothing: float = 0.0,
+    ):
+        super().__init__(hidden_size, vocab_size, tied_weight)
+        if not 0 <= label_smoothing < 1:
+            raise LMTutorError(f"label_smoothing={label_smoothing}: it has to be at least 0 and below 1.")
+        self.label_smoothing = label_smoothing
+
+    def loss(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        """Mean negative log-probability of the targets in nats, a 0-dim tensor; targets of -100 do not count.
+
+        `hidden` is (T, B, H), `targets` (T, B). With no target to score the loss is 0.
+        """
+        rows, ids = hidden.flatten(0, -2), targets.flatten()
+        dtype = product_dtype(self.precision, hidden.device) if hidden.dtype == torch.float32 else hidden.dtype
+        smoothing = self.label_smoothing if self.training else 0.0
+        if len(rows) * self.vocab_size <= PLAIN_LOGITS.get(hidden.device.type, 0):
+            dtype = dtype if hidden.is_cuda else hidden.dtype
+            logits = F.linear(rows.to(dtype), self.weight.to(dtype), self.bias.to(dtype)).to(hidden.dtype)
+            total = F.cross_entropy(logits, ids, ignore_index=IGNORED, reduction="sum", label_smoothing=smoothing)
+            return total / (ids != IGNORED).sum().clamp(min=1)
+        return linear_cross_entropy(rows, self.weight, self.bias, ids, label_smoothing=smoothing, dtype=dtype)
+
+
+class SampledHead(Head):
+    r"""Linear layer and softmax, trained on a sample of the vocabulary (Bengio and Senécal 2003; Jean et al. 2015).
+
+    The normaliser is estimated by importance sampling. `samples` types are drawn for the whole batch from the
+    log-uniform distribution, close to Zipf's law, :math:`q(k) = \ln\frac{k+2}{k+1} / \ln(V+1)` for the type of rank
+    `k`; the target's own term is exact:
+
+    .. math:: \hat Z = e^{z_t} + \sum_{s \ne t} \frac{e^{z_s}}{S\,q(s)}
+
+    :math:`\hat Z` is unbiased, its logarithm a little too low; the loss is an estimate of the exact one, in nats.
+    Outside training, and in every score, the softmax is exact. Ids have to run from frequent to rare, as those of a
+    `Vocabulary` built from a text do.
+    """
+
+    def __init__(self, hidden_size: int, vocab_size: int, tied_weight: nn.Parameter | None = None, samples: int = 1024):
+        super().__init__(hidden_size, vocab_size, tied_weight)
+        if samples < 1:
+            raise LMTutorError(f"samples={samples}: it has to be at least 1.")
+        self.samples = samples
+
+    def loss(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        """Mean negative log-probability of the targets in nats, a 0-dim tensor: estimated in training mode.
+
+        `hidden` is (T, B, H), `targets` (T, B); targets of -100 do not count. With no target the loss is 0.
+        """
+        rows, ids = hidden.flatten(0, -2), targets.flatten()
+        if not self.training:
+            return linear_cross_entropy(rows, self.weight, self.bias, ids)
+        drawn = torch.rand(self.samples, device=rows.device, dtype=torch.float64)
+        drawn = ((drawn * math.log(self.vocab_size + 1)).exp().long() - 1).clamp(max=self.vocab_size - 1)
+        chance = ((drawn + 2) / (drawn + 1)).log() / math.log(self.vocab_size + 1)
+        others = F.linear(rows, self.weight[drawn], self.bias[drawn]) - (chance * self.samples).log()
+        others = others.masked_fill(drawn == ids.unsqueeze(1), -math.inf)
+        known = ids.clamp(min=0)
+        own = torch.linalg.vecdot(rows, self.weight[known]) + self.bias[known]
+        nats = torch.cat([own.unsqueeze(1), others], dim=1).logsumexp(1) - own
+        scored = ids != IGNORED
+        return torch.where(scored, nats, 0.0).sum() / scored.sum().clamp(min=1)
+
+
+class AdaptiveHead(nn.Module):
+    """Adaptive softmax (Grave et al. 2017): a short list of frequent types, and clusters of rare ones with fewer units.
+
+    The work is done by `torch.nn.AdaptiveLogSoftmaxWithLoss`. Ids have to run from frequent to rare, as those of a
+    `Vocabulary` built from a text do. The probabilities are exact; it is another model than the full softmax, with
+    fewer parameters, and not an approximation of it.
+
+    Parameters
+    ----------
+    hidden_size, vocab_size : H, V
+    tied_weight : the (V, H) matrix of an embedding. Only the short list can share it: clusters have fewer units.
+    cutoffs : the ids at which the clusters begin; 6 % and 30 % of the vocabulary unless given
+
+    Raises
+    ------
+    LMTutorError : cutoffs out of order or out of range, a tied weight of another shape
+    """
+
+    def __init__(
+        self,
+        hidden_size: int,
+        vocab_size: int,
+        tied_weight: nn.Parameter | None = None,
+        cutoffs: tuple[int, ...] | None = None,
+    ):
+        super().__init__()
+        if vocab_size < 3:
+            raise LMTutorError(f"AdaptiveHead: {vocab_size} types are too few to be split; use the full softmax.")
+        if cutoffs is None:
+            cutoffs = tuple(sorted({max(1, vocab_size * share // 100) for share in (6, 30)}))
+        if tied_weight is not None and tuple(tied_weight.shape) != (vocab_size, hidden_size):
+            raise LMTutorError(
+                f"AdaptiveHead: a tied weight must be (vocabulary, hidden) = ({vocab_size}, {hidden_size}) "
+                f"but is {tuple(tied_weight.shape)}; make the embedding as wide as the last hidden layer or untie it."
+            )
+        self.vocab_size = vocab_size
+        self.precision = "float32"  # its products are small: there is nothing to choose
+        narrowing = 4.0 if hidden_size >= 4 ** len(cutoffs) else 1.0
+        try:
+            self.stock = nn.AdaptiveLogSoftmaxWithLoss(hidden_size, vocab_size, cutoffs, narrowing, head_bias=True)
+        except ValueError as error:
+            raise LMTutorError(
+                f"cutoffs={cutoffs}: they have to be different ids in rising order, from 1 to {vocab_size - 1}."
+            ) from error
+        for weight in self.stock.parameters():
+            nn.init.uniform_(weight, -0.1, 0.1)
+        if tied_weight is not None:
+            self.stock.head = _TiedShortList(self.stock.head, tied_weight, self.stock.shortlist_size)
+
+    def loss(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        """Mean negative log-probability of the targets in nats, a 0-dim tensor; targets of -100 do not count."""
+        scored = targets != IGNORED
+        if not scored.any():
+            return hidden.sum() * 0.0
+        return self.stock(hidden[scored], targets[scored]).loss
+
+    def log_probs(self, hidden: Tensor) -> Tensor:
+        """Log-probabilities of every type in nats: (…, H) to (…, V)."""
+        return self.stock.log_prob(hidden.flatten(0, -2)).view(*hidden.shape[:-1], self.vocab_size)
+
+    @torch.no_grad()
+    def target_log_probs(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        """Log-probability of each target in nats: (T, B, H) and (T, B) to (T, B); 0 where the target is -100."""
+        scored = targets != IGNORED
+        out = hidden.new_zeros(targets.shape)
+        rows = max(1, SCORED_LOGITS // self.vocab_size)
+        pieces = zip(hidden[scored].split(rows), targets[scored].split(rows), strict=True)
+        if scored.any():
+            out[scored] = torch.cat([self.stock(h, t).output for h, t in pieces])
+        return out
+
+
+class _TiedShortList(nn.Module):
+    """The first layer of an adaptive softmax whose rows for the frequent types are those of an embedding."""
+
+    def __init__(self, layer: nn.Linear, tied_weight: nn.Parameter, shortlist: int):
+        super().__init__()
+        self.weight, self.shortlist = tied_weight, shortlist
+        self.clusters = nn.Parameter(layer.weight[shortlist:].detach().clone())
+        self.bias = layer.bias
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return F.linear(hidden, torch.cat([self.weight[: self.shortlist], self.clusters]), self.bias)
+
+
+HEADS = {"softmax": SoftmaxHead, "adaptive": AdaptiveHead, "sampled": SampledHead}
+
+
+def make_head(
+    kind: str, hidden_size: int, vocab_size: int, tied_weight: nn.Parameter | None = None
+) -> Head | AdaptiveHead:
+    """A head by name: "softmax", "adaptive" or "sampled".
+
+    Raises
+    ------
+    LMTutorError : unknown name, or a tied weight of another shape.
+    """
+    if kind not in HEADS:
+        raise LMTutorError(f"Unknown head {kind!r}.{nearest(kind, HEADS)}")
+    return HEADS[kind](hidden_size, vocab_size, tied_weight)

@@ -1,0 +1,140 @@
+"""Language models by name, each with a dataclass config."""
+
+import dataclasses
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import nn
+
+from lmtutor.models import attention, awd, recurrent, window
+from lmtutor.models.base import LanguageModel
+from lmtutor.system.errors import LMTutorError, nearest
+from lmtutor.system.machine import memory
+
+# kind -> (config class, model class); the kind is what a checkpoint and a recipe write down
+KINDS: dict[str, tuple[type, type]] = {
+    "recurrent": (recurrent.RecurrentConfig, recurrent.RecurrentLM),
+    "window": (window.WindowConfig, window.WindowLM),
+    "awd": (awd.AWDConfig, awd.AWDLM),
+    "attention": (attention.TransformerConfig, attention.TransformerLM),
+}
+PRESETS: dict[str, Any] = {**recurrent.PRESETS, **awd.PRESETS, **window.PRESETS, **attention.PRESETS}
+
+MOST_LAYERS = 1000
+
+
+def model_names() -> list[str]:
+    """The names that `build_model` knows."""
+    return sorted(PRESETS)
+
+
+def replace_checked(config: Any, changes: dict[str, Any]) -> Any:
+    """`dataclasses.replace` with a helpful error for unknown names and for values of the wrong type."""
+    known = {field.name: type(getattr(config, field.name)) for field in dataclasses.fields(config)}
+    for name, value in changes.items():
+        if name not in known:
+            raise LMTutorError(f"{type(config).__name__} has no {name!r}.{nearest(name, known)}")
+        if known[name] is tuple and isinstance(value, list):  # TOML and JSON write a tuple as a list
+            changes = {**changes, name: (value := tuple(value))}
+        fine = isinstance(value, known[name]) and (known[name] is bool) == isinstance(value, bool)
+        if not fine and not (known[name] is float and type(value) is int):
+            wanted, given = known[name].__name__, type(value).__name__
+            raise LMTutorError(f"{name}={value!r:.60}: {type(config).__name__} wants {wanted}, not {given}.")
+    return dataclasses.replace(config, **changes)
+
+
+def model_config(name: str | Any, **overrides: Any) -> Any:
+    """The config behind a model name (or a config itself), with overrides.
+
+    Raises
+    ------
+    LMTutorError : unknown model, unknown field, wrong type.
+    """
+    if isinstance(name, str):
+        if name not in PRESETS:
+            raise LMTutorError(f"Unknown model {name!r}.{nearest(name, PRESETS)}")
+        name = PRESETS[name]
+    return replace_checked(name, overrides)
+
+
+def build_model(name: str | Any, vocab, **overrides: Any) -> LanguageModel:
+    """Make a fresh model.
+
+    Parameters
+    ----------
+    name : a name from `model_names`, or a config object.
+    vocab : a `Vocabulary`, or the number of types.
+    overrides : fields of the config to change, e.g. ``dropout=0.5``.
+
+    Examples
+    --------
+    >>> build_model("lstm-200", 1000, layers=1).config.layers
+    1
+    """
+    config = model_config(name, **overrides)
+    _check_size(sketch := outline(config, vocab))
+    try:
+        return type(sketch)(config, sketch.vocab_size)
+    except (RuntimeError, TypeError, ValueError, OverflowError) as error:
+        raise _cannot_be_built(config, sketch.vocab_size, error) from None
+
+
+def outline(config: Any, vocab) -> LanguageModel:
+    """A model's names and shapes without its numbers: on torch's device `meta`, which takes no memory.
+
+    Raises
+    ------
+    LMTutorError : there can be no such model.
+    """
+    vocab_size = vocab if isinstance(vocab, int) else len(vocab)
+    if vocab_size < 1:
+        raise LMTutorError(f"A vocabulary of {vocab_size} types has nothing to predict.")
+    model_class = next(model for config_class, model in KINDS.values() if type(config) is config_class)
+    if getattr(config, "layers", 1) > MOST_LAYERS:
+        raise LMTutorError(f"layers={config.layers}: it has to be at most {MOST_LAYERS}.")
+    try:
+        with torch.device("meta"):
+            return model_class(config, vocab_size)
+    except (RuntimeError, TypeError, ValueError, OverflowError) as error:
+        raise _cannot_be_built(config, vocab_size, error) from None
+
+
+def _cannot_be_built(config: Any, vocab_size: int, error: Exception) -> LMTutorError:
+    if isinstance(error, LMTutorError):
+        return error
+    reason = " ".join(str(error).split())[:150]
+    return LMTutorError(f"{config} cannot be built for {vocab_size:,} types: {reason}.")
+
+
+def _check_size(model: nn.Module) -> None:
+    """Refuse a model that this machine cannot hold."""
+    size = sum(p.numel() * p.element_size() for p in model.parameters())
+    if size > (room := memory()):
+        raise LMTutorError(
+            f"The weights of this model take {size / 2**30:,.1f} GiB, the machine has {room / 2**30:,.1f} GiB: "
+            "make embedding, hidden or layers smaller."
+        )
+
+
+def config_to_dict(config: Any) -> dict[str, Any]:
+    """A flat dictionary with the config's `kind`, for TOML and JSON."""
+    kind = next(kind for kind, (config_class, _) in KINDS.items() if type(config) is config_class)
+    return {"kind": kind, **dataclasses.asdict(config)}
+
+
+def config_from_dict(values: dict[str, Any]) -> Any:
+    """The inverse of `config_to_dict`."""
+    values = dict(values)
+    kind = values.pop("kind", None)
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise LMTutorError(f"Unknown kind of model {kind!r}.{nearest(str(kind), KINDS)}")
+    return replace_checked(KINDS[kind][0](), values)
+
+
+def describe(model: nn.Module) -> pd.DataFrame:
+    """A table of the model's parameters: name, shape, number. Shared (tied) weights are listed once."""
+    rows = [(name, tuple(p.shape), p.numel()) for name, p in model.named_parameters()]
+    table = pd.DataFrame(rows, columns=["parameter", "shape", "numbers"])
+    table.loc[len(table)] = ["total", "", table["numbers"].sum()]
+    return table

@@ -1,0 +1,85 @@
+"""The two test-time methods on a run: tune the cache once, keep its settings with the run, score with them.
+
+``cache.csv`` holds every setting tried on the validation split, ``cache.json`` the best one and where it came from.
+"""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+from torch import Tensor
+
+from lmtutor.runs.provenance import provenance
+from lmtutor.runs.run import Run, score_dict
+from lmtutor.scoring.dynamic import dynamic_evaluate, gradient_rms
+from lmtutor.scoring.neural_cache import NeuralCache, check_settings, tune_cache
+from lmtutor.scoring.score import STREAM_PROTOCOL, Score, device_of, evaluate
+from lmtutor.system.errors import LMTutorError
+from lmtutor.system.files import write_atomically
+
+STATISTICS_BATCHES = 200  # of 100 × 20 training tokens: enough for a mean square, and minutes instead of an hour
+
+
+def tune_run(run: Run, model, valid_ids: Tensor, **grid) -> tuple[pd.DataFrame, dict]:
+    """Tune the cache of a run on the validation split and write ``cache.csv`` and ``cache.json`` beside its result.
+
+    Parameters
+    ----------
+    grid : ``windows``, ``thetas``, ``lams``: what `tune_cache` is to try, if not its own choice.
+
+    Returns
+    -------
+    surface : DataFrame ``window theta lam nats_per_token perplexity``.
+    record : what ``cache.json`` says: the best ``window theta lam``, its score, and which of the three lie at an
+        end of what was tried.
+    """
+    surface, best = tune_cache(model, valid_ids, **grid)
+    tokens, lowest = len(valid_ids) - 1, surface["nats_per_token"].min()
+    score = Score(lowest * tokens, tokens, protocol=f"{STREAM_PROTOCOL}; {NeuralCache(model, **best).protocol}")
+    record = dict(
+        **best,
+        at_the_edge=[name for name in best if best[name] in (surface[name].min(), surface[name].max())],
+        valid=score_dict(score),
+        protocol=score.protocol,
+        **provenance(device_of(model), run.recipe.training.seed),
+    )
+    write_atomically(run.path / "cache.csv", surface.to_csv(index=False).encode())
+    write_atomically(run.path / "cache.json", (json.dumps(record, indent=2) + "\n").encode())
+    return surface, record
+
+
+def cache_settings(folder: Path) -> dict[str, float]:
+    """The ``window theta lam`` that `tune_run` found for the run in `folder`.
+
+    Raises
+    ------
+    LMTutorError : the run's cache is not tuned, or the file is damaged.
+    """
+    path = Path(folder) / "cache.json"
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        settings = {name: record[name] for name in ("window", "theta", "lam")}
+        check_settings(*([value] for value in settings.values()))
+    except FileNotFoundError:
+        raise LMTutorError(f"The cache of {folder} is not tuned: run lmtutor tune-cache {folder} first.") from None
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise LMTutorError(f"{path} is damaged ({error}): run lmtutor tune-cache {folder} again.") from None
+    return settings
+
+
+def adapted_score(
+    model,
+    ids: Tensor,
+    train_ids: Tensor,
+    *,
+    cache: dict[str, float] | None = None,
+    dynamic: bool = False,
+    characters: int | None = None,
+    progress: bool = False,
+) -> Score:
+    """Score a text plainly, with a cache of the settings given, with dynamic evaluation, or with both."""
+    scored = NeuralCache(model, **cache) if cache else model
+    if not dynamic:
+        return evaluate(scored, ids, characters=characters)
+    rms = gradient_rms(model, train_ids, batches=STATISTICS_BATCHES, progress=progress)
+    return dynamic_evaluate(scored, ids, rms, characters=characters, progress=progress)

@@ -1,0 +1,317 @@
+"""The continuous cache of Grave, Joulin and Usunier (2017): a trained model that remembers what it has just read.
+
+Beside the model's own distribution stands a second one, over the words of the last `w` steps. Each word is filed
+under the hidden state that preceded it, and the better that state resembles the present one, the more the word counts:
+
+.. math:: p_c(x_{t+1} = v) = \\sum_{i=t-w}^{t-1} \\mathrm{softmax}_i(\\theta\\, h_t \\cdot h_i)\\; [x_{i+1} = v],
+          \\qquad p = (1 - \\lambda)\\, p_\\mathrm{model} + \\lambda\\, p_c
+
+Nothing is trained and nothing is looked up ahead: the pair :math:`(h_t, x_{t+1})` enters after :math:`x_{t+1}` has
+been scored. What is kept is the last `w` hidden states and as many ids, however large the vocabulary.
+"""
+
+import math
+import numbers
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from lmtutor.models.base import LanguageModel, State
+from lmtutor.models.heads import IGNORED
+from lmtutor.scoring.score import check_ids, device_of, eval_mode, stretches
+from lmtutor.system.errors import LMTutorError
+
+BLOCK_NUMBERS = 1 << 20  # products held at once: 4 MiB of float32, which stays near the processor
+MOST_ROWS, LEAST_ROWS = 160, 32  # queries in a block
+
+
+def target_log_probs_by_setting(
+    keys: Tensor, ids: Tensor, targets: Tensor, windows: Sequence[int], thetas: Sequence[float]
+) -> Tensor:
+    r"""The cache's log-probability of each target, for several windows and temperatures at once.
+
+    Step `k` has the hidden state ``keys[k]``, read the token ``ids[k]``, and was followed by ``ids[k + 1]``. The last
+    T steps are asked; the P steps before them are history.
+
+    The products of a block of queries with all keys that any of them sees are one matrix product. Query `i` of the
+    block sees the keys from `i` to `i + w − 1` of those: a band, which becomes a plain (rows, w) matrix when it is
+    read with a row stride one longer than the matrix is wide. No copy, and no mask.
+
+    Parameters
+    ----------
+    keys : (P + T, B, H) hidden states.
+    ids : (P + T, B) int64, the tokens read.
+    targets : (T, B) int64.
+    windows : how many steps back the cache goes, tokens.
+    thetas : inverse temperatures of the softmax over those steps.
+
+    Returns
+    -------
+    (len(windows), len(thetas), T, B) nats: −inf where the target is not in the window, NaN where the window is empty.
+    """
+    steps, batch = targets.shape
+    width = min(max(windows), len(keys))
+    missing = max(0, width - (len(keys) - steps))  # steps before the beginning of the text, to be hidden again
+    keys = torch.cat([keys.new_zeros(missing, *keys.shape[1:]), keys]).transpose(0, 1).contiguous()
+    followers = torch.cat([ids.new_full((missing, batch), IGNORED), ids])[1:].t().int().contiguous()
+    targets = targets.t().int()
+    first = keys.shape[1] - steps  # where the queries begin
+    edges = sorted({width - min(window, width) for window in windows}) + [width]
+    result = keys.new_empty(len(windows), len(thetas), batch, steps)
+    rows = min(MOST_ROWS, max(LEAST_ROWS, BLOCK_NUMBERS // (width * batch)))
+    for start in range(0, steps, rows):
+        stop = min(start + rows, steps)
+        seen = slice(first + start - width, first + stop - 1)
+        products = keys[:, first + start : first + stop] @ keys[:, seen].mT  # (B, rows, width + rows − 1)
+        length = products.shape[2]
+        band = products.as_strided((batch, stop - start, width), (products.stride(0), length + 1, 1))
+        if seen.start < missing:
+            places = torch.arange(seen.start, seen.start + length, device=keys.device)
+            band.masked_fill_((places < missing).unfold(0, width, 1), -math.inf)
+        same = followers[:, seen].unfold(1, width, 1) == targets[:, start:stop, None]
+        for row, theta in enumerate(thetas):
+            # At θ = 0 every step counts alike, but a step that is not there (−inf · 0) still must not count.
+            scores = band * theta if theta else torch.where(band.isneginf(), band, 0.0)
+            everything = hits = None
+            for left, right in reversed(list(zip(edges[:-1], edges[1:], strict=True))):
+                part = scores[..., left:right]
+                largest = part.amax(-1, keepdim=True).clamp_(min=torch.finfo(part.dtype).min)
+                part = part.sub_(largest).exp_()
+                added = part.sum(-1).log_() + largest[..., 0]
+                added_hits = part.mul_(same[..., left:right]).sum(-1).log_() + largest[..., 0]
+                everything = added if everything is None else torch.logaddexp(everything, added)
+                hits = added_hits if hits is None else torch.logaddexp(hits, added_hits)
+                for column, window in enumerate(windows):
+                    if width - min(window, width) == left:
+                        result[column, row, :, start:stop] = hits - everything
+    return result.mT
+
+
+class NeuralCache:
+    """A language model with a neural cache: it obeys the same contract as the model that it wraps.
+
+    Parameters
+    ----------
+    model : a torch model of the package; it is used, not copied or changed.
+    window : w, how many tokens the cache goes back; the cache may be partly filled.
+    theta : θ, inverse temperature of the softmax over those tokens: at 0 all count alike.
+    lam : λ, the cache's share of the mixture; 0 leaves the model alone.
+    layers : which layers' outputs are compared, by number from 0 upwards, laid side by side; what the softmax
+        reads (the top layer) unless given.
+
+    Raises
+    ------
+    LMTutorError : a setting out of range, or a model without hidden states.
+
+    Examples
+    --------
+    >>> evaluate(NeuralCache(model, window=2000, theta=0.66, lam=0.13), corpus.test)
+    """
+
+    def __init__(
+        self, model: LanguageModel, window: int, theta: float, lam: float, *, layers: Sequence[int] | None = None
+    ):
+        if not isinstance(model, LanguageModel):
+            raise LMTutorError(f"{type(model).__name__} has no hidden states to cache: wrap a recurrent model.")
+        check_settings([window], [theta], [lam])
+        known = len(getattr(model, "layers", ()))
+        if layers is not None and (not layers or not all(isinstance(i, int) and 0 <= i < known for i in layers)):
+            raise LMTutorError(f"layers={layers!r}: this model has the layers {list(range(known))}; name one or more.")
+        self.model, self.window, self.theta, self.lam = model, window, theta, lam
+        self.layers = None if layers is None else tuple(layers)
+
+    @property
+    def vocab_size(self) -> int:
+        """V, the number of types."""
+        return self.model.vocab_size
+
+    @property
+    def training(self) -> bool:
+        """Whether the model below has its dropout on."""
+        return self.model.training
+
+    @property
+    def protocol(self) -> str:
+        """What `Score.protocol` says of the cache."""
+        where = "" if self.layers is None else f", layers {list(self.layers)}"
+        return f"neural cache of window {self.window}, theta {self.theta:g}, lam {self.lam:g}{where}"
+
+    def parameters(self):
+        """The parameters of the model below; the cache has none."""
+        return self.model.parameters()
+
+    def train(self, mode: bool = True) -> "NeuralCache":
+        """Set the mode of the model below."""
+        self.model.train(mode)
+        return self
+
+    def eval(self) -> "NeuralCache":
+        """Turn the dropout of the model below off."""
+        return self.train(False)
+
+    def initial_state(self, batch_size: int) -> State:
+        """The model's state before the first token, and an empty history."""
+        return self.model.initial_state(batch_size), None
+
+    def read(self, inputs: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
+        """Let the model below read ``(T, B)``: what its head reads ``(T, B, H)``, the keys ``(T, B, K)``, its state."""
+        if self.layers is None:
+            hidden, state = self.model(inputs, state)
+            return hidden, hidden, state
+        outputs: dict[int, Tensor] = {}
+
+        def keep(number: int):
+            return lambda module, arguments, output: outputs.update({number: output[0]})
+
+        hooks = [self.model.layers[number].register_forward_hook(keep(number)) for number in self.layers]
+        try:
+            hidden, state = self.model(inputs, state)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return hidden, torch.cat([outputs[number] for number in self.layers], dim=-1), state
+
+    def mix_later(
+        self, keys: Tensor, inputs: Tensor, targets: Tensor, history: State
+    ) -> tuple[Callable[[Tensor], Tensor], State]:
+        """The history with the new steps in it, and a function that mixes the model's log-probabilities ``(T, B)``."""
+        first = history is None
+        keys, ids = extend(history, keys, inputs)
+
+        @torch.no_grad()
+        def mixed(log_probs: Tensor) -> Tensor:
+            cached = target_log_probs_by_setting(keys, ids, targets, [self.window], [self.theta])[0, 0]
+            result = mixture(log_probs, cached, self.lam)
+            if first:
+                result[0] = log_probs[0]  # nothing has been read that a word could be taken from
+            return result.masked_fill_(targets == IGNORED, 0.0)
+
+        return mixed, keep_last(self.window, keys, ids)
+
+    def mix(
+        self, log_probs: Tensor, keys: Tensor, inputs: Tensor, targets: Tensor, history: State
+    ) -> tuple[Tensor, State]:
+        """Mix the model's log-probabilities of the targets with the cache's; all ``(T, B)``, keys ``(T, B, K)``."""
+        mixed, history = self.mix_later(keys, inputs, targets, history)
+        return mixed(log_probs), history
+
+    @torch.no_grad()
+    def score_later(self, inputs: Tensor, targets: Tensor, state: State) -> tuple[Callable[[], Tensor], State]:
+        """`target_log_probs` in two parts: what has to happen in order is done, the rest is the function returned.
+
+        `evaluate` lets other processors do the rest while this one reads on.
+        """
+        hidden, keys, inner = self.read(inputs, state[0])
+        mixed, history = self.mix_later(keys, inputs, targets, state[1])
+        return lambda: mixed(self.model.head.target_log_probs(hidden, targets)), (inner, history)
+
+    def target_log_probs(self, inputs: Tensor, targets: Tensor, state: State) -> tuple[Tensor, State]:
+        """Log-probability of each target, nats, ``(T, B)``; 0 where the target is -100."""
+        score, state = self.score_later(inputs, targets, state)
+        return score(), state
+
+    @torch.no_grad()
+    def next_log_probs(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Log-probability of every type for the token after the last input, nats, ``(B, V)``."""
+        hidden, keys, inner = self.read(inputs, state[0])
+        log_probs = self.model.head.log_probs(hidden[-1])
+        keys, ids = extend(state[1], keys, inputs)
+        new_state = inner, keep_last(self.window, keys, ids)
+        seen = keys[:-1][-self.window :]  # (n, B, K); the last state's word is the one asked for
+        if len(seen) == 0:
+            return log_probs, new_state
+        weights = torch.softmax(self.theta * torch.einsum("nbk,bk->bn", seen, keys[-1]), dim=-1)
+        words = ids[1:][-self.window :].t()
+        cached = torch.zeros_like(log_probs).scatter_add_(1, words, weights.to(log_probs.dtype))
+        return mixture(log_probs, cached.log_(), self.lam), new_state
+
+
+def extend(history: State, keys: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    """The kept steps and the new ones: keys ``(P + T, B, K)`` and the ids that were read ``(P + T, B)``."""
+    if history is None:
+        return keys, inputs
+    return torch.cat([history[0], keys]), torch.cat([history[1][..., 0], inputs])
+
+
+def keep_last(window: int, keys: Tensor, ids: Tensor) -> State:
+    """What the next query can see: ``(w, B, K)`` and ``(w, B, 1)``, so that B is next to last as in any state."""
+    return keys[-window:].clone(), ids[-window:, :, None].clone()
+
+
+def mixture(model: Tensor, cached: Tensor, lam: float) -> Tensor:
+    """log of (1 − λ) p_model + λ p_cache, from logs, without leaving the logs."""
+    if lam == 0:
+        return model.clone()
+    return torch.logaddexp(model + math.log1p(-lam), cached + math.log(lam))
+
+
+def check_settings(windows: Sequence[int], thetas: Sequence[float], lams: Sequence[float]) -> None:
+    """Raise `LMTutorError` for a window, temperature or share that has no meaning."""
+    if not (len(windows) and len(thetas) and len(lams)):
+        raise LMTutorError("The cache needs at least one window, one theta and one lam to try.")
+    for window in windows:
+        if isinstance(window, bool) or not isinstance(window, numbers.Integral) or window < 1:
+            raise LMTutorError(f"window={window!r}: the cache goes back a whole number of tokens, at least 1.")
+    for theta in thetas:
+        if isinstance(theta, bool) or not isinstance(theta, numbers.Real) or not 0 <= theta < math.inf:
+            raise LMTutorError(f"theta={theta!r}: it has to be a number from 0 up, such as 0.3.")
+    for lam in lams:
+        if isinstance(lam, bool) or not isinstance(lam, numbers.Real) or not 0 <= lam < 1:
+            raise LMTutorError(f"lam={lam!r}: the cache's share has to be at least 0 and below 1.")
+
+
+@torch.no_grad()
+def tune_cache(
+    model: LanguageModel,
+    valid_ids: Tensor,
+    windows: Sequence[int] = (500, 1000, 2000, 4000),
+    thetas: Sequence[float] = (0.0, 0.2, 0.4, 0.66, 1.0, 1.5, 2.0),
+    lams: Sequence[float] = (0.0, 0.03, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5),
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Try every window, θ and λ on the validation split, in one reading of it.
+
+    The model runs once. The products of hidden states are computed once, for the largest window; every θ and every
+    smaller window is read off them, and every λ off the two log-probabilities of each token.
+
+    Parameters
+    ----------
+    valid_ids : (N,) ids of the *validation* split: a cache tuned on the test split has seen it.
+    windows, thetas, lams : what to try; with a lam of 0 the surface also says what the model does alone.
+
+    Returns
+    -------
+    surface : DataFrame ``window theta lam nats_per_token perplexity``, a row a setting.
+    best : the row with the lowest perplexity, as ``{"window": …, "theta": …, "lam": …}`` for `NeuralCache`.
+
+    Raises
+    ------
+    LMTutorError : a setting out of range, or a text with nothing to score.
+    """
+    check_settings(windows, thetas, lams)
+    check_ids(model, valid_ids)
+    cache = NeuralCache(model, max(windows), float(thetas[0]), float(lams[0]))
+    device = device_of(model)
+    own, cached = [], []  # log-probabilities of the targets: the model's (N,), the cache's (windows, θ, N)
+    state, history = model.initial_state(1), None
+    with eval_mode(model):
+        for batch in stretches(valid_ids):
+            inputs, targets = batch.inputs.to(device), batch.targets.to(device)
+            hidden, keys, state = cache.read(inputs, state)
+            own.append(model.head.target_log_probs(hidden, targets)[:, 0])
+            keys, ids = extend(history, keys, inputs)
+            cached.append(target_log_probs_by_setting(keys, ids, targets, windows, thetas)[..., 0])
+            history = keep_last(cache.window, keys, ids)
+    own_log_probs, cache_log_probs = torch.cat(own), torch.cat(cached, dim=-1)
+    rows = []
+    for i, window in enumerate(windows):
+        for j, theta in enumerate(thetas):
+            for lam in lams:
+                mixed = mixture(own_log_probs, cache_log_probs[i, j], lam)
+                mixed[0] = own_log_probs[0]
+                nats = -float(mixed.double().mean())
+                rows.append((window, theta, lam, nats, math.exp(min(nats, 700))))
+    surface = pd.DataFrame(rows, columns=["window", "theta", "lam", "nats_per_token", "perplexity"])
+    best = surface.loc[surface["nats_per_token"].idxmin()]
+    return surface, {"window": int(best["window"]), "theta": float(best["theta"]), "lam": float(best["lam"])}

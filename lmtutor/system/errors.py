@@ -1,0 +1,23 @@
+"""The errors that the package raises, and the hint for a mistyped name."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class LMTutorError(ValueError):
+    """Something the user gave cannot be used. The message is one line: what, where, what to do."""
+
+    def __init__(self, message: str):
+        super().__init__(" ".join(message.splitlines()))  # a name that was given may hold line breaks
+
+
+class Diverged(LMTutorError):
+    """The loss became NaN, infinite, or worse than guessing."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the tail of an error message about an unknown name: the nearest names, then all of them."""
+    known = sorted(known)
+    close = get_close_matches(name, known, n=3, cutoff=0.5)
+    guess = f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
+    return f"{guess} Known: {', '.join(known)}."

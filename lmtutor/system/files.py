@@ -1,0 +1,150 @@
+"""Where the files that travel with the package lie, and where it may leave its own.
+
+In a checkout they are under `data/`, beside the package: the catalogue of corpora, the published figures, the
+recorded runs and the small pretrained weights. A wheel carries them inside the package, as `_data/`.
+"""
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lmtutor.system.errors import LMTutorError
+
+PACKAGE = Path(__file__).resolve().parents[1]
+CHECKOUT = PACKAGE.parent / "data"
+INSIDE = PACKAGE / "_data"
+UNFINISHED = ".unfinished-"  # how temporary names begin; what a killed process left is known by it
+
+
+def in_checkout() -> bool:
+    """Return whether the package runs from a checkout, where recorded runs and weights lie beside it."""
+    return (CHECKOUT / "catalogue.toml").is_file()
+
+
+def find(name: str) -> Path | None:
+    """Return the path of a file or folder such as `"runs/lstm-200"`, or None where it is not here."""
+    for root in (CHECKOUT, INSIDE):
+        if (root / name).exists():
+            return root / name
+    return None
+
+
+def path(name: str) -> Path:
+    """Return the path of a file or folder such as `"catalogue.toml"` or `"published"`.
+
+    Raises
+    ------
+    LMTutorError
+        If neither the checkout nor the installed package has it.
+    """
+    found = find(name)
+    if found is None:
+        raise LMTutorError(
+            f"data/{name} was not found beside the package nor inside it: "
+            "install lmtutor again, or run from a checkout of the project."
+        )
+    return found
+
+
+def refuse_what_is_no_file(path: Path, advice: str) -> None:
+    """Raise `LMTutorError` for a folder, a device, or a pipe, which would be waited for; a missing file passes."""
+    if path.exists() and not path.is_file():
+        raise LMTutorError(f"{path} is not a plain file: {advice}.")
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """Read a JSON file that holds a table.
+
+    Raises
+    ------
+    FileNotFoundError : there is none; what that means, the caller knows.
+    LMTutorError : it is damaged, or no plain file.
+    """
+    refuse_what_is_no_file(path, "restore or remake it")
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise LMTutorError(f"{path} is damaged ({str(error) or type(error).__name__}): restore or remake it.") from None
+    if not isinstance(table, dict):
+        raise LMTutorError(f"{path} is damaged (not a table): restore or remake it.")
+    return table
+
+
+def write_atomically(path: str | Path, data: bytes) -> None:
+    """Replace a file by `data`, or leave it as it was: never a half-written one, also when the power fails.
+
+    Raises
+    ------
+    LMTutorError : the disk is full, or does not take it for another reason; `path` is a device, a pipe or a folder.
+    """
+    path = Path(os.path.realpath(path))  # a link stays one
+    try:
+        refuse_what_is_no_file(path, "name another")
+        _replace(path, data)
+    except OSError as error:
+        raise LMTutorError(
+            f"{path} cannot be written ({error.strerror}); what was there before is as it was: "
+            "free some disk or mend the folder, and go on."
+        ) from None
+
+
+def _replace(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{UNFINISHED}{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.umask(mask := os.umask(0))  # it can only be asked for by setting it
+        os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~mask)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    with contextlib.suppress(OSError):  # the file is whole and in its place, whether or not the folder can be opened
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the new name itself
+        finally:
+            os.close(folder)
+
+
+def cache_folder() -> Path:
+    """Return the user's folder for downloads and token ids: `$LMTUTOR_CACHE`, or the system's place for caches."""
+    if os.environ.get("LMTUTOR_CACHE"):
+        return Path(os.environ["LMTUTOR_CACHE"])
+    from platformdirs import user_cache_path  # as pooch.os_cache does, without the 0.3 s that importing it takes
+
+    return user_cache_path("lmtutor")
+
+
+@contextlib.contextmanager
+def alone(path: Path, busy: str = "") -> Iterator[None]:
+    """Hold the lock file `path` inside the block; its folder is made if need be.
+
+    Parameters
+    ----------
+    path : the lock file; it stays behind, empty, since removing it would let two processes hold two locks of one name.
+    busy : the error if another process holds the lock. Empty: wait until it is free.
+
+    Raises
+    ------
+    LMTutorError : the lock is held, and `busy` says so.
+    """
+    from filelock import FileLock, Timeout
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, timeout=0 if busy else -1)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise LMTutorError(busy) from None
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,26 @@
+"""From bytes to tokens, ids and columns: sources, tokenizers, the vocabulary, corpora, batches.
+
+Imports `system`, `baker_street` and `models` (whose heads say which targets are not scored).
+"""
+
+from lmtutor.text.batches import Batch, columns, sample_batches, stream_batches, window_batches
+from lmtutor.text.corpora import Corpus, corpus_available, list_corpora, load_corpus, sample_text
+from lmtutor.text.tokenizers import Normalisation, Tokenizer, get_tokenizer
+from lmtutor.text.vocabulary import Vocabulary
+
+__all__ = [
+    "Batch",
+    "Corpus",
+    "Normalisation",
+    "Tokenizer",
+    "Vocabulary",
+    "columns",
+    "corpus_available",
+    "get_tokenizer",
+    "list_corpora",
+    "load_corpus",
+    "sample_batches",
+    "sample_text",
+    "stream_batches",
+    "window_batches",
+]

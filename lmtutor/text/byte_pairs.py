@@ -1,0 +1,133 @@
+"""Byte pairs: text to pieces of words and back, learned and cut by the `tokenizers` library."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from itertools import groupby
+from typing import Any
+
+from lmtutor.system.errors import LMTutorError
+from lmtutor.text.tokenizers import SPECIAL, SPECIALS, Normalisation, Tokenizer
+
+
+class BytePairs(Tokenizer):
+    """Byte-pair encoding (Sennrich et al., 2016) over bytes: no text is out of vocabulary, and it comes back exactly.
+
+    A space is shown as `Ġ` at the head of the piece that follows it; `<eos>` stands for each line end.
+
+    Parameters
+    ----------
+    size
+        The most pieces to learn, the 256 bytes among them.
+    merges
+        The learned scheme as the `tokenizers` library writes it, as `fit` leaves it there.
+    """
+
+    name = "bpe"
+    longest = 20_000  # characters: the library's work grows with the square of an unbroken run
+    _seam = re.compile(f"(\n|{SPECIAL.pattern})")
+    # What the library does not cut before it pairs: letters, digits (more than Python's), signs, blanks. To it, unlike
+    # to Python, the four of ASCII are no blanks.
+    _run = re.compile(r"[^\W_]+|(?:[^\w\s]|[_\x1c-\x1f])+|\s+")
+
+    def __init__(self, normalisation: Normalisation | None = None, size: int = 8000, merges: str | None = None):
+        if size < 256:
+            raise LMTutorError(f"byte pairs need at least 256 types, one a byte, not {size}: ask for more.")
+        super().__init__(normalisation)
+        self.size, self.merges = size, merges
+
+    @property
+    def fitted(self) -> bool:
+        return self.merges is not None
+
+    @property
+    def types(self) -> list[str]:
+        return list(self._pairs.get_vocab())
+
+    def fit(self, texts: Iterable[str]) -> "BytePairs":
+        pairs = _pipeline()
+        size = min(self.size, 10**7)  # the library sets memory aside for them all, and aborts where there is none
+        alphabet = pairs.pre_tokenizer.alphabet()
+        trainer = _library().trainers.BpeTrainer(vocab_size=size, initial_alphabet=alphabet, show_progress=False)
+        pieces = (piece for text in texts for piece in self._pieces(self.normalisation(text))[::2])
+        pairs.train_from_iterator(filter(None, pieces), trainer)
+        return BytePairs(self.normalisation, self.size, pairs.to_str())
+
+    @cached_property
+    def _pairs(self) -> Any:
+        """The pipeline, made anew around what `fit` learned: a file may be anyone's, so it brings none of its own."""
+        with _explained("the tokenizer's byte pairs are damaged", "fit it again, or restore its file"):
+            saved = json.loads(self.merges)
+            kinds = sorted(part["type"] for part in saved.values() if part and type(part) is not str)
+            vocab, merges = saved["model"]["vocab"], saved["model"]["merges"]
+            pairs = _pipeline(vocab, [(left, right) for left, right in merges])
+            whole = sorted(vocab.values()) == [*range(len(vocab))] and {*pairs.pre_tokenizer.alphabet()} <= vocab.keys()
+            if not whole or kinds != ["BPE", "ByteLevel", "ByteLevel"]:
+                raise ValueError("not what 'fit' saves")
+        return pairs
+
+    def _pieces(self, text: str) -> list[str]:
+        """Cut a text at its seams, which stand at the odd places; refuse what the library would fail on."""
+        with _explained("the text is not Unicode", "take that character out"):
+            text.encode()
+        pieces = self._seam.split(text)
+        for piece in pieces:
+            if len(piece) > self.longest < len(run := max(self._run.findall(piece), key=len)):
+                raise LMTutorError(
+                    f"the text has {len(run):,} letters, digits, signs or blanks in a row with nothing else between, "
+                    f"and byte pairs take at most {self.longest:,}: break its lines, or read it as 'characters'."
+                )
+        return pieces
+
+    def _cut(self, text: str) -> list[str]:
+        pairs, pieces, tokens = self._pairs, self._pieces(text), []
+        with _explained("byte pairs cannot cut this text", "take another tokenizer, such as 'characters'"):
+            between = pairs.encode_batch(pieces[::2])
+        for encoded, seam in zip(between, [*pieces[1::2], None], strict=True):
+            tokens += encoded.tokens
+            if seam:
+                tokens.append("<eos>" if seam == "\n" else seam)
+        return tokens
+
+    def _join(self, tokens: list[str]) -> str:
+        decode, text = self._pairs.decoder.decode, []
+        with _explained("byte pairs cannot join these tokens", "give tokens that this tokenizer made"):
+            for special, group in groupby(tokens, SPECIALS.__contains__):
+                run = list(group)
+                text += ["\n" if token == "<eos>" else token for token in run] if special else [decode(run)]
+        return "".join(text)
+
+    def to_dict(self) -> dict[str, Any]:
+        return super().to_dict() | {"size": self.size, "merges": self.merges}
+
+
+def _library() -> Any:
+    try:
+        import tokenizers
+    except ImportError:
+        raise LMTutorError("byte pairs need the 'tokenizers' library: pip install tokenizers.") from None
+    return tokenizers
+
+
+def _pipeline(*learned: Any) -> Any:
+    """Return the pipeline of byte pairs: one to train, or one that has learned pieces and merges."""
+    library = _library()
+    pairs = library.Tokenizer(library.models.BPE(*learned))
+    pairs.pre_tokenizer = library.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    pairs.decoder = library.decoders.ByteLevel()
+    return pairs
+
+
+@contextmanager
+def _explained(fault: str, remedy: str) -> Iterator[None]:
+    """Turn what the library raises within into our error, also a panic of its Rust code, which is no `Exception`."""
+    try:
+        yield
+    except BaseException as error:
+        kind = type(error).__name__
+        theirs = isinstance(error, Exception) or kind == "PanicException"
+        if not theirs or isinstance(error, LMTutorError | MemoryError):
+            raise
+        raise LMTutorError(f"{fault} ({kind}: {str(error)[:100]}): {remedy}.") from None

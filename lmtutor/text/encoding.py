@@ -1,0 +1,232 @@
+"""Text becomes ids once: they are kept on disk under a key made of *what was read and how*, and memory-mapped.
+
+A mapped tensor takes no memory of its own. The system loads the pages that are read and drops them again when
+memory is wanted, so a corpus of 100 million tokens (0.8 GB of ids) trains in a few hundred megabytes.
+"""
+
+import contextlib
+import json
+import shutil
+import tempfile
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.metadata import version
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lmtutor.system.errors import LMTutorError
+from lmtutor.system.files import alone, cache_folder
+from lmtutor.text.sources import SPLITS, Splits, blocks, digest
+from lmtutor.text.vocabulary import Tokenizer, Vocabulary
+
+FORMAT = 1  # part of every key: raise it when the same text and settings would give other ids
+FILES = ("vocab.json", *(f"{split}.ids" for split in SPLITS))
+CHUNK = 1 << 20  # tokens handled at a time
+LONGEST = 1000  # characters of an average token beyond which a text must have been cut the wrong way
+LEARNED_FROM = 10_000_000  # characters of the training split that Punkt or byte pairs learn from
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a text is read: all that decides which ids come out of it."""
+
+    tokenizer: Tokenizer
+    min_count: int = 1
+    max_size: int | None = None
+    specials: Sequence[str] | None = None
+    vocab: Vocabulary | None = None  # given: nothing is counted, this one is used
+    encoding: str = "utf-8"
+    boundaries: bool = False  # <bos> before each document
+
+    def key(self, splits: Splits) -> str:
+        """Return a name for the ids that this reading makes of these texts."""
+        digests = {source: digest(source) for source in {s.source for spans in splits.values() for s in spans}}
+        spans = {split: [(digests[span.source], *span.bounds) for span in spans] for split, spans in splits.items()}
+        library = {"treebank": "nltk", "bpe": "tokenizers"}.get(self.tokenizer.name)
+        settings = [
+            FORMAT,
+            spans,
+            self.tokenizer.to_dict(),
+            library and version(library),
+            self.min_count,
+            self.max_size,
+            self.specials and list(self.specials),
+            self.vocab and self.vocab.to_dict(),
+            self.encoding,
+            self.boundaries,
+        ]
+        return sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A text as ids, split by split, with the vocabulary that they number."""
+
+    ids: dict[str, Tensor]  # (N,) each, memory-mapped
+    characters: dict[str, int]  # of the text as it was read
+    unknown: dict[str, int]  # tokens that are <unk>
+    vocab: Vocabulary
+
+
+def encode(splits: Splits, reading: Reading) -> Encoded:
+    """Return the ids of a text: from the cache, or by reading it and leaving them there."""
+    root = cache_folder() / "tokens"
+    folder = root / reading.key(splits)
+    if (found := _load(folder)) is not None:
+        return found
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(alone(root / f"{folder.name}.lock"))
+            for left_by_a_crash in root.glob(f"unfinished-{folder.name}-*"):
+                shutil.rmtree(left_by_a_crash)
+            work = Path(tempfile.mkdtemp(prefix=f"unfinished-{folder.name}-", dir=root))
+        except OSError:  # no cache can be written: the ids live in a temporary file until the process ends
+            work = folder = Path(tempfile.mkdtemp(prefix="lmtutor-"))
+        held.callback(shutil.rmtree, work, ignore_errors=True)
+        return _load(folder) or _made(folder, work, splits, reading)  # another process may have made them meanwhile
+
+
+def _made(folder: Path, work: Path, splits: Splits, reading: Reading) -> Encoded:
+    """Make the ids in the folder `work`, move them to `folder`, and map them."""
+    try:
+        _build(work, splits, reading)
+        if work != folder:
+            shutil.rmtree(folder, ignore_errors=True)  # what is there, if anything, is broken
+            work.rename(folder)
+        encoded = _load(folder)
+    except OSError as error:
+        raise LMTutorError(
+            f"the token ids cannot be written to {work.parent} ({error.strerror}): free some disk, "
+            "or point LMTUTOR_CACHE at a folder with room."
+        ) from None
+    if encoded is None:
+        raise LMTutorError(f"the token ids under {folder} are broken: delete that folder and try again.")
+    return encoded
+
+
+def _load(folder: Path) -> Encoded | None:
+    """Map the ids of a folder; None where it is missing, or a file is not what was written."""
+    try:
+        about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        signed = about.pop("crc32_of_these")
+        if signed != zlib.crc32(json.dumps(about).encode()):
+            return None
+        if any(_crc(folder / name) != about["crc32"][name] for name in FILES):
+            return None
+        vocab = Vocabulary.load(folder / "vocab.json")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None
+    ids = {  # not shared: whoever writes into the tensor gets a page of their own, the file stays as it is
+        split: torch.from_file(str(folder / f"{split}.ids"), shared=False, size=n, dtype=torch.long)
+        for split, n in about["tokens"].items()
+    }
+    return Encoded(ids, about["characters"], about["unknown"], vocab)
+
+
+def _crc(path: Path) -> int:
+    """CRC-32 of a file: enough to notice a lost bit, and faster than most disks."""
+    value = 0
+    with path.open("rb") as file:
+        while block := file.read(CHUNK):
+            value = zlib.crc32(block, value)
+    return value
+
+
+def _build(folder: Path, splits: Splits, reading: Reading) -> None:
+    """Read the text in two passes over its tokens: first numbered as they come, then as the vocabulary says."""
+    tokenizer = reading.tokenizer if reading.vocab is None else reading.vocab.tokenizer
+    if not tokenizer.fitted:
+        tokenizer = tokenizer.fit(_first(splits, reading, LEARNED_FROM))
+    number: defaultdict[str, int] = defaultdict(count().__next__)  # a type's place in order of first sight
+    characters, tokens = {}, {}
+    for split in SPLITS:
+        characters[split], tokens[split] = _number(folder / f"{split}.raw", splits, split, reading, tokenizer, number)
+        if split == "train":
+            seen = len(number)
+    _check(splits, characters, tokens, number)
+    vocab = reading.vocab or _choose(folder / "train.raw", list(number)[:seen], tokenizer, reading)
+    to_id = vocab.encode(number).numpy()
+    unknown = dict.fromkeys(SPLITS, 0)
+    for split in SPLITS:
+        with (folder / f"{split}.raw").open("rb") as raw, (folder / f"{split}.ids").open("wb") as ids:
+            for chunk in _chunks(raw):
+                final = to_id[chunk]
+                final.tofile(ids)
+                unknown[split] += int((final == vocab.unk_id).sum())
+        (folder / f"{split}.raw").unlink()
+    vocab.save(folder / "vocab.json")
+    crc32 = {name: _crc(folder / name) for name in FILES}
+    about = {"tokens": tokens, "characters": characters, "unknown": unknown, "crc32": crc32}
+    about["crc32_of_these"] = zlib.crc32(json.dumps(about).encode())
+    (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
+
+
+def _first(splits: Splits, reading: Reading, most: int) -> Iterator[str]:
+    """Yield the training text up to about `most` characters."""
+    for text in blocks(splits["train"], reading.encoding):
+        yield text
+        most -= len(text)
+        if most <= 0:
+            return
+
+
+def _number(
+    path: Path, splits: Splits, split: str, reading: Reading, tokenizer: Tokenizer, number: defaultdict[str, int]
+) -> tuple[int, int]:
+    """Write the provisional numbers of a split's tokens; return its characters and its tokens."""
+    characters = tokens = 0
+    with path.open("wb") as file:
+        for span in splits[split]:
+            if reading.boundaries:
+                np.array([number["<bos>"]], dtype=np.int32).tofile(file)
+                tokens += 1
+            for text in blocks([span], reading.encoding):
+                cut = tokenizer.tokenize(text)
+                np.fromiter(map(number.__getitem__, cut), dtype=np.int32, count=len(cut)).tofile(file)
+                characters += len(text)
+                tokens += len(cut)
+    return characters, tokens
+
+
+def _chunks(file: Any) -> Iterator[np.ndarray]:
+    while len(chunk := np.fromfile(file, dtype=np.int32, count=CHUNK)):
+        yield chunk
+
+
+def _choose(path: Path, types: list[str], tokenizer: Tokenizer, reading: Reading) -> Vocabulary:
+    """Choose the vocabulary from the counts of the training split."""
+    counts = np.zeros(len(types), dtype=np.int64)
+    with path.open("rb") as file:
+        for chunk in _chunks(file):
+            counts += np.bincount(chunk, minlength=len(types))
+    counter = Counter(dict(zip(types, counts.tolist(), strict=True)))
+    specials = reading.specials
+    if specials is None and reading.boundaries:
+        specials = [*tokenizer.specials, "<bos>"]
+    return Vocabulary.build(counter, tokenizer, reading.min_count, reading.max_size, specials)
+
+
+def _check(splits: Splits, characters: dict[str, int], tokens: dict[str, int], types: Iterable[str]) -> None:
+    """Refuse what can teach nothing: a split of fewer than two tokens, endless words, nothing but `<unk>`."""
+    for split in SPLITS:
+        name = splits[split][0].name
+        if tokens[split] < 2:
+            raise LMTutorError(
+                f"{name}: the split {split!r} has {tokens[split]} token(s), too few to predict one from another: "
+                "give more text, or a tokenizer that cuts it smaller, such as 'characters'."
+            )
+        if (length := characters[split] // tokens[split]) > LONGEST:
+            raise LMTutorError(
+                f"{name}: a token of the split {split!r} has {length:,} characters on average: "
+                "a text without blanks needs a tokenizer that cuts it smaller, such as 'characters'."
+            )
+    if not set(types) - {"<unk>", "<eos>", "<bos>", "\n", " "}:
+        raise LMTutorError(f"{splits['train'][0].name} holds nothing but <unk>: there is no word to learn from it.")

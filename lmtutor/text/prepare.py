@@ -1,0 +1,90 @@
+"""What has to be done to some corpora of the catalogue before they can be read: cleaning, splitting, respelling."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from lmtutor.system.errors import LMTutorError
+from lmtutor.text.sources import Span, Splits, blocks, by_shares
+
+_BODY = re.compile(r"^\*\*\* ?START OF .*\*\*\*\n(.*?)^\*\*\* ?END OF ", re.MULTILINE | re.DOTALL)
+_STORY = re.compile(r"^(?:ADVENTURE )?([IVX]+)\. ([A-Z][^a-z\n]{3,})\n", re.MULTILINE)
+_PART = re.compile(r"^([IVX]+\.)\n", re.MULTILINE)
+
+
+def strip_licence(text: str) -> str:
+    """Return what a Project Gutenberg file holds between its START and END marks, without either.
+
+    Raises
+    ------
+    LMTutorError
+        If the marks are not there.
+    """
+    found = _BODY.search(text.removeprefix("\ufeff").replace("\r\n", "\n"))
+    if not found:
+        raise LMTutorError(
+            "the text has no '*** START OF …' and '*** END OF …' lines: is it a whole Project Gutenberg file?"
+        )
+    return found[1]
+
+
+def sherlock_stories(text: str) -> list[tuple[str, str]]:
+    """Cut *The Adventures of Sherlock Holmes* into its twelve stories: pairs of title and text.
+
+    The licence and the table of contents are left out, and so are the underscores that mark italics. Editions of
+    the file differ in blank lines only, so these go too, but for one after a title or the number of a part.
+    """
+    text = re.sub(r"\s*\n\s*", "\n", strip_licence(text).replace("_", ""))
+    heads = list(_STORY.finditer(text))
+    if len(heads) != 12:
+        raise LMTutorError(f"{len(heads)} story titles were found, not twelve: is it Project Gutenberg's file 1661?")
+    ends = [head.start() for head in heads[1:]] + [len(text)]
+    return [
+        (head[2], f"{head[2]}\n\n" + _PART.sub(r"\n\1\n\n", text[head.end() : end]).strip() + "\n")
+        for head, end in zip(heads, ends, strict=True)
+    ]
+
+
+def _sherlock_holmes(files: dict[str, Path]) -> tuple[Splits, str]:
+    (path,) = files.values()
+    stories = [text for _, text in sherlock_stories("".join(blocks([Span(path)])))]
+    spans = [Span(text.encode(), label=f"story {i} of {path.name}") for i, text in enumerate(stories, 1)]
+    return (
+        {"train": spans[:10], "valid": spans[10:11], "test": spans[11:]},
+        "Split by story: I to X, XI, XII; licence, contents and italics marks removed, case kept.",
+    )
+
+
+def _ptb_characters(files: dict[str, Path]) -> tuple[Splits, str]:
+    splits = {}
+    for split, path in files.items():
+        lines = "".join(blocks([Span(path)])).split("\n")[:-1]
+        text = "".join(f"{line.strip()}\n" for line in lines)
+        splits[split] = [Span(text.encode(), label=f"the characters of {path.name}")]
+    return splits, "The words of Penn Treebank, spelled: a blank between words, a line end after each sentence."
+
+
+def _enwik8(files: dict[str, Path]) -> tuple[Splits, str]:
+    (path,) = files.values()
+    unit = path.stat().st_size // 100
+    parts = Span(path, 0, 90 * unit), Span(path, 90 * unit, 95 * unit), Span(path, 95 * unit)
+    splits = dict(zip(("train", "valid", "test"), ([part] for part in parts), strict=True))
+    return splits, "The first 90, next 5 and last 5 million bytes; each byte is one character."
+
+
+def _one_file(files: dict[str, Path]) -> tuple[Splits, str]:
+    (path,) = files.values()
+    return by_shares(Span(path), (0.9, 0.05, 0.05))
+
+
+def _as_they_are(files: dict[str, Path]) -> tuple[Splits, str]:
+    return {split: [Span(path)] for split, path in files.items()}, "The original splits."
+
+
+PREPARATIONS: dict[str, Callable[[dict[str, Path]], tuple[Splits, str]]] = {
+    "as they are": _as_they_are,
+    "one file": _one_file,
+    "sherlock holmes": _sherlock_holmes,
+    "ptb characters": _ptb_characters,
+    "enwik8": _enwik8,
+}

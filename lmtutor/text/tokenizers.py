@@ -1,0 +1,265 @@
+"""From text to tokens and back: whitespace words, characters, Treebank words; byte pairs are in `byte_pairs`.
+
+Every scheme keeps `<unk>`, `<eos>`, `<bos>` and `<pad>` whole where a text already holds them. The token `<eos>`
+stands where a line ends (Treebank words: a sentence), so a prompt that stops mid-line has none at its end.
+"""
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from lmtutor.system.errors import LMTutorError, nearest
+from lmtutor.system.files import read_table, write_atomically
+
+SPECIALS = ("<unk>", "<eos>", "<bos>", "<pad>")
+SPECIAL = re.compile("|".join(SPECIALS))
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """What is done to a text before it is cut into tokens. Every switch is off unless asked for."""
+
+    nfkc: bool = False  # one form for each character: the ligature 'ﬁ' becomes 'fi', full-width 'Ａ' becomes 'A'
+    whitespace: bool = False  # a run of blanks becomes one space, blanks at line ends go
+    lower: bool = False  # fold case
+
+    def __call__(self, text: str) -> str:
+        """Return the text with the chosen changes made, always in this order."""
+        if self.nfkc:
+            text = unicodedata.normalize("NFKC", text)
+        if self.whitespace:
+            text = re.sub(r" ?\n ?", "\n", re.sub(r"[^\S\n]+", " ", text))
+        return text.lower() if self.lower else text
+
+    def __str__(self) -> str:
+        return ", ".join(name for name, on in asdict(self).items() if on) or "none"
+
+
+class Tokenizer:
+    """Cuts text into tokens, and joins tokens to text. Its schemes are its subclasses, here and in `byte_pairs`.
+
+    A scheme that learns (where sentences end, which bytes pair) does so once, from the training split, in `fit`.
+    """
+
+    name: ClassVar[str]
+    specials: ClassVar[tuple[str, ...]] = ("<unk>", "<eos>")  # what its vocabularies hold whether seen or not
+    kinds: ClassVar[dict[str, type["Tokenizer"]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        Tokenizer.kinds[cls.name] = cls
+
+    def __init__(self, normalisation: Normalisation | None = None):
+        self.normalisation = normalisation or Normalisation()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(normalisation: {self.normalisation})"
+
+    @property
+    def fitted(self) -> bool:
+        """Whether it can cut text now, or must `fit` first."""
+        return True
+
+    @property
+    def types(self) -> list[str]:
+        """Every type that it can produce, where that is known beforehand (byte pairs); else empty."""
+        return []
+
+    def fit(self, texts: Iterable[str]) -> "Tokenizer":
+        """Learn from the blocks of a training text, and return the fitted tokenizer."""
+        return self
+
+    def tokenize(self, text: str) -> list[str]:
+        """Return the tokens of a text, normalised first."""
+        if not self.fitted:
+            raise LMTutorError(f"the {self.name!r} tokenizer has learned from no text yet: call fit(texts) first.")
+        return self._cut(self.normalisation(text))
+
+    def detokenize(self, tokens: Iterable[str]) -> str:
+        """Return the text that tokens stand for, as nearly as the scheme remembers it."""
+        return self._join(list(tokens))
+
+    def _cut(self, text: str) -> list[str]:
+        raise TypeError(f"{type(self).__name__} has to define _cut")
+
+    def _join(self, tokens: list[str]) -> str:
+        raise TypeError(f"{type(self).__name__} has to define _join")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `from_dict` needs to make the same tokenizer again, as JSON-able values."""
+        return {"name": self.name, "normalisation": asdict(self.normalisation)}
+
+    @staticmethod
+    def from_dict(values: dict[str, Any]) -> "Tokenizer":
+        """Make a tokenizer again from what `to_dict` returned."""
+        try:
+            settings = {key: value for key, value in values.items() if key not in ("name", "normalisation")}
+            normalisation = Normalisation(**values.get("normalisation", {}))
+            return _kind(values.get("name"))(normalisation, **settings)
+        except (TypeError, AttributeError) as error:
+            raise LMTutorError(f"this is no tokenizer: {error}.") from None
+
+    def save(self, path: str | Path) -> None:
+        """Write the tokenizer to a JSON file; `LMTutorError` where that cannot be written, and an old file stays."""
+        write_atomically(path, json.dumps(self.to_dict(), ensure_ascii=False).encode())
+
+    @staticmethod
+    def load(path: str | Path) -> "Tokenizer":
+        """Read a tokenizer that `save` wrote."""
+        return Tokenizer.from_dict(read_table(Path(path)))
+
+
+def get_tokenizer(scheme: str | Tokenizer, **switches: bool) -> Tokenizer:
+    """Return a tokenizer by name, with switches of `Normalisation`: `nfkc`, `whitespace`, `lower`."""
+    return scheme if isinstance(scheme, Tokenizer) else _kind(scheme)(Normalisation(**switches))
+
+
+def _kind(name: object) -> type[Tokenizer]:
+    if name not in Tokenizer.kinds:
+        raise LMTutorError(f"no tokenizer is called {name!r}.{nearest(str(name), Tokenizer.kinds)}")
+    return Tokenizer.kinds[name]
+
+
+def _lines(tokens: list[str]) -> Iterator[list[str]]:
+    """Cut tokens after each `<eos>`, which is left out; what follows the last one comes last, if only as []."""
+    line: list[str] = []
+    for token in tokens:
+        if token == "<eos>":
+            yield line
+            line = []
+        else:
+            line.append(token)
+    yield line
+
+
+class Words(Tokenizer):
+    """What stands between blanks, with `<eos>` for each line end: how WikiText and PTB are meant to be read.
+
+    Text comes back from tokens up to the width of its blanks, and tokens come back from text exactly.
+    """
+
+    name = "words"
+
+    def _cut(self, text: str) -> list[str]:
+        for special in SPECIALS:
+            text = text.replace(special, f" {special} ")  # also where it touches a word: "<unk>, said he"
+        return text.replace("\n", " <eos> ").split()
+
+    def _join(self, tokens: list[str]) -> str:
+        return "\n".join(" ".join(line) for line in _lines(tokens))
+
+
+class Characters(Tokenizer):
+    """Single characters, the line end among them. Text comes back exactly.
+
+    Parameters
+    ----------
+    keep_specials
+        Read `<unk>` as one token. Character-level Penn Treebank does not: its published figures spell it out.
+    """
+
+    name = "characters"
+    specials = ("<unk>",)
+    _pattern = re.compile(SPECIAL.pattern + "|.", re.DOTALL)
+
+    def __init__(self, normalisation: Normalisation | None = None, keep_specials: bool = True):
+        super().__init__(normalisation)
+        self.keep_specials = keep_specials
+
+    def _cut(self, text: str) -> list[str]:
+        if self.keep_specials and SPECIAL.search(text):
+            return self._pattern.findall(text)
+        return list(text)
+
+    def _join(self, tokens: list[str]) -> str:
+        return "".join(tokens)
+
+    def to_dict(self) -> dict[str, Any]:
+        return super().to_dict() | {"keep_specials": self.keep_specials}
+
+
+class Treebank(Tokenizer):
+    """Penn Treebank words within Punkt sentences, `<eos>` after each sentence.
+
+    Sentence ends are found by Punkt (Kiss and Strunk, 2006), which learns the abbreviations of the training text
+    without supervision; words are cut by NLTK's Treebank rules. A blank line ends a paragraph, and with it a
+    sentence; a single line end is a blank. Curved double quotes become the Treebank's own, two grave
+    accents and two apostrophes.
+    """
+
+    name = "treebank"
+
+    def __init__(self, normalisation: Normalisation | None = None, punkt: dict[str, Any] | None = None):
+        super().__init__(normalisation)
+        self.punkt = punkt
+        self._sentences = self._words = self._glue = None
+
+    @property
+    def fitted(self) -> bool:
+        return self.punkt is not None
+
+    def fit(self, texts: Iterable[str]) -> "Treebank":
+        from nltk.tokenize.punkt import PunktTrainer
+
+        trainer = PunktTrainer()
+        for text in texts:
+            trainer.train(_plain(self.normalisation(text)), finalize=False)
+        learned = trainer.get_params()
+        punkt = {
+            "abbrev_types": sorted(learned.abbrev_types),
+            "collocations": sorted(map(list, learned.collocations)),
+            "sent_starters": sorted(learned.sent_starters),
+            "ortho_context": dict(sorted(learned.ortho_context.items())),
+        }
+        return Treebank(self.normalisation, punkt)
+
+    def _open(self) -> None:
+        """Make NLTK's parts when the first text comes: importing NLTK takes a second."""
+        from nltk.tokenize.destructive import NLTKWordTokenizer
+        from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
+        from nltk.tokenize.treebank import TreebankWordDetokenizer
+
+        learned = PunktParameters()
+        try:
+            learned.abbrev_types = set(self.punkt["abbrev_types"])
+            learned.collocations = {(first, second) for first, second in self.punkt["collocations"]}
+            learned.sent_starters = set(self.punkt["sent_starters"])
+            learned.ortho_context.update({word: flags | 0 for word, flags in self.punkt["ortho_context"].items()})
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise LMTutorError(f"the tokenizer's sentence ends are damaged ({error!r}): fit it again.") from None
+        self._sentences = PunktSentenceTokenizer(learned)
+        self._words, self._glue = NLTKWordTokenizer(), TreebankWordDetokenizer()
+
+    def _cut(self, text: str) -> list[str]:
+        if self._words is None:
+            self._open()
+        text = _plain(text)
+        tokens: list[str] = []
+        for paragraph in re.split(r"\n\s*\n", text):
+            for sentence in self._sentences.tokenize(" ".join(paragraph.split())):
+                tokens += (_SHOWN.get(word, word) for word in self._words.tokenize(sentence))
+                tokens.append("<eos>")
+        if tokens and not text[-1].isspace():
+            tokens.pop()  # the text stops within a sentence that may go on
+        return tokens
+
+    def _join(self, tokens: list[str]) -> str:
+        if self._words is None:
+            self._open()
+        return "\n".join(self._glue.detokenize(line) for line in _lines(tokens))
+
+    def to_dict(self) -> dict[str, Any]:
+        return super().to_dict() | {"punkt": self.punkt}
+
+
+# NLTK would cut '<unk>' in three, so each special travels through it as one letter of the private use area.
+_HIDDEN = {special: chr(0xE000 + i) for i, special in enumerate(SPECIALS)}
+_SHOWN = {hidden: special for special, hidden in _HIDDEN.items()}
+_QUOTES = str.maketrans({"“": "``", "”": "''", "‘": "`", "’": "'"})
+
+
+def _plain(text: str) -> str:
+    return SPECIAL.sub(lambda match: f" {_HIDDEN[match[0]]} ", text).translate(_QUOTES)

@@ -1,0 +1,11 @@
+"""How a model learns: the loop, and around it configs, optimizers, checkpoints, stopping and resuming.
+
+Imports `system`, `models`, `text` and `scoring`.
+"""
+
+from lmtutor.training.checkpoint import load_checkpoint, save_checkpoint
+from lmtutor.training.config import TrainConfig
+from lmtutor.training.extend import extend_vocabulary
+from lmtutor.training.loop import fit
+
+__all__ = ["TrainConfig", "extend_vocabulary", "fit", "load_checkpoint", "save_checkpoint"]
