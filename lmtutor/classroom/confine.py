@@ -2,25 +2,45 @@
 
 Two ways, the better one that the machine allows:
 
-- *namespaces* (root, or any user where user namespaces are on): no network, no other process in sight, every file
-  system read-only but the work folder, and the folders named in `hide` empty;
-- *user*: root becomes an unprivileged user with a number of its own. It can write nothing of others, but it has the
-  network. `isolation` says which it will be; without either, grading is refused.
+- *namespaces* (root, or any user where user namespaces are on): no network, no other process in sight, and a root
+  folder that holds only what is listed in `needed`, read-only, and the work folder;
+- *user*: root becomes an unprivileged user with a number of its own. It can write nothing of others, but it can read
+  what every user of the machine can. `isolation` says which it will be; without either, grading is refused.
+
+In both, the kernel refuses the calls of `CALLS`: no socket, so no network and no service of others, no namespace or
+mount, no memory beside the counted.
 """
 
 import contextlib
 import ctypes
 import os
+import platform
 import resource
 import shutil
+import struct
 import sys
+import sysconfig
+import tempfile
 from pathlib import Path
 
+from lmtutor.system.files import CHECKOUT, PACKAGE
+
 NEWNS, NEWUSER, NEWPID, NEWNET, NEWIPC = 0x00020000, 0x10000000, 0x20000000, 0x40000000, 0x08000000
-REC, PRIVATE, BIND, MOVE, NOSUID, NODEV = 0x4000, 1 << 18, 0x1000, 0x2000, 2, 4
+REC, PRIVATE, BIND, NOSUID, NODEV, DETACH = 0x4000, 1 << 18, 0x1000, 2, 4, 2
 RDONLY, AT_FDCWD, AT_RECURSIVE, MOUNT_SETATTR = 1, -100, 0x8000, 442
-NO_NEW_PRIVS, PDEATHSIG, DUMPABLE = 38, 1, 4
+NO_NEW_PRIVS, PDEATHSIG, SECCOMP, FILTER = 38, 1, 22, 2
 FIRST_USER, USERS = 61_000, 4_000  # numbers that no distribution gives to people
+SYSTEM = "/lib /lib64 /usr/lib /usr/lib64 /usr/share/zoneinfo /usr/share/fonts /etc/fonts /etc/ld.so.cache".split()
+DEVICES = "/dev/null /dev/zero /dev/random /dev/urandom".split()
+# By machine: its name for the kernel, pivot_root, clone, and the numbers of the calls that are refused:
+CALLS = {
+    # socket, unshare, setns, mount, umount2, pivot_root, chroot, memfd_create, ptrace, shmget, mq_open, add_key, keyctl
+    "x86_64": (0xC000003E, 155, 56, (41, 272, 308, 165, 166, 155, 161, 319, 101, 29, 240, 248, 250)),
+    "aarch64": (0xC00000B7, 41, 220, (198, 97, 268, 40, 39, 41, 51, 279, 117, 194, 180, 217, 219)),
+}
+# open_tree, move_mount, fsopen, fsconfig, fsmount, io_uring_setup, mount_setattr, memfd_secret: alike everywhere
+CALLS_EVERYWHERE = (428, 429, 430, 431, 432, 425, 442, 447)
+CLONE3, ANY_NAMESPACE = 435, 0x7E020000
 
 
 class MountAttributes(ctypes.Structure):
@@ -43,15 +63,16 @@ def isolation() -> str:
     """Say what this machine allows: "namespaces", "user" or "none". Tried in a child, so nothing changes here."""
     if not sys.platform.startswith("linux"):
         return "none"
-    child = os.fork()
-    if child == 0:
-        status = 1
-        with contextlib.suppress(BaseException):
-            enter_namespaces()
-            _read_only("/")
-            status = 0
-        os._exit(status)
-    works = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    with tempfile.TemporaryDirectory(prefix="lmtutor-trial-") as folder:
+        child = os.fork()
+        if child == 0:
+            status = 1
+            with contextlib.suppress(BaseException):
+                enter_namespaces()
+                enter_root(Path(folder), os.getuid(), 1, 100)
+                status = 0
+            os._exit(status)
+        works = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     return "namespaces" if works else "user" if os.getuid() == 0 else "none"
 
 
@@ -75,39 +96,61 @@ def enter_namespaces() -> None:
     _call(libc.mount, b"none", b"/", None, REC | PRIVATE, None)
 
 
-def _read_only(where: str) -> None:
-    wanted = MountAttributes(set=RDONLY)
-    size = ctypes.c_size_t(ctypes.sizeof(wanted))
-    _call(_libc().syscall, MOUNT_SETATTR, AT_FDCWD, where.encode(), AT_RECURSIVE, ctypes.byref(wanted), size)
+def libraries() -> list[Path]:
+    """The folders that a running Python reads: its own, its environment's, this package and its data."""
+    own = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    prefixes = [Path(prefix) / "lib" for prefix in (sys.base_prefix, sys.prefix)]
+    paths = [Path(p) for p in sys.path if p and Path(p).resolve() not in (PACKAGE.parent, Path.cwd())]
+    found = {path for path in [*own, *prefixes, *paths, PACKAGE, CHECKOUT] if path.exists()}
+    return sorted(found | {path.resolve() for path in found})
 
 
-def _empty(where: Path, options: str) -> None:
-    _call(_libc().mount, b"tmpfs", str(where).encode(), b"tmpfs", NOSUID | NODEV, options.encode())
+def enter_root(folder: Path, user: int, megabytes: int, files: int) -> None:
+    """Inside the namespaces: see nothing but the libraries, read-only, and a small disk in memory at `folder`.
 
-
-def arrange_files(folder: Path, hide: list[Path], user: int, megabytes: int) -> None:
-    """Inside the namespaces: everything read-only, `hide` empty, and a small disk in memory over `folder`.
-
-    `folder` keeps the files that it has; they are copied onto the disk.
+    `folder` keeps the files that it has; they are copied onto the disk. First process of its namespace: /proc shows it
+    alone.
     """
     packed = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    _read_only("/")
-    _empty(folder, f"size={megabytes}m,mode=700")
-    if os.getuid() == 0:
-        _open_the_way(folder / ".stage")
-    for place in hide:
-        if place.is_dir():
-            _empty(place, "size=4k,mode=000")
+    _disk(folder, "size=4m,mode=755")
+    bound: list[Path] = []
+    for path in [*libraries(), *map(Path, SYSTEM + DEVICES)]:
+        place = folder / path.relative_to("/")
+        if not path.exists() or os.path.lexists(place) or any(other in path.parents for other in bound):
+            continue
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_symlink():
+            place.symlink_to(path.readlink())
+            continue
+        place.mkdir() if path.is_dir() else place.touch()
+        _call(_libc().mount, str(path).encode(), str(place).encode(), None, BIND | REC, None)
+        bound.append(path)
+    work, processes = folder / folder.relative_to("/"), folder / "proc"
+    work.mkdir(parents=True)
+    processes.mkdir()
+    _read_only(folder)
+    _disk(work, f"size={megabytes}m,nr_inodes={files},mode=700")
     for name, content in packed.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
+        (work / name).parent.mkdir(parents=True, exist_ok=True)
+        (work / name).write_bytes(content)
     if os.getuid() == 0:
-        own(folder, user)
+        own(work, user)
+    with contextlib.suppress(OSError):  # some containers forbid it; then there is no /proc at all
+        _call(_libc().mount, b"proc", str(processes).encode(), b"proc", NOSUID | NODEV, None)
+    os.chdir(folder)
+    _call(_libc().syscall, CALLS[platform.machine()][1], b".", b".")
+    _call(_libc().umount2, b".", DETACH)  # the old root lay upon the new one
+    os.chdir("/")
 
 
-def libraries() -> list[Path]:
-    """The folders that a running Python reads: itself, its environment, this package."""
-    return [Path(p).resolve() for p in (sys.base_prefix, sys.prefix, Path(__file__).parents[2])]
+def _read_only(where: Path) -> None:
+    wanted = MountAttributes(set=RDONLY)
+    size = ctypes.c_size_t(ctypes.sizeof(wanted))
+    _call(_libc().syscall, MOUNT_SETATTR, AT_FDCWD, str(where).encode(), AT_RECURSIVE, ctypes.byref(wanted), size)
+
+
+def _disk(where: Path, options: str) -> None:
+    _call(_libc().mount, b"tmpfs", str(where).encode(), b"tmpfs", NOSUID | NODEV, options.encode())
 
 
 def closed_to_others(path: Path) -> Path | None:
@@ -118,33 +161,28 @@ def closed_to_others(path: Path) -> Path | None:
     return None
 
 
-def _open_the_way(stage: Path) -> None:
-    """Let other users reach the libraries where they lie in a closed folder: the rest of it is empty in here."""
-    libc, found = _libc(), {}
-    for number, path in enumerate(libraries()):
-        if closed_to_others(path):
-            found[path] = stage / str(number)
-            found[path].mkdir(parents=True)
-            _call(libc.mount, str(path).encode(), str(found[path]).encode(), None, BIND | REC, None)
-    for path, staged in found.items():
-        if not path.exists() or closed_to_others(path):
-            blocked = closed_to_others(path) if path.exists() else None
-            if blocked:
-                _empty(blocked, "size=64k,mode=755")
-            path.mkdir(parents=True, exist_ok=True)
-        _call(libc.mount, str(staged).encode(), str(path).encode(), None, MOVE, None)
-
-
 def own(folder: Path, user: int) -> None:
     """Give a folder and all that is in it to a user."""
     for path in (folder, *folder.rglob("*")):
         shutil.chown(path, user, user)
 
 
-def show_own_processes_only() -> None:
-    """Mount a /proc of the new process namespace; where that is forbidden, the old one stays, read-only."""
-    with contextlib.suppress(OSError):
-        _call(_libc().mount, b"proc", b"/proc", b"proc", NOSUID | NODEV, None)
+def forbid_calls() -> None:
+    """Let the kernel refuse the calls of `CALLS`, for this process and whatever it starts."""
+    load, equal, at_least, any_bit, answer = 0x20, 0x15, 0x35, 0x45, 0x06
+    refuse, unknown, allow = 0x00050000 | 1, 0x00050000 | 38, 0x7FFF0000  # EPERM, ENOSYS
+    machine, _, clone, numbers = CALLS[platform.machine()]
+    code = [(load, 0, 0, 4), (equal, 1, 0, machine), (answer, 0, 0, refuse), (load, 0, 0, 0)]
+    code += [(at_least, 0, 1, 0x40000000), (answer, 0, 0, refuse)]  # numbers of another kind of program
+    for number in (*numbers, *CALLS_EVERYWHERE):
+        code += [(equal, 0, 1, number), (answer, 0, 0, refuse)]
+    code += [(equal, 0, 1, CLONE3), (answer, 0, 0, unknown)]  # libraries then use clone, whose flags can be read:
+    code += [(equal, 0, 3, clone), (load, 0, 0, 16), (any_bit, 0, 1, ANY_NAMESPACE), (answer, 0, 0, refuse)]
+    code += [(answer, 0, 0, allow)]
+    program = b"".join(struct.pack("HBBI", *line) for line in code)
+    kept = ctypes.create_string_buffer(program, len(program))
+    header = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(code), ctypes.addressof(kept)))
+    _call(_libc().prctl, SECCOMP, FILTER, header, 0, 0)
 
 
 def drop_privileges(user: int) -> None:
@@ -158,11 +196,17 @@ def drop_privileges(user: int) -> None:
     header, nothing = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
     _call(libc.capset, header, nothing)
     _call(libc.prctl, PDEATHSIG, 9, 0, 0, 0)  # the supervisor gone: gone too
+    if platform.machine() in CALLS:
+        forbid_calls()
 
 
-def limit(megabytes: int, cpu_seconds: int, file_megabytes: int) -> None:
+def memory_in_use() -> int:
+    """The address space of this process, in bytes."""
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+
+
+def limit(in_use: int, megabytes: int, cpu_seconds: int, file_megabytes: int) -> None:
     """Set limits that cannot be raised again: memory beyond what is in use now, CPU time, file size; no new process."""
-    in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     wanted = {
         resource.RLIMIT_AS: in_use + megabytes * 2**20,
         resource.RLIMIT_CPU: cpu_seconds,

@@ -1,6 +1,5 @@
 """Build what a course needs: releases, solutions, and the tree in which nbgrader keeps its gradebook."""
 
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -109,12 +108,12 @@ def build(
         for assignment in chosen:
             nbformat.write(make(assignment), out / kind / f"{assignment.name}.ipynb")
     if course:
-        _build_course(out, chosen, [p for p in (sources, hidden) if p is not None])
+        _build_course(out, chosen)
     rows = [(a.name, a.title, a.minutes, len(a.points), int(a.points["points"].sum())) for a in chosen]
     return pd.DataFrame(rows, columns=["assignment", "title", "minutes", "questions", "points"]).set_index("assignment")
 
 
-def _build_course(out: Path, chosen: Sequence[Assignment], hide: Sequence[Path]) -> None:
+def _build_course(out: Path, chosen: Sequence[Assignment]) -> None:
     import nbformat
 
     need_nbgrader()
@@ -122,7 +121,6 @@ def _build_course(out: Path, chosen: Sequence[Assignment], hide: Sequence[Path])
     tree.mkdir(parents=True, exist_ok=True)
     tree.chmod(0o700)  # the gradebook and the hidden tests are the teacher's alone
     (tree / "nbgrader_config.py").write_text(CONFIG, encoding="utf-8")
-    (tree / "hide.json").write_text(json.dumps([str(Path(p).resolve()) for p in hide]), encoding="utf-8")
     api = nbgrader_api(tree)
     for assignment in chosen:
         folder = tree / "source" / assignment.name

@@ -5,7 +5,6 @@ places of its steps that trust the student: `Intake` rebuilds what came in on th
 `ConfinedExecute` runs it in a `Sandbox` instead of a kernel with the teacher's rights.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,9 +39,8 @@ _SESSION: list[Session] = []
 
 @contextmanager
 def session(course: Path, limits: Limits | None = None, isolation: str | None = None) -> Iterator[Session]:
-    """Open a sandbox that hides a course, for every notebook graded inside the block."""
-    hide = [course, *map(Path, json.loads((course / "hide.json").read_text(encoding="utf-8")))]
-    with Sandbox(hide, limits, isolation) as box:
+    """Open a sandbox for every notebook graded inside the block."""
+    with Sandbox(limits, isolation) as box:
         _SESSION.append(Session(box))
         try:
             yield _SESSION[-1]

@@ -34,6 +34,7 @@ class Limits:
     megabytes: int = 2048  # memory beyond what the libraries take
     file_megabytes: int = 50  # largest file
     disk_megabytes: int = 200  # all files together
+    disk_files: int = 5_000  # and how many; both only in namespaces
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,8 @@ class Sandbox:
 
     Parameters
     ----------
-    hide : folders that student code must not see: the course with its gradebook, the sources with hidden tests.
     limits : what it may use.
-    isolation : "namespaces" or "user"; the best that the machine allows unless given.
+    isolation : "namespaces" or "user"; default: the best that the machine allows.
 
     Raises
     ------
@@ -78,8 +78,8 @@ class Sandbox:
         Where the machine offers no way to keep student code from the teacher's files.
     """
 
-    def __init__(self, hide: Sequence[Path] = (), limits: Limits | None = None, isolation: str | None = None):
-        self.hide, self.limits = [Path(place).resolve() for place in hide], limits or Limits()
+    def __init__(self, limits: Limits | None = None, isolation: str | None = None):
+        self.limits = limits or Limits()
         self.isolation = isolation or confine.isolation()
         if self.isolation == "none":
             raise LMTutorError(
@@ -93,8 +93,8 @@ class Sandbox:
                 "everybody may read."
             )
         self.notice = {
-            "namespaces": "student code runs without network, in namespaces of its own",
-            "user": "student code runs as an unprivileged user; namespaces are not available, so it HAS the network",
+            "namespaces": "student code sees Python, its libraries and its own folder, nothing else; no network",
+            "user": "student code runs as another user, without network; it can READ what any user of this machine can",
         }[self.isolation]
 
     def __enter__(self) -> "Sandbox":
@@ -108,6 +108,7 @@ class Sandbox:
             "OPENBLAS_NUM_THREADS": "1",
             "MPLBACKEND": "agg",
             "LMTUTOR_OFFLINE": "1",
+            "PYTHONHASHSEED": "0",  # sets in one order each time: the same file gets the same grade
             "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")])),
         }
         command = [sys.executable, "-m", "lmtutor.classroom.worker", str(theirs.fileno())]
@@ -174,7 +175,6 @@ class _Process:
             "folder": str(self.folder),
             "user": self.user,
             "isolation": box.isolation,
-            "hide": [str(place) for place in box.hide],
             "environment": box.environment,
         }
         socket.send_fds(box.door, [json.dumps(job).encode()], [theirs.fileno(), far.fileno()])

@@ -91,28 +91,35 @@ def serve(connection: socket.socket) -> None:
 
 def supervise(connection: socket.socket, control: socket.socket, job: dict) -> None:
     """Enter the namespaces, fork the process that runs the cells, tell its number, and wait for its end."""
-    folder, user = Path(job["folder"]), job["user"]
+    folder, user, in_use = Path(job["folder"]), job["user"], confine.memory_in_use()
     if job["isolation"] == "namespaces":
         confine.enter_namespaces()
-        confine.arrange_files(folder, [Path(p) for p in job["hide"]], user, job["disk_megabytes"])
     else:
         confine.own(folder, user)
+    ready, tell = os.pipe()
     child = os.fork()
     if child:
-        control.sendall(json.dumps({"pid": child}).encode() + b"\n")
+        os.close(tell)
+        problem = os.read(ready, 500).decode()
+        control.sendall(json.dumps({"failed": problem} if problem else {"pid": child}).encode() + b"\n")
         control.close()
         connection.close()
         os.waitpid(child, 0)
         return
     control.close()
     if job["isolation"] == "namespaces":
-        confine.show_own_processes_only()
+        try:
+            confine.enter_root(folder, user, job["disk_megabytes"], job["disk_files"])
+        except OSError as error:
+            os.write(tell, str(error).encode())
+            os._exit(1)
+    os.close(tell)
     os.setsid()
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(job["environment"], HOME=str(folder), LMTUTOR_CACHE=f"{folder}/.cache", TMPDIR=str(folder))
     confine.drop_privileges(user)
-    confine.limit(job["megabytes"], job["cpu_seconds"], job["file_megabytes"])
+    confine.limit(in_use, job["megabytes"], job["cpu_seconds"], job["file_megabytes"])
     nowhere = os.open(os.devnull, os.O_RDWR)
     for number in range(3):
         os.dup2(nowhere, number)
