@@ -1,13 +1,11 @@
 """The one protocol: every token but the first, state carried, total nats."""
 
-import importlib
 import math
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from lmtutor.models import build_model
 from lmtutor.models.ngram import NGramLM
 from lmtutor.scoring.score import Score, evaluate, score_text
 from lmtutor.system.errors import LMTutorError
@@ -91,22 +89,3 @@ def test_score_text_reads_on_from_an_end_of_sentence():
 def test_score_text_of_nothing():
     with pytest.raises(LMTutorError, match="no text"):
         score_text(tiny_model(), tiny_corpus().vocab, "  ")
-
-
-def test_a_head_that_follows_behind_gives_the_same_score(monkeypatch):
-    """A model whose softmax is most of the work scores its stretches side by side, one processor each."""
-    module = importlib.import_module("lmtutor.scoring.score")
-    before = torch.get_num_threads()
-    torch.manual_seed(0)
-    model = build_model("lstm-200", 3000, embedding=4, hidden=4)
-    ids = torch.randint(0, 3000, (5000,))
-    try:
-        torch.set_num_threads(2)
-        assert module.head_is_the_cost(model)
-        together = evaluate(model, ids)
-        monkeypatch.setattr(module, "head_is_the_cost", lambda model: False)
-        in_turn = evaluate(model, ids)
-    finally:
-        torch.set_num_threads(before)
-    assert together.tokens == in_turn.tokens == 4999
-    assert together.nats == pytest.approx(in_turn.nats, rel=1e-7)

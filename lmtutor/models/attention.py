@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lmtutor.models.base import LanguageModel, State
+from lmtutor.models.base import LanguageModel, State, check_config
 from lmtutor.models.heads import SoftmaxHead
 from lmtutor.system.errors import LMTutorError
 from lmtutor.system.machine import product_dtype
@@ -35,11 +35,7 @@ class TransformerConfig:
     init_range: float = 0.1  # embedding and head start uniform in ± this
 
     def __post_init__(self):
-        for name in ("embedding", "hidden", "layers", "heads", "context"):
-            if getattr(self, name) < 1:
-                raise LMTutorError(f"{name}={getattr(self, name)}: it has to be at least 1.")
-        if not 0 <= self.dropout < 1:
-            raise LMTutorError(f"dropout={self.dropout}: it has to be at least 0 and below 1.")
+        check_config(self, ["embedding", "hidden", "heads", "context"], ["dropout"], ["init_range"])
         share = 2 * self.heads if self.rotary else self.heads
         if self.embedding % share:
             raise LMTutorError(
@@ -198,7 +194,7 @@ class TransformerLM(LanguageModel):
         return self.norm(hidden), tuple(new_state)
 
 
-PRESETS = {
+ATTENTION_PRESETS = {
     # As wide as the small LSTM of chapter 04 and as large, within a thousandth: 7.3 million numbers.
     "transformer-200": TransformerConfig(hidden=400, layers=2),
     # The small shape of chapter 08.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from lmtutor.models.base import LanguageModel, State
+from lmtutor.models.base import LanguageModel, State, check_config
 from lmtutor.models.heads import make_head
 from lmtutor.models.qrnn import QRNNLayer
 from lmtutor.models.regularise import (
@@ -19,7 +19,7 @@ from lmtutor.models.regularise import (
 from lmtutor.system.errors import LMTutorError, nearest
 from lmtutor.system.machine import product_dtype
 
-CELLS = ("lstm", "gru", "qrnn")
+AWD_CELLS = ("lstm", "gru", "qrnn")
 HALF_FROM = 1 << 17  # recurrent weights from which bfloat16 is worth its conversions
 PROBABILITIES = ("embedding_dropout", "input_dropout", "hidden_dropout", "output_dropout", "weight_drop", "zoneout")
 
@@ -46,17 +46,9 @@ class AWDConfig:
     head: str = "softmax"  # softmax; adaptive (Grave et al. 2017); sampled: trained on a part of the vocabulary
 
     def __post_init__(self):
-        if self.cell not in CELLS:
-            raise LMTutorError(f"Unknown cell {self.cell!r}.{nearest(self.cell, CELLS)}")
-        for name in ("embedding", "hidden", "layers", "window"):
-            if getattr(self, name) < 1:
-                raise LMTutorError(f"{name}={getattr(self, name)}: it has to be at least 1.")
-        for name in PROBABILITIES:
-            if not 0 <= getattr(self, name) < 1:
-                raise LMTutorError(f"{name}={getattr(self, name)}: it has to be at least 0 and below 1.")
-        for name in ("alpha", "beta"):
-            if not getattr(self, name) >= 0:
-                raise LMTutorError(f"{name}={getattr(self, name)}: it has to be 0 or more.")
+        if self.cell not in AWD_CELLS:
+            raise LMTutorError(f"Unknown cell {self.cell!r}.{nearest(self.cell, AWD_CELLS)}")
+        check_config(self, ["embedding", "hidden", "window"], PROBABILITIES, ["alpha", "beta", "init_range"])
 
 
 def unregularised(config: AWDConfig) -> AWDConfig:
@@ -138,7 +130,7 @@ class AWDLM(LanguageModel):
 
 WIKITEXT_QRNN = AWDConfig(cell="qrnn", hidden=1550, layers=4, input_dropout=0.4, weight_drop=0.1)
 CHARACTERS = AWDConfig(embedding_dropout=0.0, input_dropout=0.1, alpha=0.0, beta=0.0)
-PRESETS = {
+AWD_PRESETS = {
     # Word level, as published for WikiText-2. The recipes change what other corpora need.
     "awd-lstm": AWDConfig(),
     "awd-gru": AWDConfig(cell="gru"),

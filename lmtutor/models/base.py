@@ -4,12 +4,18 @@ A model reads token ids time-major, ``(T, B)``: `T` steps down, `B` independent 
 whatever the model carries from one step to the next: nested tuples of tensors whose next-to-last axis is `B`.
 """
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from lmtutor.system.errors import LMTutorError
+
 State = tuple | Tensor | None
+MOST_UNITS = 100_000  # of any size in a config, some times what has ever been trained
 
 
 def map_state(function: Callable[[Tensor], Tensor], state: State) -> State:
@@ -26,6 +32,56 @@ def detach(state: State) -> State:
     return map_state(Tensor.detach, state)
 
 
+@contextmanager
+def eval_mode(model: Any) -> Iterator[None]:
+    """Dropout off inside the block, and each part's former mode back after it. N-grams have no mode."""
+    was_training = [m for m in model.modules() if m.training] if isinstance(model, nn.Module) else []
+    for module in was_training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in was_training:
+            module.training = True
+
+
+def device_of(model: Any) -> torch.device:
+    """Where the model's parameters live; the CPU for models without any."""
+    first = next(model.parameters(), None) if isinstance(model, nn.Module) else None
+    return torch.device("cpu") if first is None else first.device
+
+
+def check_config(config: Any, sizes: Sequence[str], shares: Sequence[str] = (), others: Sequence[str] = ()) -> None:
+    """Raise `LMTutorError` for a config whose numbers have no meaning.
+
+    `sizes` are fields from 1 to `MOST_UNITS`, `shares` probabilities below 1, `others` finite numbers from 0 up.
+    """
+    rules = [(sizes, 1, MOST_UNITS), (["layers"], 1, 1000), (shares, 0, 1 - 1e-9), (others, 0, 1e9)]
+    known = {field.name for field in dataclasses.fields(config)}
+    for names, low, high in rules:
+        for name in known.intersection(names):
+            if not low <= getattr(config, name) <= high:
+                ends = f"at least {low}" if getattr(config, name) < low else f"at most {high:,}"
+                ends = "at least 0 and below 1" if names is shares else ends
+                raise LMTutorError(f"{name}={getattr(config, name)}: it has to be {ends}.")
+
+
+class Scorer(Protocol):
+    """What scoring asks of a model: a torch model, n-grams, or a `NeuralCache` around one. Shapes are time-major."""
+
+    vocab_size: int
+    protocol: str  # what `Score.protocol` adds of a model that goes on learning while it reads; else empty
+
+    def initial_state(self, batch_size: int) -> State:
+        """The state before the first token."""
+
+    def target_log_probs(self, inputs: Tensor, targets: Tensor, state: State) -> tuple[Tensor, State]:
+        """Log-probability of each target (T, B), nats; 0 where the target is -100."""
+
+    def next_log_probs(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Log-probability of every type for the token after the last input (B, V), nats."""
+
+
 class LanguageModel(nn.Module):
     """Base of the torch models. A subclass sets `config` and `head`, and writes `initial_state` and `forward`.
 
@@ -35,6 +91,7 @@ class LanguageModel(nn.Module):
 
     config: object
     head: nn.Module
+    protocol = ""
 
     @property
     def vocab_size(self) -> int:
@@ -42,7 +99,7 @@ class LanguageModel(nn.Module):
 
     def initial_state(self, batch_size: int) -> State:
         """The state before the first token: zeros."""
-        raise TypeError(f"{type(self).__name__} has to define initial_state")
+        raise NotImplementedError
 
     def loss(self, inputs: Tensor, targets: Tensor, state: State) -> tuple[Tensor, Tensor | float, State]:
         """Score `targets` and return what training needs.

@@ -20,13 +20,13 @@ What is kept of a block of rows is E, for the weight gradient Eᵀ · h; in bflo
 batches are taken in several blocks of rows, so that what is kept stays below `KEPT` bytes, or `LEAST_ROWS` rows.
 """
 
+import functools
 import math
+import platform
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-
-from lmtutor.system.machine import product
 
 IGNORED = -100  # a target that is not scored
 TILE = 8192  # bytes of a row of a tile: 2,048 types in float32, 4,096 in bfloat16
@@ -36,26 +36,53 @@ SCORED = 2048, 1024  # types and rows of a tile when scoring, where nothing is k
 LOG2_E = math.log2(math.e)
 
 
+@functools.cache
+def _onednn_linear():
+    """oneDNN's float32 product a @ b.T, or None where it is not to be had or not right.
+
+    torch sends float32 products to MKL, which runs at half of oneDNN's speed or less on processors not made by Intel.
+    The operator is not part of torch's public interface, so it is tried on a small case before it is trusted.
+    """
+    there = platform.machine().lower() in ("x86_64", "amd64") and torch.backends.mkldnn.is_available()
+    if not there or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        return None
+    linear = torch.ops.mkldnn._linear_pointwise
+    a, b = torch.arange(12.0).view(3, 4), torch.arange(20.0).view(4, 5).t()
+    try:
+        return linear if torch.equal(linear(a, b, None, "none", [], ""), a @ b.t()) else None
+    except RuntimeError:  # what torch raises where a later version takes other arguments
+        return None
+
+
+def product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
+    """The matrix product (N, K) @ (K, M), plus a bias (M,), by the fastest exact road for its type and device.
+
+    Not differentiable.
+    """
+    if a.dtype == torch.float32 and a.device.type == "cpu" and a.numel() * b.shape[1] > 1 << 20:
+        linear = _onednn_linear()
+        if linear is not None:
+            return linear(a, b.t(), bias, "none", [], "")
+    return a @ b if bias is None else torch.addmm(bias, a, b)
+
+
 def linear_cross_entropy(
     hidden: Tensor,
     weight: Tensor,
     bias: Tensor,
     targets: Tensor,
-    *,
-    label_smoothing: float = 0.0,
     dtype: torch.dtype | None = None,
 ) -> Tensor:
     """Mean cross-entropy in nats of ``softmax(hidden @ weight.T + bias)`` against `targets`.
 
-    The same number and gradients as ``F.cross_entropy(F.linear(hidden, weight, bias), targets, label_smoothing=…)``,
-    except that the mean over no targets is 0, not NaN.
+    The same number and gradients as ``F.cross_entropy(F.linear(hidden, weight, bias), targets)``, except that the mean
+    over no targets is 0, not NaN.
 
     Parameters
     ----------
     hidden : (N, H) tensor
     weight, bias : (V, H) and (V,) tensors
     targets : (N,) tensor of ids; -100 is not scored
-    label_smoothing : ε of Szegedy et al. 2016: the target distribution is (1 - ε) one-hot + ε uniform
     dtype : the type of the large products, by default that of `hidden`; sums, loss and gradients stay in the latter
 
     Returns
@@ -63,7 +90,7 @@ def linear_cross_entropy(
     0-dim tensor. The gradients are computed on the way when any are wanted, and kept for the backward pass.
     """
     wanted = tuple(torch.is_grad_enabled() and x.requires_grad for x in (hidden, weight, bias))
-    return _LinearCrossEntropy.apply(hidden, weight, bias, targets, label_smoothing, dtype or hidden.dtype, wanted)
+    return _LinearCrossEntropy.apply(hidden, weight, bias, targets, dtype or hidden.dtype, wanted)
 
 
 @torch.no_grad()
@@ -90,10 +117,10 @@ def linear_log_probs(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tens
 
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, hidden, weight, bias, targets, smoothing, dtype, wanted):
+    def forward(ctx, hidden, weight, bias, targets, dtype, wanted):
         ctx.save_for_backward(hidden, weight, bias, targets)
-        ctx.settings = smoothing, dtype, wanted
-        loss, ctx.gradients = _loss_and_gradients(hidden, weight, bias, targets, smoothing, dtype, wanted)
+        ctx.settings = dtype, wanted
+        loss, ctx.gradients = _loss_and_gradients(hidden, weight, bias, targets, dtype, wanted)
         return loss
 
     @staticmethod
@@ -102,14 +129,12 @@ class _LinearCrossEntropy(torch.autograd.Function):
         gradients, ctx.gradients = ctx.gradients, None
         if gradients is None:  # a second backward pass through the same graph: the first gave its tensors away
             gradients = _loss_and_gradients(*ctx.saved_tensors, *ctx.settings)[1]
-        # Looking at the factor would stall a GPU; on a CPU it saves a pass over the weight gradient, as it is nearly
-        # always 1.
-        if upstream.is_cuda or upstream.item() != 1.0:
+        if upstream.item() != 1.0:  # it nearly always is: that saves a pass over the weight gradient
             gradients = [None if g is None else g.mul_(upstream) for g in gradients]
-        return *gradients, None, None, None, None
+        return *gradients, None, None, None
 
 
-def _loss_and_gradients(hidden, weight, bias, targets, smoothing, dtype, wanted):
+def _loss_and_gradients(hidden, weight, bias, targets, dtype, wanted):
     """Return the loss and the gradients of (hidden, weight, bias), None for those not `wanted`."""
     rows, V = targets.numel(), weight.shape[0]
     scored = targets != IGNORED
@@ -140,20 +165,12 @@ def _loss_and_gradients(hidden, weight, bias, targets, smoothing, dtype, wanted)
         del exps  # before the next block needs the memory
     loss = log_sum - target_logits
 
-    # What is left is the target's own logit, and label smoothing, whose mean over the vocabulary is a product of
-    # small matrices: neither needs another pass over the logits.
-    mean_weight = weight.mean(0) if smoothing else None
-    if smoothing:
-        loss += smoothing * (target_logits - hidden @ mean_weight - bias.mean())
+    # What is left is the target's own logit.
     if d_hidden is not None:
-        d_hidden.addcmul_(target_weight, share.unsqueeze(1), value=smoothing - 1)
-        if smoothing:
-            d_hidden.addcmul_(mean_weight, share.unsqueeze(1), value=-smoothing)
+        d_hidden.addcmul_(target_weight, share.unsqueeze(1), value=-1)
     for total, part in ((d_weight, hidden * share.unsqueeze(1)), (d_bias, share)):
         if total is not None:
-            total.index_add_(0, ids, part, alpha=smoothing - 1)
-            if smoothing:
-                total.sub_(part.sum(0), alpha=smoothing / V)
+            total.index_add_(0, ids, part, alpha=-1)
     # A row that is not scored adds 0 even where its own loss is not finite.
     return torch.where(scored, loss * share, 0.0).sum(), (d_hidden, d_weight, d_bias)
 

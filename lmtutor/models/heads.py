@@ -11,13 +11,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lmtutor.models.fused import IGNORED, linear_cross_entropy, linear_log_probs
+from lmtutor.models.fused import IGNORED, linear_cross_entropy, linear_log_probs, product
 from lmtutor.system.errors import LMTutorError, nearest
-from lmtutor.system.machine import product, product_dtype
+from lmtutor.system.machine import product_dtype
 
 # Batches with fewer logits than this take torch's own road: tiles would cost more than they save.
 PLAIN_LOGITS = {"cpu": 1 << 18, "cuda": 1 << 28}
 SCORED_LOGITS = 1 << 24  # logits of an adaptive softmax held at once when scoring: 64 MiB
+
+
+def check_tied(head: str, tied_weight: nn.Parameter | None, vocab_size: int, hidden_size: int) -> None:
+    """Raise `LMTutorError` where an embedding is not (V, H) and cannot be the head's weight too."""
+    if tied_weight is not None and tied_weight.shape != (vocab_size, hidden_size):
+        raise LMTutorError(
+            f"{head}: a tied weight must be (vocabulary, hidden) = ({vocab_size}, {hidden_size}) but is "
+            f"{tuple(tied_weight.shape)}; make the embedding as wide as the last hidden layer or untie it."
+        )
 
 
 class Head(nn.Module):
@@ -37,13 +46,9 @@ class Head(nn.Module):
 
     def __init__(self, hidden_size: int, vocab_size: int, tied_weight: nn.Parameter | None = None):
         super().__init__()
+        check_tied(type(self).__name__, tied_weight, vocab_size, hidden_size)
         if tied_weight is None:
             tied_weight = nn.Parameter(torch.empty(vocab_size, hidden_size).uniform_(-0.1, 0.1))
-        elif tuple(tied_weight.shape) != (vocab_size, hidden_size):
-            raise LMTutorError(
-                f"{type(self).__name__}: a tied weight must be (vocabulary, hidden) = ({vocab_size}, {hidden_size}) "
-                f"but is {tuple(tied_weight.shape)}; make the embedding as wide as the last hidden layer or untie it."
-            )
         self.weight = tied_weight
         self.bias = nn.Parameter(torch.zeros(vocab_size))
         self._precision = "float32"
@@ -93,21 +98,7 @@ class SoftmaxHead(Head):
     tied_weight : nn.Parameter, optional
         The (V, H) matrix of an embedding, used as this layer's weight too (Press and Wolf 2017). The parameter is
         shared, not copied.
-    label_smoothing : float
-        ε: in training, the target distribution is (1 - ε) one-hot + ε uniform (Szegedy et al. 2016, section 7).
     """
-
-    def __init__(
-        self,
-        hidden_size: int,
-        vocab_size: int,
-        tied_weight: nn.Parameter | None = None,
-        label_smoothing: float = 0.0,
-    ):
-        super().__init__(hidden_size, vocab_size, tied_weight)
-        if not 0 <= label_smoothing < 1:
-            raise LMTutorError(f"label_smoothing={label_smoothing}: it has to be at least 0 and below 1.")
-        self.label_smoothing = label_smoothing
 
     def loss(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """Mean negative log-probability of the targets in nats, a 0-dim tensor; targets of -100 do not count.
@@ -116,13 +107,12 @@ class SoftmaxHead(Head):
         """
         rows, ids = hidden.flatten(0, -2), targets.flatten()
         dtype = product_dtype(self.precision, hidden.device) if hidden.dtype == torch.float32 else hidden.dtype
-        smoothing = self.label_smoothing if self.training else 0.0
         if len(rows) * self.vocab_size <= PLAIN_LOGITS.get(hidden.device.type, 0):
             dtype = dtype if hidden.is_cuda else hidden.dtype
             logits = F.linear(rows.to(dtype), self.weight.to(dtype), self.bias.to(dtype)).to(hidden.dtype)
-            total = F.cross_entropy(logits, ids, ignore_index=IGNORED, reduction="sum", label_smoothing=smoothing)
+            total = F.cross_entropy(logits, ids, ignore_index=IGNORED, reduction="sum")
             return total / (ids != IGNORED).sum().clamp(min=1)
-        return linear_cross_entropy(rows, self.weight, self.bias, ids, label_smoothing=smoothing, dtype=dtype)
+        return linear_cross_entropy(rows, self.weight, self.bias, ids, dtype)
 
 
 class SampledHead(Head):
@@ -195,11 +185,7 @@ class AdaptiveHead(nn.Module):
             raise LMTutorError(f"AdaptiveHead: {vocab_size} types are too few to be split; use the full softmax.")
         if cutoffs is None:
             cutoffs = tuple(sorted({max(1, vocab_size * share // 100) for share in (6, 30)}))
-        if tied_weight is not None and tuple(tied_weight.shape) != (vocab_size, hidden_size):
-            raise LMTutorError(
-                f"AdaptiveHead: a tied weight must be (vocabulary, hidden) = ({vocab_size}, {hidden_size}) "
-                f"but is {tuple(tied_weight.shape)}; make the embedding as wide as the last hidden layer or untie it."
-            )
+        check_tied("AdaptiveHead", tied_weight, vocab_size, hidden_size)
         self.vocab_size = vocab_size
         self.precision = "float32"  # its products are small: there is nothing to choose
         narrowing = 4.0 if hidden_size >= 4 ** len(cutoffs) else 1.0

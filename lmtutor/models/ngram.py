@@ -19,7 +19,7 @@ import torch
 
 from lmtutor.system.errors import LMTutorError, nearest
 
-UNSEEN, NOTHING = -1, -2  # a history that the training text lacks; a history longer than the text so far
+UNSEEN, TOO_LONG = -1, -2  # a history that the training text lacks; a history longer than the text so far
 SMOOTHINGS = ("mle", "add-k", "kneser-ney", "modified-kneser-ney")
 
 
@@ -35,7 +35,7 @@ class _Order:
 
 
 class NGramLM:
-    """An n-gram model with the interface that `evaluate` and `generate` use.
+    """An n-gram model with the interface that `evaluate` and `generate` use (`lmtutor.models.base.Scorer`).
 
     Parameters
     ----------
@@ -74,6 +74,8 @@ class NGramLM:
         For an order below 1, an unknown smoothing, a k or discount that is out of range.
     """
 
+    protocol = ""
+
     def __init__(
         self,
         order: int = 5,
@@ -103,8 +105,6 @@ class NGramLM:
     def __repr__(self) -> str:
         sizes = ", ".join(f"{len(o.keys):,}" for o in self.orders) or "not fitted"
         return f"NGramLM(order={self.order}, smoothing={self.smoothing!r}; n-grams of each order: {sizes})"
-
-    # ------------------------------------------------------------------ counting
 
     def fit(self, ids: torch.Tensor | np.ndarray, vocab_size: int) -> "NGramLM":
         """Count the n-grams of a text.
@@ -141,7 +141,7 @@ class NGramLM:
                 return_inverse=True,
                 return_counts=True,
             )
-            numbers = np.full(len(ids), NOTHING)
+            numbers = np.full(len(ids), TOO_LONG)
             numbers[there] = number
             tables.append((keys, there[first], numbers, counts))
         self.orders = []
@@ -159,8 +159,8 @@ class NGramLM:
     def _moved_on(self, numbers: np.ndarray, ids: np.ndarray, length: int) -> np.ndarray:
         """Turn the number of the k-gram that *ends* at each row into that of the k-gram *before* each row."""
         if length > 1 and self.boundary is not None:  # a boundary may only be the oldest word of a history
-            numbers = np.where(ids == self.boundary, NOTHING, numbers)
-        return np.concatenate([np.full_like(numbers[:1], NOTHING), numbers[:-1]])
+            numbers = np.where(ids == self.boundary, TOO_LONG, numbers)
+        return np.concatenate([np.full_like(numbers[:1], TOO_LONG), numbers[:-1]])
 
     def _order(self, length: int, keys: np.ndarray, counts: np.ndarray, n_histories: int) -> _Order:
         history = keys // self.vocab_size
@@ -188,8 +188,6 @@ class NGramLM:
         three = [j - (j + 1) * single * n[j] / n[j - 1] for j in (1, 2, 3)]
         return np.array([0.0, *np.clip(three, 0, (1, 2, 3))])
 
-    # ------------------------------------------------------------------ scoring
-
     def score(self, ids: torch.Tensor | np.ndarray) -> np.ndarray:
         """Return the log-probability in nats of every token but the first; (N,) ids → (N − 1,) float64."""
         ids = self._checked(ids, self._fitted().vocab_size)[:, None]
@@ -203,7 +201,7 @@ class NGramLM:
         for length, order in enumerate(self.orders[:-1], start=1):
             history = histories[-1]
             numbers = self._find(order, history, text)[0]
-            numbers[(history == NOTHING) | (text < 0)] = NOTHING
+            numbers[(history == TOO_LONG) | (text < 0)] = TOO_LONG
             histories.append(self._moved_on(numbers, text, length))
         return histories
 
@@ -222,15 +220,13 @@ class NGramLM:
             h = np.maximum(history, 0)
             total = np.where(history >= 0, order.totals[h], 0.0)
             if self.smoothing == "add-k":  # the longest history that is there decides, even when never seen
-                p = np.where(history == NOTHING, p, (count + self.k) / (total + self.k * self.vocab_size))
+                p = np.where(history == TOO_LONG, p, (count + self.k) / (total + self.k * self.vocab_size))
                 continue
             kept = count - order.discounts[np.minimum(count, 3)]
             mixed = (kept + order.left_over[h] * p) / np.where(total > 0, total, 1.0)
             p = np.where(total > 0, mixed, p)
         with np.errstate(divide="ignore"):
             return np.log(p)
-
-    # ------------------------------------------------------------------ the contract of every language model
 
     def initial_state(self, batch_size: int) -> torch.Tensor:
         """Return an empty history; (n − 1, B, 1) of −1, which stands for "nothing there yet"."""
@@ -267,8 +263,6 @@ class NGramLM:
         last = [h[-1][:, None] for h in self._after(seen[-self.order :])]
         log_p = self._log_probs(last, np.arange(self.vocab_size)[None])
         return torch.from_numpy(log_p).to(inputs.device), self._tail(seen)[..., None]
-
-    # ------------------------------------------------------------------ small helpers
 
     def _fitted(self) -> "NGramLM":
         if not self.orders:

@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lmtutor.models import cells
-from lmtutor.models.base import LanguageModel, State
+from lmtutor.models.base import LanguageModel, State, check_config
 from lmtutor.models.heads import make_head
 from lmtutor.system.errors import LMTutorError, nearest
 
-CELLS = {
+RECURRENT_CELLS = {
     "rnn-tanh": lambda inputs, hidden: nn.RNN(inputs, hidden, nonlinearity="tanh"),
     "rnn-relu": lambda inputs, hidden: nn.RNN(inputs, hidden, nonlinearity="relu"),
     "gru": nn.GRU,
@@ -35,13 +35,9 @@ class RecurrentConfig:
     head: str = "softmax"  # softmax; adaptive (Grave et al. 2017); sampled: trained on a part of the vocabulary
 
     def __post_init__(self):
-        if self.cell not in CELLS:
-            raise LMTutorError(f"Unknown cell {self.cell!r}.{nearest(self.cell, CELLS)}")
-        for name in ("embedding", "hidden", "layers"):
-            if getattr(self, name) < 1:
-                raise LMTutorError(f"{name}={getattr(self, name)}: it has to be at least 1.")
-        if not 0 <= self.dropout < 1:
-            raise LMTutorError(f"dropout={self.dropout}: it has to be at least 0 and below 1.")
+        if self.cell not in RECURRENT_CELLS:
+            raise LMTutorError(f"Unknown cell {self.cell!r}.{nearest(self.cell, RECURRENT_CELLS)}")
+        check_config(self, ["embedding", "hidden"], ["dropout"], ["init_range"])
 
 
 class RecurrentLM(LanguageModel):
@@ -59,7 +55,7 @@ class RecurrentLM(LanguageModel):
         self.embedding = nn.Embedding(vocab_size, config.embedding)
         top = config.embedding if config.tied else config.hidden
         sizes = [config.embedding, *[config.hidden] * (config.layers - 1), top]
-        make = CELLS[config.cell]
+        make = RECURRENT_CELLS[config.cell]
         self.layers = nn.ModuleList(make(below, above) for below, above in itertools.pairwise(sizes))
         self.dropout = nn.Dropout(config.dropout)
         nn.init.uniform_(self.embedding.weight, -config.init_range, config.init_range)
@@ -102,7 +98,7 @@ def run(layer: nn.Module, inputs: Tensor, state: State) -> tuple[Tensor, State]:
     return h[None], (h[None], c[None])
 
 
-PRESETS = {
+RECURRENT_PRESETS = {
     # The original zoo's tied presets: embedding as wide as the hidden layers.
     "lstm-200": RecurrentConfig(embedding=200, hidden=200, dropout=0.2),
     "lstm-650": RecurrentConfig(embedding=650, hidden=650, dropout=0.5),

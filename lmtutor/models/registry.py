@@ -10,7 +10,6 @@ from torch import nn
 from lmtutor.models import attention, awd, recurrent, window
 from lmtutor.models.base import LanguageModel
 from lmtutor.system.errors import LMTutorError, nearest
-from lmtutor.system.machine import memory
 
 # kind -> (config class, model class); the kind is what a checkpoint and a recipe write down
 KINDS: dict[str, tuple[type, type]] = {
@@ -19,9 +18,12 @@ KINDS: dict[str, tuple[type, type]] = {
     "awd": (awd.AWDConfig, awd.AWDLM),
     "attention": (attention.TransformerConfig, attention.TransformerLM),
 }
-PRESETS: dict[str, Any] = {**recurrent.PRESETS, **awd.PRESETS, **window.PRESETS, **attention.PRESETS}
-
-MOST_LAYERS = 1000
+PRESETS: dict[str, Any] = {
+    **recurrent.RECURRENT_PRESETS,
+    **awd.AWD_PRESETS,
+    **window.WINDOW_PRESETS,
+    **attention.ATTENTION_PRESETS,
+}
 
 
 def model_names() -> list[str]:
@@ -73,63 +75,34 @@ def build_model(name: str | Any, vocab, **overrides: Any) -> LanguageModel:
     1
     """
     config = model_config(name, **overrides)
-    _check_size(sketch := outline(config, vocab))
-    try:
-        return type(sketch)(config, sketch.vocab_size)
-    except (RuntimeError, TypeError, ValueError, OverflowError) as error:
-        raise _cannot_be_built(config, sketch.vocab_size, error) from None
+    vocab_size = vocab if isinstance(vocab, int) else len(vocab)
+    if vocab_size < 1:
+        raise LMTutorError(f"A vocabulary of {vocab_size} types has nothing to predict: build it from some text.")
+    return KINDS[kind_of(config)][1](config, vocab_size)
 
 
 def outline(config: Any, vocab) -> LanguageModel:
-    """A model's names and shapes without its numbers: on torch's device `meta`, which takes no memory.
-
-    Raises
-    ------
-    LMTutorError : there can be no such model.
-    """
-    vocab_size = vocab if isinstance(vocab, int) else len(vocab)
-    if vocab_size < 1:
-        raise LMTutorError(f"A vocabulary of {vocab_size} types has nothing to predict.")
-    model_class = next(model for config_class, model in KINDS.values() if type(config) is config_class)
-    if getattr(config, "layers", 1) > MOST_LAYERS:
-        raise LMTutorError(f"layers={config.layers}: it has to be at most {MOST_LAYERS}.")
-    try:
-        with torch.device("meta"):
-            return model_class(config, vocab_size)
-    except (RuntimeError, TypeError, ValueError, OverflowError) as error:
-        raise _cannot_be_built(config, vocab_size, error) from None
+    """A model's names and shapes without its numbers: on torch's device `meta`, which takes no memory."""
+    with torch.device("meta"):
+        return build_model(config, vocab)
 
 
-def _cannot_be_built(config: Any, vocab_size: int, error: Exception) -> LMTutorError:
-    if isinstance(error, LMTutorError):
-        return error
-    reason = " ".join(str(error).split())[:150]
-    return LMTutorError(f"{config} cannot be built for {vocab_size:,} types: {reason}.")
-
-
-def _check_size(model: nn.Module) -> None:
-    """Refuse a model that this machine cannot hold."""
-    size = sum(p.numel() * p.element_size() for p in model.parameters())
-    if size > (room := memory()):
-        raise LMTutorError(
-            f"The weights of this model take {size / 2**30:,.1f} GiB, the machine has {room / 2**30:,.1f} GiB: "
-            "make embedding, hidden or layers smaller."
-        )
+def kind_of(config: Any) -> str:
+    """The kind of model that a config describes."""
+    return next(kind for kind, (config_class, _) in KINDS.items() if type(config) is config_class)
 
 
 def config_to_dict(config: Any) -> dict[str, Any]:
     """A flat dictionary with the config's `kind`, for TOML and JSON."""
-    kind = next(kind for kind, (config_class, _) in KINDS.items() if type(config) is config_class)
-    return {"kind": kind, **dataclasses.asdict(config)}
+    return {"kind": kind_of(config), **dataclasses.asdict(config)}
 
 
 def config_from_dict(values: dict[str, Any]) -> Any:
     """The inverse of `config_to_dict`."""
-    values = dict(values)
-    kind = values.pop("kind", None)
+    kind = values.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
         raise LMTutorError(f"Unknown kind of model {kind!r}.{nearest(str(kind), KINDS)}")
-    return replace_checked(KINDS[kind][0](), values)
+    return replace_checked(KINDS[kind][0](), {name: value for name, value in values.items() if name != "kind"})
 
 
 def describe(model: nn.Module) -> pd.DataFrame:

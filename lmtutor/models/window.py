@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from lmtutor.models.base import LanguageModel
+from lmtutor.models.base import LanguageModel, check_config
 from lmtutor.models.heads import SoftmaxHead
 from lmtutor.system.errors import LMTutorError
 
@@ -23,11 +23,7 @@ class WindowConfig:
     def __post_init__(self):
         if self.order < 2:
             raise LMTutorError(f"order={self.order}: a window model needs 2 or more (one token of history).")
-        for name in ("embedding", "hidden"):
-            if getattr(self, name) < 1:
-                raise LMTutorError(f"{name}={getattr(self, name)}: it has to be at least 1.")
-        if not 0 <= self.dropout < 1:
-            raise LMTutorError(f"dropout={self.dropout}: it has to be at least 0 and below 1.")
+        check_config(self, ["order", "embedding", "hidden"], ["dropout"], ["init_range"])
 
 
 class WindowLM(LanguageModel):
@@ -72,4 +68,4 @@ class WindowLM(LanguageModel):
         return self.dropout(hidden), seen[-window:, :, None]
 
 
-PRESETS = {"window-5": WindowConfig()}
+WINDOW_PRESETS = {"window-5": WindowConfig()}

@@ -16,10 +16,10 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from lmtutor.models.base import LanguageModel, detach
+from lmtutor.models.base import LanguageModel, detach, device_of, eval_mode
 from lmtutor.models.heads import IGNORED
 from lmtutor.scoring.neural_cache import NeuralCache
-from lmtutor.scoring.score import STREAM_PROTOCOL, Score, check_ids, device_of, eval_mode, stretches
+from lmtutor.scoring.score import STREAM_PROTOCOL, Score, check_ids, stretches
 from lmtutor.system.errors import LMTutorError
 from lmtutor.system.progress import Progress
 from lmtutor.text.batches import stream_batches

@@ -12,15 +12,15 @@ been scored. What is kept is the last `w` hidden states and as many ids, however
 
 import math
 import numbers
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from lmtutor.models.base import LanguageModel, State
+from lmtutor.models.base import LanguageModel, State, device_of, eval_mode
 from lmtutor.models.heads import IGNORED
-from lmtutor.scoring.score import check_ids, device_of, eval_mode, stretches
+from lmtutor.scoring.score import check_ids, stretches
 from lmtutor.system.errors import LMTutorError
 
 BLOCK_NUMBERS = 1 << 20  # products held at once: 4 MiB of float32, which stays near the processor
@@ -89,8 +89,8 @@ def target_log_probs_by_setting(
     return result.mT
 
 
-class NeuralCache:
-    """A language model with a neural cache: it obeys the same contract as the model that it wraps.
+class NeuralCache(nn.Module):
+    """A language model with a neural cache: for scoring and generating, a model like the one that it wraps.
 
     Parameters
     ----------
@@ -113,14 +113,15 @@ class NeuralCache:
     def __init__(
         self, model: LanguageModel, window: int, theta: float, lam: float, *, layers: Sequence[int] | None = None
     ):
+        super().__init__()
         if not isinstance(model, LanguageModel):
             raise LMTutorError(f"{type(model).__name__} has no hidden states to cache: wrap a recurrent model.")
         check_settings([window], [theta], [lam])
-        known = len(getattr(model, "layers", ()))
-        if layers is not None and (not layers or not all(isinstance(i, int) and 0 <= i < known for i in layers)):
-            raise LMTutorError(f"layers={layers!r}: this model has the layers {list(range(known))}; name one or more.")
+        known = list(range(getattr(model.config, "layers", 0)))
+        if layers is not None and not (layers and set(layers) <= set(known)):
+            raise LMTutorError(f"layers={layers!r}: it has to be one or more of this model's layers {known}.")
         self.model, self.window, self.theta, self.lam = model, window, theta, lam
-        self.layers = None if layers is None else tuple(layers)
+        self.layers = None if layers is None else sorted(set(layers))
 
     @property
     def vocab_size(self) -> int:
@@ -128,28 +129,10 @@ class NeuralCache:
         return self.model.vocab_size
 
     @property
-    def training(self) -> bool:
-        """Whether the model below has its dropout on."""
-        return self.model.training
-
-    @property
     def protocol(self) -> str:
         """What `Score.protocol` says of the cache."""
         where = "" if self.layers is None else f", layers {list(self.layers)}"
         return f"neural cache of window {self.window}, theta {self.theta:g}, lam {self.lam:g}{where}"
-
-    def parameters(self):
-        """The parameters of the model below; the cache has none."""
-        return self.model.parameters()
-
-    def train(self, mode: bool = True) -> "NeuralCache":
-        """Set the mode of the model below."""
-        self.model.train(mode)
-        return self
-
-    def eval(self) -> "NeuralCache":
-        """Turn the dropout of the model below off."""
-        return self.train(False)
 
     def initial_state(self, batch_size: int) -> State:
         """The model's state before the first token, and an empty history."""
@@ -160,57 +143,36 @@ class NeuralCache:
         if self.layers is None:
             hidden, state = self.model(inputs, state)
             return hidden, hidden, state
-        outputs: dict[int, Tensor] = {}
-
-        def keep(number: int):
-            return lambda module, arguments, output: outputs.update({number: output[0]})
-
-        hooks = [self.model.layers[number].register_forward_hook(keep(number)) for number in self.layers]
+        outputs: list[Tensor] = []
+        layers = [self.model.layers[number] for number in self.layers]
+        hooks = [layer.register_forward_hook(lambda *call: outputs.append(call[-1][0])) for layer in layers]
         try:
             hidden, state = self.model(inputs, state)
         finally:
             for hook in hooks:
                 hook.remove()
-        return hidden, torch.cat([outputs[number] for number in self.layers], dim=-1), state
+        return hidden, torch.cat(outputs, dim=-1), state
 
-    def mix_later(
-        self, keys: Tensor, inputs: Tensor, targets: Tensor, history: State
-    ) -> tuple[Callable[[Tensor], Tensor], State]:
-        """The history with the new steps in it, and a function that mixes the model's log-probabilities ``(T, B)``."""
-        first = history is None
-        keys, ids = extend(history, keys, inputs)
-
-        @torch.no_grad()
-        def mixed(log_probs: Tensor) -> Tensor:
-            cached = target_log_probs_by_setting(keys, ids, targets, [self.window], [self.theta])[0, 0]
-            result = mixture(log_probs, cached, self.lam)
-            if first:
-                result[0] = log_probs[0]  # nothing has been read that a word could be taken from
-            return result.masked_fill_(targets == IGNORED, 0.0)
-
-        return mixed, keep_last(self.window, keys, ids)
-
+    @torch.no_grad()
     def mix(
         self, log_probs: Tensor, keys: Tensor, inputs: Tensor, targets: Tensor, history: State
     ) -> tuple[Tensor, State]:
         """Mix the model's log-probabilities of the targets with the cache's; all ``(T, B)``, keys ``(T, B, K)``."""
-        mixed, history = self.mix_later(keys, inputs, targets, history)
-        return mixed(log_probs), history
+        first = history is None
+        keys, ids = extend(history, keys, inputs)
+        cached = target_log_probs_by_setting(keys, ids, targets, [self.window], [self.theta])[0, 0]
+        mixed = mixture(log_probs, cached, self.lam)
+        if first:
+            mixed[0] = log_probs[0]  # nothing has been read that a word could be taken from
+        return mixed.masked_fill_(targets == IGNORED, 0.0), keep_last(self.window, keys, ids)
 
     @torch.no_grad()
-    def score_later(self, inputs: Tensor, targets: Tensor, state: State) -> tuple[Callable[[], Tensor], State]:
-        """`target_log_probs` in two parts: what has to happen in order is done, the rest is the function returned.
-
-        `evaluate` lets other processors do the rest while this one reads on.
-        """
-        hidden, keys, inner = self.read(inputs, state[0])
-        mixed, history = self.mix_later(keys, inputs, targets, state[1])
-        return lambda: mixed(self.model.head.target_log_probs(hidden, targets)), (inner, history)
-
     def target_log_probs(self, inputs: Tensor, targets: Tensor, state: State) -> tuple[Tensor, State]:
         """Log-probability of each target, nats, ``(T, B)``; 0 where the target is -100."""
-        score, state = self.score_later(inputs, targets, state)
-        return score(), state
+        hidden, keys, inner = self.read(inputs, state[0])
+        log_probs = self.model.head.target_log_probs(hidden, targets)
+        mixed, history = self.mix(log_probs, keys, inputs, targets, state[1])
+        return mixed, (inner, history)
 
     @torch.no_grad()
     def next_log_probs(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
@@ -251,15 +213,14 @@ def check_settings(windows: Sequence[int], thetas: Sequence[float], lams: Sequen
     """Raise `LMTutorError` for a window, temperature or share that has no meaning."""
     if not (len(windows) and len(thetas) and len(lams)):
         raise LMTutorError("The cache needs at least one window, one theta and one lam to try.")
-    for window in windows:
-        if isinstance(window, bool) or not isinstance(window, numbers.Integral) or window < 1:
-            raise LMTutorError(f"window={window!r}: the cache goes back a whole number of tokens, at least 1.")
-    for theta in thetas:
-        if isinstance(theta, bool) or not isinstance(theta, numbers.Real) or not 0 <= theta < math.inf:
-            raise LMTutorError(f"theta={theta!r}: it has to be a number from 0 up, such as 0.3.")
-    for lam in lams:
-        if isinstance(lam, bool) or not isinstance(lam, numbers.Real) or not 0 <= lam < 1:
-            raise LMTutorError(f"lam={lam!r}: the cache's share has to be at least 0 and below 1.")
+    for name, values, kind, low, high, wanted in (
+        ("window", windows, numbers.Integral, 1, math.inf, "a whole number of tokens, at least 1"),
+        ("theta", thetas, numbers.Real, 0, math.inf, "a number from 0 up, such as 0.3"),
+        ("lam", lams, numbers.Real, 0, 1, "a share, at least 0 and below 1"),
+    ):
+        for value in values:
+            if isinstance(value, bool) or not isinstance(value, kind) or not low <= value < high:
+                raise LMTutorError(f"{name}={value!r}: it has to be {wanted}.")
 
 
 @torch.no_grad()

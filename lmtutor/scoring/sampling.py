@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from lmtutor.models.base import map_state
-from lmtutor.scoring.score import check_vocabulary, device_of, eval_mode
+from lmtutor.models.base import Scorer, device_of, eval_mode, map_state
+from lmtutor.scoring.score import check_vocabulary
 from lmtutor.system.errors import LMTutorError
 
 
@@ -47,23 +47,9 @@ def draw(log_probs: Tensor, generator: torch.Generator) -> int:
     return int(torch.searchsorted(below, point, right=True).clamp(max=len(below) - 1))
 
 
-def check_choices(tokens: int, temperature: float, top_k: int | None, top_p: float | None, beam: int | None) -> None:
-    """Raise `LMTutorError` for a setting that has no meaning."""
-    if tokens < 0:
-        raise LMTutorError(f"tokens={tokens}: it has to be 0 or more.")
-    if temperature < 0 or not math.isfinite(temperature):
-        raise LMTutorError(f"temperature={temperature}: it has to be 0 (greedy) or a positive number.")
-    if top_k is not None and top_k < 1:
-        raise LMTutorError(f"top_k={top_k}: it has to be at least 1.")
-    if top_p is not None and not 0 < top_p <= 1:
-        raise LMTutorError(f"top_p={top_p}: it has to be above 0 and at most 1.")
-    if beam is not None and beam < 1:
-        raise LMTutorError(f"beam={beam}: it has to be at least 1.")
-
-
 @torch.no_grad()
 def generate(
-    model,
+    model: Scorer,
     vocab,
     prompt: str = "",
     tokens: int = 40,
@@ -91,10 +77,17 @@ def generate(
     -------
     The prompt and its continuation, detokenised.
     """
-    check_choices(tokens, temperature, top_k, top_p, beam)
+    for name, value, fine, wanted in (
+        ("tokens", tokens, tokens >= 0, "0 or more"),
+        ("temperature", temperature, 0 <= temperature < math.inf, "0 (greedy) or a positive number"),
+        ("top_k", top_k, top_k is None or top_k >= 1, "at least 1"),
+        ("top_p", top_p, top_p is None or 0 < top_p <= 1, "above 0 and at most 1"),
+        ("beam", beam, beam is None or beam >= 1, "at least 1"),
+        ("seed", seed, seed is None or 0 <= seed < 1 << 63, "a whole number from 0 to 2^63 − 1"),
+    ):
+        if not fine:
+            raise LMTutorError(f"{name}={value}: it has to be {wanted}.")
     check_vocabulary(model, vocab)
-    if seed is not None and not 0 <= seed < 1 << 63:
-        raise LMTutorError(f"seed={seed}: it has to be a whole number from 0 to 2^63 − 1.")
     prompt_ids = vocab.encode_text(prompt)
     start = prompt_ids if len(prompt_ids) else torch.tensor([vocab.eos_id if vocab.eos_id is not None else 0])
     banned = [i for i in (vocab.bos_id, vocab.pad_id, None if unk else vocab.unk_id) if i is not None]
@@ -123,7 +116,7 @@ def generate(
     return vocab.decode_text(torch.cat([prompt_ids, torch.tensor(added, dtype=torch.long)]))
 
 
-def beam_search(model, log_probs: Tensor, state, banned: list[int], width: int, tokens: int) -> list[int]:
+def beam_search(model: Scorer, log_probs: Tensor, state, banned: list[int], width: int, tokens: int) -> list[int]:
     """The likeliest continuation of `tokens` tokens that a beam of `width` finds.
 
     `log_probs` ``(1, V)`` and `state` are those after the prompt. The beam's members are the columns of one batch.

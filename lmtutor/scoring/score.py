@@ -2,17 +2,16 @@
 
 import math
 from collections.abc import Iterable
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 
+import pandas as pd
 import torch
 from torch import Tensor
 
-from lmtutor.models.base import LanguageModel
+from lmtutor.models.base import Scorer, device_of, eval_mode
 from lmtutor.models.heads import IGNORED
 from lmtutor.system.errors import Diverged, LMTutorError
-from lmtutor.system.machine import keep_freed_memory, side_by_side
+from lmtutor.system.machine import keep_freed_memory
 from lmtutor.text.batches import Batch
 
 STREAM_PROTOCOL = "batch 1, state carried over the whole text, every token scored except the very first"
@@ -61,19 +60,6 @@ class Score:
         return text + ")"
 
 
-@contextmanager
-def eval_mode(model):
-    """Dropout off inside the block, and the former mode back after it. N-grams have no mode: nothing happens."""
-    training = getattr(model, "training", False)
-    if training:
-        model.eval()
-    try:
-        yield
-    finally:
-        if training:
-            model.train()
-
-
 def stretches(ids: Tensor, stretch: int = STRETCH) -> Iterable[Batch]:
     """One column of consecutive pieces, the state carried: how a whole text is read at batch 1."""
     inputs, targets = ids[:-1, None], ids[1:, None]
@@ -81,15 +67,8 @@ def stretches(ids: Tensor, stretch: int = STRETCH) -> Iterable[Batch]:
         yield Batch(inputs[start : start + stretch], targets[start : start + stretch], start > 0)
 
 
-def device_of(model) -> torch.device:
-    """Where the model's parameters live; the CPU for models without any."""
-    parameters = getattr(model, "parameters", None)
-    first = next(iter(parameters()), None) if parameters else None
-    return torch.device("cpu") if first is None else first.device
-
-
 @torch.no_grad()
-def evaluate(model, text: Tensor | Iterable[Batch], *, characters: int | None = None) -> Score:
+def evaluate(model: Scorer, text: Tensor | Iterable[Batch], *, characters: int | None = None) -> Score:
     """Score a text.
 
     Parameters
@@ -108,50 +87,23 @@ def evaluate(model, text: Tensor | Iterable[Batch], *, characters: int | None = 
     if stream:
         check_ids(model, text)
         text = stretches(text)
-    device, nats, tokens = device_of(model), 0.0, 0
-    overlap = device.type == "cpu" and head_is_the_cost(getattr(model, "model", model))  # the one below a cache
-
-    def pieces():
-        """What is left to do for each batch once the state has gone through it, which has to happen in order."""
-        nonlocal tokens
-        state = None
+    device, state, nats, tokens = device_of(model), None, 0.0, 0
+    with eval_mode(model):
         for batch in text:
             if not batch.carry or state is None:
                 state = model.initial_state(batch.inputs.shape[1])
-            inputs, targets = batch.inputs.to(device), batch.targets.to(device)
-            tokens += int((targets != IGNORED).sum())
-            if overlap and hasattr(model, "score_later"):
-                rest, state = model.score_later(inputs, targets, state)
-                yield rest
-            elif overlap:
-                hidden, state = model(inputs, state)
-                yield partial(model.head.target_log_probs, hidden, targets)
-            else:
-                log_probs, state = model.target_log_probs(inputs, targets, state)
-                yield lambda done=log_probs: done
-
-    with eval_mode(model):
-        for log_probs in side_by_side(pieces()) if overlap else (piece() for piece in pieces()):
+            log_probs, state = model.target_log_probs(batch.inputs.to(device), batch.targets.to(device), state)
             nats -= float(log_probs.double().sum())
+            tokens += int((batch.targets != IGNORED).sum())
     if math.isnan(nats):
         raise Diverged("The model's probabilities are not numbers (NaN): its training diverged, or it is damaged.")
     if tokens == 0:
         raise LMTutorError("The text has no token to score: the first token of a text is only read.")
     protocol = STREAM_PROTOCOL if stream else SAMPLES_PROTOCOL
-    more = getattr(model, "protocol", None)  # what a model that goes on learning while it reads says of itself
-    return Score(nats, tokens, characters, f"{protocol}; {more}" if more else protocol)
+    return Score(nats, tokens, characters, f"{protocol}; {model.protocol}" if model.protocol else protocol)
 
 
-def head_is_the_cost(model) -> bool:
-    """Whether the softmax is most of a model's work, and can follow behind the states that it reads."""
-    if not isinstance(model, LanguageModel) or type(model).target_log_probs is not LanguageModel.target_log_probs:
-        return False
-    head = {id(p) for p in model.head.parameters()}
-    rest = sum(p.numel() for p in model.parameters() if id(p) not in head and len(p) != model.vocab_size)
-    return 4 * rest < sum(p.numel() for p in model.head.parameters())
-
-
-def check_ids(model, ids: Tensor) -> None:
+def check_ids(model: Scorer, ids: Tensor) -> None:
     """Raise `LMTutorError` unless `ids` is a text of at least two tokens within the model's vocabulary."""
     if ids.dim() != 1 or len(ids) < 2:
         raise LMTutorError(f"Scoring needs one row of at least 2 token ids; this one has shape {tuple(ids.shape)}.")
@@ -162,7 +114,7 @@ def check_ids(model, ids: Tensor) -> None:
         )
 
 
-def check_vocabulary(model, vocab) -> None:
+def check_vocabulary(model: Scorer, vocab) -> None:
     """Raise `LMTutorError` unless a model and a vocabulary have as many types."""
     if model.vocab_size != len(vocab):
         raise LMTutorError(
@@ -171,7 +123,7 @@ def check_vocabulary(model, vocab) -> None:
         )
 
 
-def score_text(model, vocab, text: str):
+def score_text(model: Scorer, vocab, text: str) -> pd.DataFrame:
     """The log-probability of each token of a text, read on from an end of sentence.
 
     Returns
@@ -180,8 +132,6 @@ def score_text(model, vocab, text: str):
         Columns ``token`` (as written), ``type`` (what the model read, ``<unk>`` for an unknown word) and
         ``log_probability`` (nats).
     """
-    import pandas as pd
-
     check_vocabulary(model, vocab)
     tokens = vocab.tokenizer.tokenize(text)
     if not tokens:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from lmtutor.scratch.training import Arrays, check_batch, check_state, one_hot_product, softmax_loss
 from lmtutor.system.errors import LMTutorError
 
-State = tuple[NDArray, NDArray]  # h (B, H), c (B, H)
+LSTMState = tuple[NDArray, NDArray]  # h (B, H), c (B, H)
 BLOCKS = "ifgo"
 
 
@@ -74,7 +74,7 @@ class CharLSTM:
         self.params |= {f"b_{k}": np.zeros(hidden, dtype) for k in BLOCKS} | {"b_y": np.zeros(vocab_size, dtype)}
         self.params["b_f"] += forget_bias
 
-    def initial_state(self, batch_size: int) -> State:
+    def initial_state(self, batch_size: int) -> LSTMState:
         """Return h and c before the first symbol: zeros, (B, H) each."""
         zeros = np.zeros((batch_size, self.hidden), self.params["W_hi"].dtype)
         return zeros, zeros.copy()
@@ -87,7 +87,7 @@ class CharLSTM:
         """Return p_k (H,), or 0 without peepholes."""
         return self.params[f"p_{k}"] if self.peepholes else 0.0
 
-    def forward(self, x: NDArray, y: NDArray, state: State) -> tuple[float, dict]:
+    def forward(self, x: NDArray, y: NDArray, state: LSTMState) -> tuple[float, dict]:
         """Read a window and compare what it predicts with what came.
 
         Parameters

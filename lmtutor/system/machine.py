@@ -1,15 +1,11 @@
-"""What this machine does well: the device, the number format of the large products, and the way to take them."""
+"""What this machine does well: the device, the number format of the large products, and memory that is kept."""
 
 import ctypes
 import functools
-import os
 import platform
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from lmtutor.system.errors import LMTutorError, nearest
 
@@ -33,28 +29,12 @@ def has_bfloat16(device_type: str = "cpu") -> bool:
 
 def _processor_features() -> set[str]:
     """Names of the processor's extensions that matter here, empty where they cannot be read."""
-    try:
+    if hasattr(torch.cpu, "get_capabilities"):  # torch 2.10
         return {name for name, there in torch.cpu.get_capabilities().items() if there is True}
-    except (AttributeError, RuntimeError):  # torch before 2.10
-        pass
-    found = {"avx512_bf16"} if getattr(torch.cpu, "_is_avx512_bf16_supported", bool)() else set()
     try:
-        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
-            return found | set(next((line for line in file if line.startswith("flags")), "").split())
-    except OSError:
-        return found
-
-
-def memory() -> int:
-    """Bytes of memory that this process may take: the machine's, or fewer where a limit is set."""
-    try:
-        import resource
-
-        room = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    except (ImportError, AttributeError, ValueError, OSError):  # not a Unix: it will say so when it is full
-        return 1 << 62
-    return room if limit == resource.RLIM_INFINITY else min(room, limit)
+        return set(Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").split())
+    except OSError:  # not Linux
+        return set()
 
 
 def product_dtype(precision: str, device: torch.device | str) -> torch.dtype:
@@ -80,19 +60,16 @@ def choose_device(name: str = "auto") -> torch.device:
 
     Raises
     ------
-    LMTutorError : not a device, or not one that this machine has.
+    LMTutorError : not one that this machine has. Apple's `mps` is none: sums are taken in float64, which it lacks.
     """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()  # not on `meta`, which has no numbers
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise LMTutorError(f"device={name!r}: torch cannot use it on this machine; say auto, cpu or cuda.") from error
-    return device
+    gpus = torch.cuda.device_count()
+    names = ["auto", "cpu", *(["cuda"] if gpus else []), *(f"cuda:{number}" for number in range(gpus))]
+    if name not in names:
+        raise LMTutorError(f"device={name!r}: it has to be one of this machine's; say {' or '.join(names)}.")
+    return torch.device(name if name != "auto" else "cuda" if gpus else "cpu")
 
 
-def describe(device: torch.device | str, precision: str = "auto") -> str:
+def describe_device(device: torch.device | str, precision: str = "auto") -> str:
     """One line to say aloud what a run will use."""
     device = torch.device(device)
     kind = str(product_dtype(precision, device)).removeprefix("torch.")
@@ -107,31 +84,6 @@ def describe(device: torch.device | str, precision: str = "auto") -> str:
     return f"{where}; the softmax's products in {kind}{why}"
 
 
-def side_by_side(tasks: Iterable[Callable[[], Tensor]]) -> Iterator[Tensor]:
-    """Run independent pieces of work on the CPU, each on one processor; yield the results in order.
-
-    torch splits every operation over all processors and waits for the slowest each time. Where there are many pieces
-    of work, one processor for each needs no such waiting, and the next piece can be prepared meanwhile: `tasks` is
-    read by the calling thread, a few pieces ahead. Inside, that thread too works on one processor.
-    """
-    threads = torch.get_num_threads()
-    if threads == 1:
-        yield from (task() for task in tasks)
-        return
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            waiting = deque()
-            for task in tasks:
-                waiting.append(pool.submit(task))
-                if len(waiting) > threads + 1:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-    finally:
-        torch.set_num_threads(threads)
-
-
 @functools.cache
 def keep_freed_memory() -> bool:
     """Ask the C library to keep large pieces of freed memory for the next use; True where it agreed.
@@ -143,40 +95,7 @@ def keep_freed_memory() -> bool:
     mmap_threshold, trim_threshold = -3, -1  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD of malloc.h
     if platform.libc_ver()[0] != "glibc":
         return False
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):
-        return False
+    mallopt = ctypes.CDLL(None).mallopt
     # Older versions take at most 32 MiB for the first.
     kept = mallopt(mmap_threshold, 1 << 30) or mallopt(mmap_threshold, 1 << 25)
     return bool(mallopt(trim_threshold, (1 << 31) - 1) and kept)
-
-
-@functools.cache
-def _onednn_linear():
-    """oneDNN's float32 product a @ b.T, or None where it is not to be had or not right.
-
-    torch sends float32 products to MKL, which runs at half of oneDNN's speed or less on processors not made by Intel.
-    The operator is not part of torch's public interface, so it is tried on a small case before it is trusted.
-    """
-    if platform.machine().lower() not in ("x86_64", "amd64") or not torch.backends.mkldnn.is_available():
-        return None
-    try:
-        linear = torch.ops.mkldnn._linear_pointwise
-        a, b = torch.arange(12.0).view(3, 4), torch.arange(20.0).view(4, 5).t()
-        right = torch.equal(linear(a, b, None, "none", [], ""), a @ b.t())
-    except (AttributeError, RuntimeError, TypeError):
-        return None
-    return linear if right else None
-
-
-def product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
-    """The matrix product (N, K) @ (K, M), plus a bias (M,), by the fastest exact road for its type and device.
-
-    Not differentiable.
-    """
-    if a.dtype == torch.float32 and a.device.type == "cpu" and a.numel() * b.shape[1] > 1 << 20:
-        linear = _onednn_linear()
-        if linear is not None:
-            return linear(a, b.t(), bias, "none", [], "")
-    return a @ b if bias is None else torch.addmm(bias, a, b)

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 # A display cannot be taken back. Empty text would leave an empty line on a page; an empty element takes no room.
-NOTHING = {"text/plain": "", "text/html": ""}
+EMPTY = {"text/plain": "", "text/html": ""}
 
 
 class Progress:
@@ -28,7 +28,7 @@ class Progress:
         if shown and not self.terminal and "ipykernel" in sys.modules:
             from IPython.display import display
 
-            self.display = display(NOTHING, raw=True, display_id=True)
+            self.display = display(EMPTY, raw=True, display_id=True)
         self.began = self.written = time.monotonic()
 
     def __enter__(self) -> "Progress":
@@ -61,7 +61,7 @@ class Progress:
             sys.stderr.write("\r\x1b[K" + line)
             sys.stderr.flush()
         elif self.display:
-            self.display.update({"text/plain": line} if line else NOTHING, raw=True)
+            self.display.update({"text/plain": line} if line else EMPTY, raw=True)
         elif line:
             print(line, file=sys.stderr, flush=True)
 

@@ -30,9 +30,10 @@ import torch
 from torch import Tensor, nn
 
 from lmtutor.models import build_model
+from lmtutor.models.fused import product
 from lmtutor.models.heads import SampledHead
 from lmtutor.runs.provenance import provenance
-from lmtutor.system.machine import keep_freed_memory, product, product_dtype
+from lmtutor.system.machine import keep_freed_memory, product_dtype
 from lmtutor.training.optim import make_optimizer
 from tests.benchmarks.workers import BATCH, BPTT, PlainHead, V
 

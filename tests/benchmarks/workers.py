@@ -186,7 +186,7 @@ def ours(
             yield from stream_batches(train, BATCH, bptt)
 
     stream, state, clock = batches(), model.initial_state(BATCH), Clock()
-    answer(imported=imported, threads=torch.get_num_threads(), describe=machine.describe("cpu", precision))
+    answer(imported=imported, threads=torch.get_num_threads(), describe=machine.describe_device("cpu", precision))
     while True:
         request = receive()
         count, times, losses = request["count"], [], []
