@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 from lmtutor.cli import commands as cli
 from lmtutor.runs.recipe import read_recipe
-from lmtutor.runs.run import find_run, train_recipe
+from lmtutor.runs.run import find_run
+from lmtutor.runs.train import train_recipe
 from lmtutor.runs.tuning import STATISTICS_BATCHES, adapted_score, cache_settings, tune_run
 from lmtutor.scoring.dynamic import dynamic_evaluate, gradient_rms
 from lmtutor.scoring.neural_cache import NeuralCache

@@ -76,7 +76,7 @@ def test_when_one_process_is_killed_the_other_says_so_and_the_training_can_go_on
     said = training.communicate(timeout=120)[1]
     assert training.returncode != 0 and not (out / "result.json").exists()
     assert "lmtutor: An exchange with the other processes of this training failed" in said
-    assert "lmtutor/train.py" not in said  # no traceback
+    assert "lmtutor/training" not in said  # no traceback
     assert train(folder, out, *settings, "--resume").returncode == 0
     columns = ["epoch", "train_loss", "valid_loss"]
     calm = find_run(folder / "calm").history[columns]
@@ -86,4 +86,4 @@ def test_when_one_process_is_killed_the_other_says_so_and_the_training_can_go_on
 def test_columns_that_cannot_be_shared_out(folder):
     done = train(folder, folder / "odd", "--set", "batch_size=3")
     assert done.returncode != 0
-    assert "3 columns cannot be shared out evenly to 2 processes" in done.stderr
+    assert "3 columns cannot be divided evenly among 2 processes" in done.stderr

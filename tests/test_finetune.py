@@ -13,12 +13,14 @@ from lmtutor.cli import commands as cli
 from lmtutor.runs.finetuning import finetune, finetuning_recipe, load_last
 from lmtutor.runs.recipe import Recipe, read_recipe, recipe_names
 from lmtutor.runs.reproduction import score_kept
-from lmtutor.runs.run import Run, beginning, train_recipe
+from lmtutor.runs.run import Run
+from lmtutor.runs.train import starting_point, train_recipe
 from lmtutor.scoring.score import evaluate
 from lmtutor.system.errors import LMTutorError
 from lmtutor.text.sources import SPLITS
 from lmtutor.training.checkpoint import load_state, model_tensors
-from lmtutor.training.loop import TrainConfig, Trainer
+from lmtutor.training.config import TrainConfig
+from lmtutor.training.loop import Trainer
 
 SMALL = {"name": "awd-lstm", "embedding": 8, "hidden": 12, "layers": 2, "input_dropout": 0.2, "weight_drop": 0.2}
 TRAINING = TrainConfig(
@@ -57,7 +59,7 @@ def test_finetuning_makes_a_new_run_no_worse_and_leaves_the_start(start, tmp_pat
 
 
 def test_a_finetuning_that_goes_wrong_returns_the_start(start, tmp_path):
-    tuned = finetune(start, tmp_path / "wild", changes=["lr=300", "epochs=1", "clip=0"], progress=False)
+    tuned = finetune(start, tmp_path / "wild", changes=["lr=20", "epochs=1", "clip=0"], progress=False)
     assert tuned.history["valid_loss"].min() > start.score("valid").nats_per_token
     own, theirs = (model_tensors(run.load()[0]) for run in (tuned, start))
     assert all(torch.equal(own[name], theirs[name]) for name in own)
@@ -85,7 +87,7 @@ def test_it_stops_when_the_trigger_fires(start, tmp_path):
 
 
 def test_resumed_finetuning_is_exact(start, tmp_path, monkeypatch):
-    monkeypatch.setattr("lmtutor.training.loop.LOOK_EVERY", 1)
+    monkeypatch.setattr("lmtutor.training.session.LOOK_EVERY", 1)
     whole = finetune(start, tmp_path / "whole", progress=False)
     step = Trainer.train_step
 
@@ -179,7 +181,7 @@ def test_a_recipe_goes_on_from_a_run_with_another_text(start, tmp_path):
     (tmp_path / "mice.toml").write_text(recipe.to_toml())
     assert dataclasses.replace(read_recipe(tmp_path / "mice.toml"), name="mice") == recipe
 
-    model, corpus = beginning(recipe)
+    model, corpus = starting_point(recipe)
     trained, vocab = start.load()
     assert corpus.vocab.tokens == [*vocab.tokens, "mouse"]
     ids = corpus.vocab.encode("the cat sees a mouse".split())[:4].unsqueeze(1)
@@ -203,7 +205,7 @@ def test_going_on_with_another_text_keeps_how_it_is_split(start, tmp_path):
     training = dataclasses.replace(TRAINING, epochs=1, lr=1.0)
     recipe = Recipe("mice", table, SMALL, training, {}, {"run": str(start.path)})
     plain = recipe.load_corpus()
-    assert [len(beginning(recipe)[1].split(s)) for s in SPLITS] == [len(plain.split(s)) for s in SPLITS]
+    assert [len(starting_point(recipe)[1].split(s)) for s in SPLITS] == [len(plain.split(s)) for s in SPLITS]
 
     run = train_recipe(recipe, tmp_path / "run", progress=False, keep_every=1)
     assert run.score("test").tokens == len(plain.test) - 1

@@ -10,8 +10,10 @@ from torch import nn
 from lmtutor.scoring.score import evaluate
 from lmtutor.system.errors import LMTutorError
 from lmtutor.training import checkpoint
-from lmtutor.training.loop import TrainConfig, Trainer, fit
+from lmtutor.training.config import TrainConfig
+from lmtutor.training.loop import Trainer
 from lmtutor.training.optim import AveragedSGD, Schedule, averaged_weights, make_optimizer, non_monotone, set_rate
+from lmtutor.training.session import Session, fit
 from tests.helpers import tiny_corpus, tiny_model
 
 CONFIG = TrainConfig(epochs=3, optimizer="nt-asgd", schedule="constant", lr=2.0, bptt=7, batch_size=4, nonmono=0)
@@ -124,7 +126,7 @@ def test_asgd_is_done_when_the_trigger_fires():
     assert finetune.done and plain.averaging and not plain.done
 
 
-class Watched(Trainer):
+class Watched(Session):
     """A trainer that notes what it evaluates and forces the trigger after the first epoch."""
 
     def end_epoch(self):
@@ -136,8 +138,8 @@ class Watched(Trainer):
 
 def test_training_scores_and_keeps_the_average_and_walks_on_from_its_own_weights(tmp_path):
     corpus, model = tiny_corpus(), tiny_model()
-    trainer = Watched(model, corpus, dataclasses.replace(CONFIG, epochs=2, lr=4.0), tmp_path, False)
-    trainer.run()
+    trainer = Watched(model, corpus, dataclasses.replace(CONFIG, epochs=2, lr=4.0), tmp_path)
+    trainer.fit()
     average = dict(zip(trainer.raw, [s["average"] for s in trainer.optimizer.state.values()], strict=True))
     other = copy.deepcopy(model)
     checkpoint.load_tensors(other, average)
@@ -171,7 +173,7 @@ def test_the_start_is_kept_unless_an_epoch_is_better():
     corpus, model = tiny_corpus(), tiny_model()
     start = {k: v.clone() for k, v in checkpoint.model_tensors(model).items()}
     config = TrainConfig(epochs=1, lr=1e-9, schedule="constant", weight_decay=0.0, bptt=7, batch_size=4, clip=0)
-    worse = dataclasses.replace(config, lr=500.0)
+    worse = dataclasses.replace(config, lr=20.0)
     fit(model, corpus, worse, keep_start=True, progress=False)
     assert all(torch.equal(v, start[k]) for k, v in checkpoint.model_tensors(model).items())
 
@@ -179,7 +181,7 @@ def test_the_start_is_kept_unless_an_epoch_is_better():
 def test_random_bptt_scales_the_rate_of_the_very_batch():
     corpus = tiny_corpus()
     config = dataclasses.replace(CONFIG, optimizer="sgd", random_bptt=True, epochs=1, bptt=12)
-    trainer = Trainer(tiny_model(), corpus, config, None, False)
+    trainer = Trainer(tiny_model(), corpus, config)
     seen, loss, step = [], trainer.model.loss, trainer.optimizer.step
 
     def note_length(inputs, targets, state):

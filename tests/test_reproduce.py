@@ -9,11 +9,12 @@ from typer.testing import CliRunner
 from lmtutor.cli import commands as cli
 from lmtutor.runs.recipe import Recipe
 from lmtutor.runs.reproduction import NOISE, compare, reproduce, score_kept, seed_noise
-from lmtutor.runs.run import Run, recorded_runs, train_recipe
+from lmtutor.runs.run import Run, recorded_runs
+from lmtutor.runs.train import train_recipe
 from lmtutor.scoring.score import evaluate
 from lmtutor.system import files as data_files
 from lmtutor.system.errors import LMTutorError
-from lmtutor.training.loop import TrainConfig
+from lmtutor.training.config import TrainConfig
 
 TRAINING = TrainConfig(epochs=2, optimizer="adamw", lr=1e-2, schedule="one-cycle", bptt=10, batch_size=4)
 MODEL = {"name": "lstm-200", "embedding": 12, "hidden": 12, "layers": 1}

@@ -8,7 +8,7 @@ import pytest
 
 from lmtutor import find_run, recorded_runs
 from lmtutor.runs.recipe import read_recipe, recipe_names
-from lmtutor.runs.run import train_recipe
+from lmtutor.runs.train import train_recipe
 from lmtutor.scoring.score import evaluate
 from lmtutor.system.errors import LMTutorError
 
@@ -253,7 +253,7 @@ def test_a_run_that_went_on_has_no_result_until_it_ends(recipe, tmp_path):
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr("lmtutor.runs.run.evaluate", interrupt)  # the third epoch is trained, and not scored
+        patched.setattr("lmtutor.runs.train.evaluate", interrupt)  # the third epoch is trained, and not scored
         train_recipe(longer, run.path, resume=True, progress=False)
     with pytest.raises(LMTutorError, match="has not ended; resume it"):
         run.result  # noqa: B018

@@ -12,8 +12,10 @@ import torch.nn.functional as F
 
 from lmtutor.scoring.score import evaluate
 from lmtutor.system.errors import Diverged, LMTutorError
-from lmtutor.training.loop import COLUMNS, TrainConfig, Trainer, fit
+from lmtutor.training.config import TrainConfig
+from lmtutor.training.loop import COLUMNS, Trainer
 from lmtutor.training.optim import Schedule
+from lmtutor.training.session import fit
 from tests.helpers import tiny_corpus, tiny_model
 
 CONFIG = TrainConfig(epochs=2, lr=2.0, bptt=7, batch_size=4, precision="float32")
@@ -86,7 +88,7 @@ def test_two_runs_with_one_seed_agree_bit_for_bit():
 def test_an_interrupted_run_resumes_bit_for_bit(tmp_path, monkeypatch, changes, stop_after):
     from dataclasses import replace
 
-    monkeypatch.setattr("lmtutor.training.loop.LOOK_EVERY", 1)
+    monkeypatch.setattr("lmtutor.training.session.LOOK_EVERY", 1)
     corpus, config = tiny_corpus(), replace(CONFIG, epochs=3, **changes)
     whole = tiny_model(dropout=0.3)
     expected = fit(whole, corpus, config, progress=False)
@@ -159,17 +161,17 @@ def test_the_model_ends_with_its_best_epoch(monkeypatch, tmp_path):
 
 
 def test_a_diverging_loss_says_where_and_what_to_do(monkeypatch):
-    monkeypatch.setattr("lmtutor.training.loop.LOOK_EVERY", 1)
+    monkeypatch.setattr("lmtutor.training.session.LOOK_EVERY", 1)
     with pytest.raises(Diverged, match=r"step \d+ of epoch 1 at learning rate 1e\+08: try a third of it, or a clip"):
         fit(tiny_model(), tiny_corpus(), TrainConfig(lr=1e8, clip=0.0, bptt=7), progress=False)
 
 
 def test_a_nan_names_the_step(monkeypatch):
-    monkeypatch.setattr("lmtutor.training.loop.LOOK_EVERY", 1)
+    monkeypatch.setattr("lmtutor.training.session.LOOK_EVERY", 1)
     model = tiny_model()
     with torch.no_grad():
         model.head.bias[3] = math.nan
-    with pytest.raises(Diverged, match="diverged to nan nats a token"):
+    with pytest.raises(Diverged, match="diverged to nan nats per token"):
         fit(model, tiny_corpus(), CONFIG, progress=False)
 
 
@@ -227,7 +229,7 @@ def test_schedules():
 @pytest.mark.parametrize("changes", [dict(cut="sentences"), dict(cut="windows", bptt=16, stride=8)])
 def test_samples_are_trained_and_scored_by_the_same_calls(changes):
     from lmtutor.text.batches import scored_tokens
-    from lmtutor.training.loop import text_to_score
+    from lmtutor.training.config import text_to_score
 
     corpus, model = tiny_corpus(), tiny_model()
     config = TrainConfig(epochs=4, lr=1.0, batch_size=4, precision="float32", **changes)

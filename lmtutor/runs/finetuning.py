@@ -8,7 +8,8 @@ from typing import Any
 from torch import nn
 
 from lmtutor.runs.recipe import Recipe
-from lmtutor.runs.run import Run, find_run, train_recipe
+from lmtutor.runs.run import Run, find_run
+from lmtutor.runs.train import train_recipe
 from lmtutor.system.errors import LMTutorError
 from lmtutor.text.vocabulary import Vocabulary
 from lmtutor.training.checkpoint import load_state, load_tensors

@@ -13,7 +13,7 @@ from lmtutor.scoring.score import Score, evaluate
 from lmtutor.system import files as data_files
 from lmtutor.system.errors import LMTutorError
 from lmtutor.system.files import write_atomically
-from lmtutor.training.loop import text_to_score
+from lmtutor.training.config import text_to_score
 
 LARGEST = 16 << 20  # bytes of one file
 TUNED_ON = 50_000  # tokens of the validation split on which the cache of the card is chosen, at most

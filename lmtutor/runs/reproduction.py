@@ -7,11 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from lmtutor.runs.run import Run, find_run, recorded_runs, train_recipe
+from lmtutor.runs.run import Run, find_run, recorded_runs
+from lmtutor.runs.train import train_recipe
 from lmtutor.scoring.score import evaluate
 from lmtutor.system.errors import LMTutorError
 from lmtutor.training.checkpoint import load_checkpoint
-from lmtutor.training.loop import text_to_score
+from lmtutor.training.config import text_to_score
 
 NOISE = 0.03  # of a perplexity, where nobody has recorded what another seed changes
 SPLITS = ("valid", "test")  # whose perplexities are compared

@@ -17,18 +17,22 @@ from torch import Tensor, nn
 from lmtutor.system.errors import LMTutorError
 
 
-def start() -> None:
-    """Join the processes that torchrun started; nothing without torchrun."""
+def start(device: str = "auto") -> None:
+    """Join the processes that torchrun started; nothing without torchrun.
+
+    NCCL joins processes that train on CUDA, one GPU each, and gloo all others.
+    """
     if os.environ.get("WORLD_SIZE", "1") == "1" or dist.is_initialized():
         return
+    if missing := [name for name in ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]:
+        raise LMTutorError(f"WORLD_SIZE is set, but not {missing[0]}: start with torchrun, or unset it.")
+    cuda = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
+    if cuda:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     try:
-        if torch.cuda.is_available():
-            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-    except (ValueError, KeyError) as error:
-        raise LMTutorError(
-            f"WORLD_SIZE is set, but not all that torchrun sets with it ({error}): start with torchrun, or unset it."
-        ) from None
+        dist.init_process_group("nccl" if cuda else "gloo")
+    except ValueError as error:  # what torchrun sets, set by somebody else
+        raise LMTutorError(f"These processes cannot be joined ({error}): start them with torchrun.") from None
 
 
 def stop() -> None:
@@ -69,13 +73,13 @@ def my_columns(part: Tensor) -> Tensor:
 
     Raises
     ------
-    LMTutorError : the columns cannot be shared out evenly.
+    LMTutorError : the columns cannot be divided evenly.
     """
     if world() == 1:
         return part
     if part.shape[-1] % world():
         raise LMTutorError(
-            f"{part.shape[-1]} columns cannot be shared out evenly to {world()} processes: change batch_size."
+            f"{part.shape[-1]} columns cannot be divided evenly among {world()} processes: change batch_size."
         )
     return part.chunk(world(), dim=-1)[rank()]
 
@@ -89,13 +93,13 @@ def same_start(model: nn.Module) -> None:
                 dist.broadcast(value, src=0)
 
 
-def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Replace every gradient by its sum over the processes, in place; the loss was divided by their number before."""
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Replace every gradient by its mean over the processes, in place."""
     if world() == 1:
         return
+    gradients = [p.grad for p in parameters if p.grad is not None]
     with exchanging():
-        exchanges = [dist.all_reduce(p.grad, async_op=True) for p in parameters if p.grad is not None]
-        for exchange in exchanges:
+        for exchange in [dist.all_reduce(gradient.div_(world()), async_op=True) for gradient in gradients]:
             exchange.wait()
 
 

@@ -6,6 +6,6 @@ Imports `system`, `models`, `text` and `scoring`.
 from lmtutor.training.checkpoint import load_checkpoint, save_checkpoint
 from lmtutor.training.config import TrainConfig
 from lmtutor.training.extend import extend_vocabulary
-from lmtutor.training.loop import fit
+from lmtutor.training.session import fit
 
 __all__ = ["TrainConfig", "extend_vocabulary", "fit", "load_checkpoint", "save_checkpoint"]

@@ -1,9 +1,14 @@
 """How to train: one frozen dataclass, which a recipe writes down."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
 
 from lmtutor.system.errors import LMTutorError
+from lmtutor.text.batches import Batch, cut_batches
 
 
 @dataclass(frozen=True)
@@ -30,24 +35,29 @@ class TrainConfig:
     device: str = "auto"  # auto, cpu, cuda
 
     def __post_init__(self):
-        for name in ("bptt", "batch_size"):
-            if getattr(self, name) < 1:
-                raise LMTutorError(f"{name}={getattr(self, name)}: it has to be at least 1.")
-        for name in ("epochs", "clip", "weight_decay", "seed", "momentum", "nonmono", "stride"):
-            if not getattr(self, name) >= 0:
-                raise LMTutorError(f"{name}={getattr(self, name)}: it has to be 0 or more.")
-        for name in ("clip", "weight_decay", "momentum"):
-            if not math.isfinite(getattr(self, name)):
-                raise LMTutorError(f"{name}={getattr(self, name)}: it has to be a finite number.")
-        for name in ("epochs", "bptt", "batch_size", "nonmono", "stride", "seed"):
-            if getattr(self, name) >= 1 << 31:
-                raise LMTutorError(f"{name} is too large: it has to be below {1 << 31}.")
-        if not all(type(epoch) is int and 0 < epoch < 1 << 31 for epoch in self.milestones):
-            raise LMTutorError(f"milestones={list(self.milestones)}: give epochs, whole numbers from 1 on.")
-        if self.epochs < 1:
-            raise LMTutorError(f"epochs={self.epochs}: it has to be at least 1.")
-        betas = list(self.betas)
-        if len(betas) != 2 or not all(isinstance(b, (int, float)) and 0 <= b < 1 for b in betas):
-            raise LMTutorError(f"betas={betas}: give two numbers of at least 0 and below 1.")
-        if not (self.lr > 0 and math.isfinite(self.lr)):
-            raise LMTutorError(f"lr={self.lr}: the learning rate has to be a positive number.")
+        positive, counts = ("epochs", "bptt", "batch_size"), ("nonmono", "stride", "seed")
+        for name in (*positive, *counts, "clip", "weight_decay", "momentum"):
+            low, value = int(name in positive), getattr(self, name)
+            high = 1 << 31 if name in (*positive, *counts) else math.inf
+            if not low <= value < high:
+                raise LMTutorError(f"{name} must be at least {low} and below {high} (got {value})")
+        if not 0 < self.lr < math.inf:
+            raise LMTutorError(f"lr must be a positive number (got {self.lr})")
+        if not all(type(epoch) is int and epoch > 0 for epoch in self.milestones):
+            raise LMTutorError(f"milestones must be epochs, integers from 1 on (got {list(self.milestones)})")
+        betas = [beta for beta in self.betas if isinstance(beta, (int, float)) and 0 <= beta < 1]
+        if len(betas) != 2 or len(self.betas) != 2:
+            raise LMTutorError(f"betas must be two numbers of at least 0 and below 1 (got {list(self.betas)})")
+
+    @property
+    def cutting(self) -> dict[str, Any]:
+        """How a text is cut into batches, for `cut_batches`."""
+        return {name: getattr(self, name) for name in ("cut", "batch_size", "bptt", "stride", "random_bptt")}
+
+
+def text_to_score(corpus, split: str, config: TrainConfig) -> Tensor | Iterable[Batch]:
+    """A split as `evaluate` reads it: the stream of its ids, or the samples of a training that is cut into samples."""
+    ids = corpus.split(split)
+    if config.cut == "stream":
+        return ids
+    return cut_batches(ids, corpus.vocab, **{**config.cutting, "random_bptt": False})

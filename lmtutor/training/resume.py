@@ -1,115 +1,151 @@
-"""All of a training that changes from step to step, out of a trainer and back into one."""
+"""Everything of a training that changes from step to step, out of a session and back into one."""
 
-import copy
 import dataclasses
+import hashlib
+import json
+import math
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from lmtutor.scoring.score import eval_mode
-from lmtutor.system import processes as distributed
+from lmtutor.models.base import detach, map_state
+from lmtutor.system import processes
 from lmtutor.system.errors import LMTutorError
-from lmtutor.text.batches import Batch
+from lmtutor.text.corpora import Corpus
 from lmtutor.training import checkpoint
 from lmtutor.training.config import TrainConfig
-from lmtutor.training.optim import AveragedSGD, set_rate
+from lmtutor.training.loop import COLUMNS, Trainer
 
-COLUMNS = ["epoch", "train_loss", "valid_loss", "valid_perplexity", "seconds", "tokens_per_second", "lr"]
 PLAIN = ("epoch", "step", "nats", "tokens", "seconds", "lr")  # numbers
+GROUP = ("averaged", "losses", "triggered")  # what an optimizer's group has that no config says
 
 
-def training_state(trainer: Any, processes: list[dict]) -> dict[str, Any]:
-    """What an exact resume needs of a `Trainer`, for `lmtutor.training.checkpoint.save_state`.
+def digest(corpus: Corpus) -> str:
+    """SHA-256 of the words, and of the ids of each split: a resumed training must read the same."""
+    splits = corpus.train, corpus.valid, corpus.test
+    sha = hashlib.sha256(json.dumps([corpus.vocab.tokens, [len(ids) for ids in splits]]).encode())
+    for ids in splits:
+        sha.update(ids.cpu().contiguous().numpy())
+    return sha.hexdigest()
 
-    Parameters
-    ----------
-    trainer : whose model, optimizer, schedule and counts are meant.
-    processes : the hidden state and the random state of each process that trains.
-    """
+
+def training_state(session: Trainer) -> dict[str, Any]:
+    """Everything that an exact resume needs, for `checkpoint.save_state`; every process takes part."""
+    own = {"hidden": detach(session.hidden), "rng": torch.get_rng_state()}
+    if session.device.type == "cuda":
+        own["cuda_rng"] = torch.cuda.get_rng_state(session.device)
     return dict(
-        config=dataclasses.asdict(trainer.config),
-        splits=trainer.text,
-        model=checkpoint.model_tensors(trainer.model),
-        optimizer=trainer.optimizer.state_dict(),
-        schedule=trainer.schedule.state_dict(),
-        processes=processes,
-        cuda_rng=torch.cuda.get_rng_state() if trainer.device.type == "cuda" else None,
-        history=trainer.history,
-        **{name: getattr(trainer, name) for name in PLAIN},
+        config=dataclasses.asdict(session.config),
+        splits=session.text,
+        model=checkpoint.model_tensors(session.model),
+        optimizer=session.optimizer.state_dict(),
+        schedule=session.schedule.state_dict(),
+        processes=processes.gather(own),
+        history=session.history,
+        **{name: getattr(session, name) for name in PLAIN},
     )
 
 
-def take_over(trainer: Any, state: dict[str, Any]) -> None:
-    """Put a state that `training_state` made into a trainer.
+def resume(session: Trainer, state: dict[str, Any]) -> None:
+    """Put a state that `training_state` made into a session that has not begun.
 
     Raises
     ------
-    LMTutorError : it is of another training, or no such state at all.
+    LMTutorError : it is of another training, not such a state at all, or the best epoch's weights are missing.
     """
-    try:
-        _take_over(trainer, state)
-    except LMTutorError:
-        raise
-    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        if "memory" in str(error):  # too little of it: the state is as good as before
-            raise
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:150]
-        raise LMTutorError(f"{trainer.out} holds no state of this training ({reason}): train again.") from None
+    _check_form(session, state)
+    _check_training(session, state)
+    best = session.out / "checkpoint" / "model.safetensors"
+    if state["history"] and not best.exists():
+        raise LMTutorError(f"{best}, the weights of the best epoch, is missing: restore it or retrain from scratch.")
+    session.best = checkpoint.read_tensors(best)[0] if best.exists() else None
+    if session.best:
+        checkpoint.check_tensors(session.model, session.best, best)
+    checkpoint.load_tensors(session.model, state["model"], session.out)
+    learned = {name: value for name, value in state["optimizer"]["param_groups"][0].items() if name in GROUP}
+    groups = [{**group, **learned} for group in session.optimizer.state_dict()["param_groups"]]
+    session.optimizer.load_state_dict({"state": state["optimizer"]["state"], "param_groups": groups})
+    session.schedule.load_state_dict(state["schedule"])
+    session.history = state["history"]
+    for name in PLAIN:
+        setattr(session, name, state[name])
+    own = state["processes"][processes.rank()]
+    session.hidden = map_state(lambda part: part.to(session.device), own["hidden"])
+    torch.set_rng_state(own["rng"])
+    if session.device.type == "cuda" and "cuda_rng" in own:
+        torch.cuda.set_rng_state(own["cuda_rng"], session.device)
+    if len(set(processes.gather((session.epoch, session.step)))) > 1:
+        raise LMTutorError(f"The processes found different states in {session.out}: it must be a shared folder.")
 
 
-def _take_over(trainer: Any, state: dict[str, Any]) -> None:
-    now = {**dataclasses.asdict(trainer.config), "epochs": state["config"]["epochs"]}
+def form(value: Any) -> Any:
+    """The shape of nested data without its values: types of numbers and strings, shapes of tensors, names of fields."""
+    if isinstance(value, Tensor):
+        return str(value.dtype), tuple(value.shape)
+    if isinstance(value, dict):
+        return {name: form(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [form(part) for part in value]
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return "number" if number else type(value).__name__
+
+
+def _check_form(session: Trainer, state: dict[str, Any]) -> None:
+    """Refuse what does not look like a state of this session: its own present state is the measure."""
+    own = training_state(session)
+    optimizer, row = own["optimizer"], dict.fromkeys(COLUMNS, 1.0)
+    weights = {i: tuple(p.shape) for i, p in enumerate(session.model.parameters())}
+    columns = session.config.batch_size // processes.world()
+    carried = form(map_state(Tensor.clone, session.model.initial_state(columns)))
+
+    def same(name: str) -> bool:
+        if name == "history":
+            return all(form(entry) == form(row) for entry in state[name])
+        if name == "config":
+            return isinstance(state[name], dict)
+        if name == "processes":
+            return all(
+                isinstance(entry, dict) and form(entry.get("rng")) == form(own[name][0]["rng"])
+                and (session.config.cut != "stream" or entry["hidden"] is None or form(entry["hidden"]) == carried)
+                for entry in state[name]
+            )  # fmt: skip
+        if name == "optimizer":
+            return (
+                isinstance(state[name], dict) and state[name].keys() == optimizer.keys()
+                and form({k: v for k, v in state[name]["param_groups"][0].items() if k in GROUP and k != "losses"})
+                == form({k: v for k, v in optimizer["param_groups"][0].items() if k in GROUP and k != "losses"})
+                and all(
+                    i in weights and all(not v.dim() or tuple(v.shape) == weights[i] for v in entry.values())
+                    for i, entry in state[name]["state"].items()
+                )
+            )  # fmt: skip
+        return form(state[name]) == form(own[name])
+
+    missing = own.keys() - state.keys()
+    wrong = sorted(missing) or [name for name in own if not same(name)]
+    if not wrong and not all(math.isfinite(state[name]) and state[name] >= 0 for name in PLAIN):
+        wrong = ["counts"]
+    if wrong:
+        raise LMTutorError(f"{session.out} holds no state of this training (its {wrong[0]} differs): train again.")
+
+
+def _check_training(session: Trainer, state: dict[str, Any]) -> None:
+    """Refuse a state of another training."""
+    now = {**dataclasses.asdict(session.config), "epochs": state["config"].get("epochs")}
     then = {**dataclasses.asdict(TrainConfig()), **state["config"]}  # newer fields: their default
-    if now != then:
-        changed = ", ".join(name for name in now if now[name] != then[name])
+    if changed := ", ".join(name for name in now if now[name] != then[name]):
         raise LMTutorError(
-            f"{trainer.out} was trained with another {changed}: resume with the same, or start a new run."
+            f"{session.out} was trained with another {changed}: resume with the same, or start a new run."
         )
-    if state.get("splits", trainer.text) != trainer.text:  # older states do not say
+    if state["splits"] != session.text:
         raise LMTutorError(
-            f"{trainer.out} was trained on another text than {trainer.corpus.name} has now: restore the text, or train "
+            f"{session.out} was trained on another text than {session.corpus.name} has now: restore the text, or train "
             "it into a new folder."
         )
-    if trainer.config.epochs < state["epoch"]:
+    if session.config.epochs < state["epoch"]:
         raise LMTutorError(
-            f"{trainer.out} has {state['epoch']} epochs already: ask for as many or more, or train into a new folder."
+            f"{session.out} has {state['epoch']} epochs already: ask for as many or more, or train into a new folder."
         )
-    if len(state["processes"]) != distributed.world():
-        raise LMTutorError(f"{trainer.out} was trained by {len(state['processes'])} processes: resume with as many.")
-    own = state["processes"][distributed.rank()]
-    checkpoint.load_tensors(trainer.model, state["model"], trainer.out)
-    trainer.optimizer.load_state_dict(state["optimizer"])
-    for parameter, kept in trainer.optimizer.state.items():
-        for name, value in kept.items():
-            if isinstance(value, torch.Tensor) and value.dim() and value.shape != parameter.shape:
-                raise ValueError(f"{name} of the optimizer has shape {tuple(value.shape)}")
-    trainer.schedule.load_state_dict(state["schedule"])
-    trainer.history = [
-        {name: (int if name == "epoch" else float)(row[name]) for name in COLUMNS} for row in state["history"]
-    ]
-    state = {"lr": trainer.lr, **state}  # older states have none
-    for name in PLAIN:
-        setattr(trainer, name, type(getattr(trainer, name))(state[name]))
-    trainer.hidden = own["hidden"]
-    _try_out(trainer)
-    torch.set_rng_state(own["rng"])
-    if state["cuda_rng"] is not None and trainer.device.type == "cuda":
-        torch.cuda.set_rng_state(state["cuda_rng"])
-
-
-@torch.no_grad()
-def _try_out(trainer: Any) -> None:
-    """One step on a copy: what does not fit fails here, before anything is changed, and not amid the training."""
-    twin = copy.deepcopy(trainer.optimizer)
-    twin.__dict__ |= {k: v for k, v in vars(trainer.optimizer).items() if k not in vars(twin)}  # torch copies its own
-    for parameter in twin.param_groups[0]["params"]:
-        parameter.grad = torch.zeros_like(parameter)
-    set_rate(twin, trainer.schedule.lr(0.5), trainer.schedule.momentum_drop(0.5))
-    twin.step()
-    if isinstance(twin, AveragedSGD):
-        twin.after_epoch(1.0)
-    columns = trainer.config.batch_size // distributed.world()
-    batch = Batch(*[torch.zeros(1, columns, dtype=torch.long, device=trainer.device)] * 2)
-    if trainer.hidden is not None and trainer.config.cut == "stream":  # of samples, the last batch is narrower
-        with eval_mode(trainer.model):
-            trainer.model.loss(batch.inputs, batch.targets, trainer.hidden)
+    if len(state["processes"]) != processes.world():
+        raise LMTutorError(f"{session.out} was trained by {len(state['processes'])} processes: resume with as many.")

@@ -35,7 +35,7 @@ from lmtutor.models import build_model
 from lmtutor.runs.provenance import provenance
 from lmtutor.text.corpora import load_corpus
 from lmtutor.training.config import TrainConfig
-from lmtutor.training.loop import fit
+from lmtutor.training.session import fit
 
 RESULT = Path(__file__).resolve().parents[2] / "data" / "runs" / "benchmark-reading" / "result.json"
 SEEN, KEPT = 60_000, 200  # types in the large text, and in the vocabulary of the model that trains on it

@@ -28,7 +28,7 @@ from lmtutor.runs.provenance import provenance
 from lmtutor.system import processes as distributed
 from lmtutor.text.corpora import load_corpus
 from lmtutor.training.config import TrainConfig
-from lmtutor.training.loop import fit
+from lmtutor.training.session import fit
 from tests.benchmarks.workers import BATCH, BPTT
 
 ROOT = Path(__file__).resolve().parents[2]

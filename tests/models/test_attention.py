@@ -16,7 +16,7 @@ from lmtutor.scoring.score import evaluate
 from lmtutor.system.errors import LMTutorError
 from lmtutor.training.checkpoint import load_checkpoint, save_checkpoint
 from lmtutor.training.config import TrainConfig
-from lmtutor.training.loop import fit
+from lmtutor.training.session import fit
 from tests.helpers import tiny_corpus
 
 SMALL = TransformerConfig(embedding=12, hidden=20, layers=2, heads=3, context=5, dropout=0.0)

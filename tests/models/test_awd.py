@@ -14,7 +14,8 @@ from lmtutor.models.awd import PROBABILITIES, AWDConfig, unregularised
 from lmtutor.models.base import detach
 from lmtutor.system.errors import LMTutorError
 from lmtutor.training.checkpoint import load_checkpoint, model_tensors, save_checkpoint
-from lmtutor.training.loop import TrainConfig, fit
+from lmtutor.training.config import TrainConfig
+from lmtutor.training.session import fit
 from tests.helpers import tiny_corpus
 
 T, B, V = 6, 3, 10
@@ -184,7 +185,7 @@ def test_every_parameter_learns_and_the_whole_survives_copies_and_checkpoints(ce
 def test_resume_in_the_middle_of_an_epoch_draws_the_same_masks(tmp_path, monkeypatch):
     from lmtutor.training.loop import Trainer
 
-    monkeypatch.setattr("lmtutor.training.loop.LOOK_EVERY", 1)
+    monkeypatch.setattr("lmtutor.training.session.LOOK_EVERY", 1)
     corpus, config = tiny_corpus(), TrainConfig(epochs=2, optimizer="nt-asgd", lr=1.0, bptt=12, batch_size=5)
 
     def fresh():

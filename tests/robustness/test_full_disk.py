@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lmtutor.cli import commands as cli
-from lmtutor.runs.run import train_recipe
+from lmtutor.runs.train import train_recipe
 from lmtutor.system.files import write_atomically
 from tests.robustness.kills import compare
 

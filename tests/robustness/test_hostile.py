@@ -17,7 +17,8 @@ import lmtutor as lm
 from lmtutor.cli import commands as cli
 from lmtutor.runs.pretrained import load_packed, pack_model
 from lmtutor.runs.recipe import read_recipe, toml_value
-from lmtutor.runs.run import find_run, train_recipe
+from lmtutor.runs.run import find_run
+from lmtutor.runs.train import train_recipe
 from lmtutor.training.checkpoint import load_checkpoint
 from lmtutor.training.config import TrainConfig
 
@@ -59,16 +60,16 @@ def refused(answer: tuple[int, list[str]], said: str) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("momentum=inf", "finite"),
+        ("momentum=inf", "momentum must be"),
         ("milestones=[inf]", "milestones"),
         ("milestones=[2020-01-01]", "milestones"),
         ("corpus.min_count=inf", "min_count"),
         ("corpus.max_size=nan", "max_size"),
         ("epochs=" + "9" * 5000, "epochs"),
-        ("epochs=1" + "0" * 400, "epochs is too large"),
+        ("epochs=1" + "0" * 400, "epochs must be"),
         ("lr=" + "[" * 3000, "lr"),
         ("random_bptt=true", None),  # fine by itself
-        ("bptt=1" + "0" * 40, "bptt is too large"),
+        ("bptt=1" + "0" * 40, "bptt must be"),
         ("corpus.progress=2020-01-01", "progress"),
         ("optimizer=adm", "adam"),
         ("precision=double", "precision"),
@@ -108,7 +109,7 @@ def test_what_toml_writes_it_reads():
 
 
 def test_a_folder_whose_name_is_no_text_is_refused(recipe, command):
-    refused(command("train", "cats.toml", "--out", os.fsdecode(b"n\xff")), "no text")
+    refused(command("train", "cats.toml", "--out", os.fsdecode(b"n\xff")), "printable text")
 
 
 # --- A run that goes on
@@ -164,16 +165,7 @@ def test_the_recipe_names_the_new_epochs_before_the_training_goes_on(run, recipe
 
 
 def test_whole_numbers_as_betas(recipe, command):
-    assert command(*TRAIN, "--set", "optimizer=adam", "--set", "betas=[0,0.99]") == (0, [])
-
-
-def test_too_little_memory_is_not_the_fault_of_the_state(run, recipe, command, monkeypatch):
-    def greedy(*_):
-        raise torch.OutOfMemoryError("CUDA out of memory")
-
-    monkeypatch.setattr("lmtutor.training.resume._try_out", greedy)
-    refused(command("train", "cats.toml", "--out", "run", "--resume", "--set", "epochs=9"), "memory")
-    monkeypatch.undo()
+    assert command(*TRAIN, "--set", "optimizer=adam", "--set", "betas=[0,0.99]", "--set", "lr=0.01") == (0, [])
 
 
 @pytest.mark.parametrize("name", ["checkpoint/vocabulary.json", "checkpoint/model.safetensors", "result.json"])
@@ -365,5 +357,5 @@ def test_a_long_text_is_scored_in_pieces_and_to_the_same_values(run):
 
 def test_bounds_of_whole_numbers():
     for name in ("epochs", "bptt", "batch_size", "nonmono", "stride", "seed"):
-        with pytest.raises(lm.LMTutorError, match=f"{name} is too large"):
+        with pytest.raises(lm.LMTutorError, match=f"{name} must be .* below"):
             TrainConfig(**{name: 1 << 31})

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from lmtutor.runs.recipe import read_recipe
-from lmtutor.runs.run import train_recipe
+from lmtutor.runs.train import train_recipe
 from lmtutor.training.checkpoint import load_state
 from tests.robustness.zoo import RECIPE, TEXT
 
@@ -36,7 +36,7 @@ def test_a_signal_saves_and_says_how_to_go_on(number, encoding, tmp_path, monkey
     epochs = len(pd.read_csv("run/history.csv"))
     assert process.returncode == 130 and "Traceback" not in err
     assert out.splitlines()[-1] == (
-        f"Stopped after {epochs} whole epochs; go on with resume=True (lmtutor train ... --resume)."
+        f"Stopped after {epochs} whole epochs; continue with resume=True (lmtutor train ... --resume)."
     )
     assert load_state("run/state.safetensors")["epoch"] == epochs and not (tmp_path / "run/result.json").exists()
     recipe = read_recipe("cats.toml").with_changes([f"epochs={epochs + 1}"])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lmtutor.runs.run import train_recipe
+from lmtutor.runs.train import train_recipe
 from lmtutor.system.errors import LMTutorError
 from lmtutor.system.files import alone
 from lmtutor.text.corpora import load_corpus

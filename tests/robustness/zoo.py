@@ -49,7 +49,7 @@ def build(folder: Path) -> None:
     """Make the specimens in a folder, which has to be the working directory: the recipe names its text from there."""
     from lmtutor.runs.pretrained import catalogue_entry, pack_model
     from lmtutor.runs.recipe import read_recipe
-    from lmtutor.runs.run import train_recipe
+    from lmtutor.runs.train import train_recipe
     from lmtutor.text.vocabulary import Tokenizer, Vocabulary
 
     (folder / "cats.txt").write_text(TEXT)
@@ -105,7 +105,7 @@ def use(model, vocab) -> None:
 def resume(folder: Path) -> None:
     """Go on with the run for one more epoch."""
     from lmtutor.runs.recipe import read_recipe
-    from lmtutor.runs.run import train_recipe
+    from lmtutor.runs.train import train_recipe
 
     recipe = read_recipe(folder / "cats.toml")
     longer = replace(recipe, training=replace(recipe.training, epochs=3))
@@ -116,12 +116,12 @@ def plan(folder: Path) -> None:
     """Do all that a recipe asks for, but train."""
     from lmtutor import build_model
     from lmtutor.runs.recipe import read_recipe
-    from lmtutor.training.loop import Trainer
+    from lmtutor.training.session import Session
 
     recipe = read_recipe(folder / "cats.toml")
     recipe.to_toml()
     corpus = recipe.load_corpus()
-    Trainer(build_model(recipe.model_config(), corpus.vocab), corpus, recipe.training, None, False)
+    Session(build_model(recipe.model_config(), corpus.vocab), corpus, recipe.training)
 
 
 def read_a_catalogue(module: str, name: str, read: str) -> Callable[[Path], None]:
