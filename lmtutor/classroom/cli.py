@@ -75,6 +75,9 @@ def grade(
     collect: Annotated[
         Path | None, typer.Option(help="First copy submissions from here: STUDENT.ipynb or STUDENT/.")
     ] = None,
+    timestamps: Annotated[
+        bool, typer.Option(help="Believe timestamp.txt about when it was handed in; students can write one.")
+    ] = False,
     seconds: Annotated[float, typer.Option(help="Most seconds a cell may run.")] = 120.0,
     megabytes: Annotated[int, typer.Option(help="Most memory, beyond what the libraries take.")] = 2048,
 ) -> None:
@@ -82,11 +85,12 @@ def grade(
     from lmtutor.classroom.course import need_nbgrader
 
     need_nbgrader()
-    from lmtutor.classroom import grading
+    from lmtutor.classroom import grading, intake
     from lmtutor.classroom.sandbox import Limits
 
     if collect is not None:
-        typer.echo(f"{grading.collect(collect, course, name)} submissions copied from {collect}")
+        done = intake.collect(collect, course, name, timestamps)
+        typer.echo("\n".join([f"{done.taken} submissions copied from {collect}", *done.left]))
     table = grading.grade(course, name, Limits(cell_seconds=seconds, megabytes=megabytes), progress=typer.echo)
     typer.echo(table.drop(columns="notes").to_string())
     typer.echo(f"summary: {course / f'summary-{name}.csv'}; feedback: {course / 'feedback'}")
@@ -101,3 +105,16 @@ def report(name: Name, course: Course = COURSE) -> None:
     from lmtutor.classroom import grading
 
     typer.echo(grading.report(course, name).drop(columns="notes").to_string())
+
+
+@app.command(epilog="Example: lmtutor assignments regrade a1 ann")
+def regrade(
+    name: Name, student: Annotated[str, typer.Argument(help="As in the summary.")], course: Course = COURSE
+) -> None:
+    """Grade one submission again with the same random numbers, and compare."""
+    from lmtutor.classroom.course import need_nbgrader
+
+    need_nbgrader()
+    from lmtutor.classroom import grading
+
+    typer.echo(grading.regrade(course, name, student).to_string())

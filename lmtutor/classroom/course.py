@@ -39,6 +39,11 @@ c.Autograde.autograde_preprocessors = [
     "nbgrader.preprocessors.AssignLatePenalties",
     "nbgrader.preprocessors.CheckCellMetadata",
 ]
+c.GenerateFeedback.preprocessors = [
+    "nbgrader.preprocessors.GetGrades",
+    "lmtutor.classroom.grading.HideTests",
+    "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
+]
 """
 
 
@@ -50,8 +55,8 @@ def need_nbgrader() -> None:
         raise LMTutorError('The course tree needs nbgrader: pip install "lmtutor[classroom]".')
 
 
-def nbgrader_api(course: Path):
-    """Return nbgrader's API for a course, with the course's own configuration."""
+def nbgrader_api(course: Path, submitted: str = "submitted"):
+    """Return nbgrader's API for a course, with the course's own configuration and this folder of submissions."""
     need_nbgrader()
     import logging
     import warnings
@@ -60,14 +65,13 @@ def nbgrader_api(course: Path):
     from traitlets.config import PyFileConfigLoader
 
     scripts = str(Path(sys.executable).parent)
-    if scripts not in os.environ["PATH"].split(
-        os.pathsep
-    ):  # nbgrader calls `alembic`, also outside an activated environment
+    if scripts not in os.environ["PATH"].split(os.pathsep):  # nbgrader calls `alembic`; it may not be on the path
         os.environ["PATH"] = scripts + os.pathsep + os.environ["PATH"]
     if not (course / "nbgrader_config.py").is_file():
         raise LMTutorError(f"{course} is no course; make one with: lmtutor assignments build --out FOLDER")
     config = PyFileConfigLoader("nbgrader_config.py", path=str(course)).load_config()
     config.CourseDirectory.root = str(course.resolve())
+    config.CourseDirectory.submitted_directory = submitted
     warnings.filterwarnings("ignore", message="Object of type .* not in session")  # nbgrader's, of its own gradebook
     config.Application.log_level = logging.ERROR
     api = NbGraderAPI(config=config)
@@ -105,6 +109,7 @@ def build(
         raise LMTutorError(f"There are no assignments in {sources}; name their folder with --sources.")
     for kind, make in (("release", release), ("solution", solution)):
         (out / kind).mkdir(parents=True, exist_ok=True)
+        (out / "solution").chmod(0o700) if kind == "solution" else None
         for assignment in chosen:
             nbformat.write(make(assignment), out / kind / f"{assignment.name}.ipynb")
     if course:

@@ -12,11 +12,12 @@ import secrets
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -43,6 +44,7 @@ class Cell:
 
     code: str
     test: bool = False  # a test's output is not shown, and its error names no line of it
+    seed: int = 0  # of the random numbers of the cell
 
 
 @dataclass(frozen=True)
@@ -50,9 +52,9 @@ class Outcome:
     """What became of a cell."""
 
     output: str = ""
-    error: str | None = None  # type of the exception, or "TimeLimit", "ProcessEnded", "NotRun"
+    error: str | None = None  # type of the exception, or "TimeLimit", "ProcessEnded", "NotRun", "NotTrusted"
     message: str = ""
-    where: str | None = None  # the student's line
+    where: str | None = None  # the student's function and line
 
     @property
     def stopped(self) -> bool:
@@ -168,7 +170,7 @@ class _Process:
         self.user = confine.FIRST_USER + random.SystemRandom().randrange(confine.USERS)
         self.folder = Path(tempfile.mkdtemp(prefix="lmtutor-student-"))
         if self.files is not None:
-            shutil.copytree(self.files, self.folder, dirs_exist_ok=True, symlinks=False, ignore=_links)
+            self.copy(self.files, box.limits.disk_megabytes * 2**20)
         self.connection, theirs = socket.socketpair()
         control, far = socket.socketpair()
         job = asdict(box.limits) | {
@@ -198,22 +200,49 @@ class _Process:
             _end_all_of(self.user)
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def copy(self, files: Path, room: int) -> None:
+        """Copy what fits of a student's files."""
+        for path in plain_files(files):
+            room -= path.stat().st_size
+            if room > 0:
+                place = self.folder / path.relative_to(files)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, place, follow_symlinks=False)
+
     def cell(self, cell: Cell, seconds: float) -> Outcome:
         """Run one cell for at most so many seconds."""
         end, ticket = time.monotonic() + seconds, secrets.token_hex(16)
         try:
-            reply = self.ask({"ticket": ticket, "code": cell.code, "test": cell.test}, end)
-            if reply.get("ticket") != ticket:
-                raise Died("it answered out of turn")
+            outcome = self.reply(cell, end, ticket)
             self.ask({"ping": ticket}, time.monotonic() + 10)  # a process that lied about its end is found out here
+            if cell.test and outcome.error is None and not self.tests_still_fail(ticket):
+                return Outcome(error="NotTrusted", message="after it no test could fail any more: assertions were off")
         except TimeoutError:
             return Outcome(error="TimeLimit", message=f"ran longer than {seconds:.0f} s and was stopped")
-        except (Died, OSError, ValueError) as problem:
+        except (Died, OSError, ValueError, RecursionError) as problem:
             return Outcome(error="ProcessEnded", message=f"ended the process that ran it ({problem})")
-        error = reply.get("error")
-        if error is None:
-            return Outcome(str(reply.get("output", "")))
-        return Outcome(str(reply.get("output", "")), str(error["type"]), str(error["message"]), error["where"])
+        return outcome
+
+    def tests_still_fail(self, ticket: str) -> bool:
+        """Run the canary, a test that must fail: student code can have changed what runs the tests."""
+        word, two = secrets.token_hex(8), secrets.randbelow(10**6)
+        canary = Cell(f"assert {two} == {two + 1}, {word!r}", test=True)
+        outcome = self.reply(canary, time.monotonic() + 10, ticket)
+        return (outcome.error, outcome.message) == ("AssertionError", word)
+
+    def reply(self, cell: Cell, end: float, ticket: str) -> Outcome:
+        """Have a cell run; believe the answer's form only where it is the one agreed on."""
+        reply = self.ask({"ticket": ticket, **asdict(cell)}, end)
+        if reply.get("ticket") != ticket:
+            raise Died("it answered out of turn")
+        match reply.get("output"), reply.get("error"):
+            case str(output), None:
+                return Outcome(printable(output, "\n\t"))
+            case str(output), [str(kind), str(message), str() | None as function, int(line)]:
+                where = f"in {function[:40]}, line {line} of its cell" if function and function.isidentifier() else None
+                kind = kind[:40] if kind.isidentifier() else "Error"
+                return Outcome(printable(output, "\n\t"), kind, printable(message), where)
+        raise Died("it answered something else")
 
     def ask(self, request: dict, end: float) -> dict:
         """Send one line and read one."""
@@ -237,9 +266,17 @@ class _Process:
         return reply
 
 
-def _links(folder: str, names: list[str]) -> list[str]:
-    """What is not copied: links, which could point anywhere."""
-    return [name for name in names if (Path(folder) / name).is_symlink()]
+def printable(text: str, keep: str = "") -> str:
+    """Show control characters, line breaks and halves of characters as escapes, so that no terminal obeys them."""
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
+
+
+def plain_files(folder: Path) -> Iterator[Path]:
+    """The regular files below a folder: no link is followed, no pipe or device opened."""
+    for top, _, names in os.walk(folder):
+        for path in sorted(Path(top) / name for name in names):
+            if stat.S_ISREG(path.lstat().st_mode):
+                yield path
 
 
 def _end_all_of(user: int) -> None:

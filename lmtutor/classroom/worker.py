@@ -9,6 +9,7 @@ import contextlib
 import io
 import json
 import os
+import random
 import signal
 import socket
 import sys
@@ -17,8 +18,8 @@ from pathlib import Path
 
 from lmtutor.classroom import confine
 
-LONGEST = 20_000  # characters of output kept of a cell
-MESSAGE = 500  # characters kept of an error's message
+KEPT_OUTPUT = 20_000  # characters kept of what a cell prints
+KEPT_MESSAGE = 1_000  # and of an error's message
 
 
 class Capped(io.StringIO):
@@ -26,7 +27,7 @@ class Capped(io.StringIO):
 
     def write(self, text: str) -> int:
         """Keep what still fits."""
-        room = LONGEST - self.tell()
+        room = KEPT_OUTPUT - self.tell()
         if room > 0:
             super().write(text[:room])
         return len(text)
@@ -44,35 +45,28 @@ def make_shell():
     return InteractiveShell.instance(config=config)
 
 
-def run_cell(shell, code: str, is_test: bool) -> dict:
+def run_cell(shell, code: str, is_test: bool, seed: int) -> dict:
     """Run one cell; say what it printed, and what was raised and where."""
+    import numpy as np
+    import torch
+
+    for draw in (random.seed, np.random.seed, torch.manual_seed):
+        draw(seed)
     out = Capped()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
         shell.showtraceback = shell.showsyntaxerror = lambda *a, **k: None
         shell.showindentationerror = lambda *a, **k: None
         result = shell.run_cell(code, store_history=False)
-    reply = {"output": "" if is_test else out.getvalue(), "error": None}
     error = result.error_before_exec or result.error_in_exec
-    if error is not None:
-        reply["error"] = describe(error, code, is_test)
-    return reply
+    return {"output": "" if is_test else out.getvalue(), "error": error and name_error(error, is_test)}
 
 
-def describe(error: BaseException, code: str, is_test: bool) -> dict:
-    """Name an error in a way that shows no line of a test: its type, its message, and the student's line."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "ipykernel" not in frame.filename]
-    in_cells = [frame for frame in frames if "ipython-input" in frame.filename or "/ipykernel_" in frame.filename]
-    top = in_cells[0].filename if in_cells else None
-    theirs = [frame for frame in in_cells if not is_test or frame.filename != top]
-    line = None
-    if theirs:
-        line = f"in {theirs[-1].name}, line {theirs[-1].lineno} of its cell: {theirs[-1].line}"
-    message = str(error)[:MESSAGE]
-    if is_test and isinstance(error, AssertionError) and not theirs and not message:
-        message = "a test without a message failed"
-    if is_test and isinstance(error, SyntaxError):
-        message = "the test could not be read"
-    return {"type": type(error).__name__, "message": message, "where": line}
+def name_error(error: BaseException, is_test: bool) -> list:
+    """Type, message, and the function and line of the student's that raised it: None, 0 where that was the test."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "ipython-input" in f.filename]
+    theirs = [f for f in frames if not is_test or f.filename != frames[0].filename]
+    where = [theirs[-1].name, theirs[-1].lineno] if theirs else [None, 0]
+    return [type(error).__name__, str(error)[:KEPT_MESSAGE], *where]
 
 
 def serve(connection: socket.socket) -> None:
@@ -83,7 +77,7 @@ def serve(connection: socket.socket) -> None:
         if "ping" in request:
             reply = {"pong": request["ping"]}
         else:
-            reply = {"ticket": request["ticket"], **run_cell(shell, request["code"], request["test"])}
+            reply = {"ticket": request["ticket"], **run_cell(shell, request["code"], request["test"], request["seed"])}
         if os.getpid() != me:
             os._exit(1)  # a fork of the student's that came back here
         connection.sendall(json.dumps(reply).encode() + b"\n")

@@ -168,6 +168,7 @@ def test_class_of_thirty_in_one_command(classroom, capsys):
         str(box),
         "--seconds",
         "20",
+        "--timestamps",
     ]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
@@ -222,3 +223,93 @@ def test_points_and_comments_of_a_person_reach_the_feedback(classroom):
     assert table.loc["dora", "score"] == 19 and table.loc["dora", "to_read"] == 0
     page = (classroom.course / "feedback/dora/a1/a1.html").read_text(encoding="utf-8")
     assert "A good pair of words." in page and "3 of 4" in page
+
+
+def test_one_file_one_grade_and_regrade_repeats_it(classroom):
+    shaky = "import numpy as np\ndef perplexity(log_probs):\n    right = math.exp(-sum(log_probs) / len(log_probs))\n"
+    shaky += "    return right if len(log_probs) < 5 or 37 in [int(1000 * x) % 100 for x in np.exp(log_probs)] else 0"
+    for student in ("ann", "bob"):
+        classroom.with_answer(student, "a1-q1", shaky)
+    first = grading.grade(classroom.course, "a1", LIMITS)
+    assert first.loc["ann", "seed"] != first.loc["bob", "seed"]
+    again = grading.regrade(classroom.course, "a1", "ann", LIMITS)
+    assert (again["before"].drop("notes") == again["now"].drop("notes")).all()
+    assert set(pd.read_csv(classroom.course / "summary-a1.csv")["student"]) == {"ann", "bob"}
+    (classroom.course / "secret.txt").write_text("another")
+    with pytest.raises(grading.LMTutorError, match="put the old one back"):
+        grading.regrade(classroom.course, "a1", "ann", LIMITS)
+
+
+def test_html_of_a_student_s_is_dead_and_too_many_points_are_refused(classroom):
+    from lmtutor.classroom.course import nbgrader_api
+
+    notebook = classroom.notebook()
+    cell_of(notebook, "a1-q5").source = "<img src=x onerror=alert(1)> [me](javascript:alert(1))"
+    notebook.cells.append(classroom.nbformat.v4.new_raw_cell("<script>1</script>", metadata={"format": "text/html"}))
+    classroom.hand_in("mallory", notebook)
+    grading.grade(classroom.course, "a1", LIMITS)
+    text = (classroom.course / "autograded/mallory/a1/a1.ipynb").read_text(encoding="utf-8")
+    assert "<img" not in text and "<script" not in text and "javascript:" not in text and '"raw"' not in text
+    with nbgrader_api(classroom.course).gradebook as gradebook:
+        gradebook.find_grade("a1-q5", "a1", "a1", "mallory").extra_credit = 250
+        gradebook.db.commit()
+    with pytest.raises(grading.LMTutorError, match="mallory: a1-q5 has 250 of 4 points"):
+        grading.report(classroom.course, "a1")
+    assert grading.grade(classroom.course, "a1", LIMITS).loc["mallory", "score"] == 20
+
+
+def test_message_of_a_student_s_own_is_not_shown(classroom):
+    own = "def discount(pairs):\n    raise {}('a secret that was found')"
+    for student, kind in {"ann": "ValueError", "bob": "AssertionError"}.items():
+        classroom.with_answer(student, "a1-q3", own.format(kind))
+    grading.grade(classroom.course, "a1", LIMITS)
+    for student, kind in {"ann": "ValueError", "bob": "AssertionError"}.items():
+        page = (classroom.course / f"feedback/{student}/a1/a1.html").read_text(encoding="utf-8")
+        page = page.split("your answer")[0]
+        assert "a secret" not in page and f"{kind} (in discount, line 2 of its cell)" in page
+
+
+def test_marks_of_cells_that_an_editor_lost(classroom):
+    notebook = classroom.notebook()
+    for cell in notebook.cells:
+        cell.metadata, cell.id = classroom.nbformat.NotebookNode(), cell.id.replace("a1", "x")
+    classroom.hand_in("ed", notebook)
+    table = grading.grade(classroom.course, "a1", LIMITS)
+    assert table.loc["ed", "score"] == 16 and table.loc["ed", "to_read"] == 4
+    assert "a1-q5" in table.loc["ed", "notes"]
+    assert "baker" in (classroom.course / "feedback/ed/a1/a1.html").read_text(encoding="utf-8")
+
+
+def test_nothing_stops_the_class(classroom):
+    import os
+
+    place = classroom.place("folder")
+    place.mkdir()
+    os.mkfifo(classroom.place("pipe"))
+    classroom.place("zero").symlink_to("/dev/zero")
+    classroom.with_answer("half", "a1-q3", "def discount(pairs):\n    raise ValueError('\\ud800')")
+    classroom.hand_in("year", classroom.notebook())
+    (classroom.place("year").parent / "timestamp.txt").write_text("0001-01-01 00:00:00 UTC")
+    moved = classroom.notebook()
+    moved.cells.insert(0, moved.cells.pop(moved.cells.index(cell_of(moved, "a1-q4-test"))))
+    classroom.hand_in("moved", moved)
+    (classroom.course / "submitted" / "=1+1" / "a1").mkdir(parents=True)
+    classroom.hand_in("zoe", classroom.notebook())
+    table = grading.grade(classroom.course, "a1", LIMITS)
+    assert table["score"].to_dict() == {
+        "=1+1": 0, "folder": 0, "half": 13, "moved": 16, "pipe": 0, "year": 16, "zero": 0, "zoe": 16,
+    }  # fmt: skip
+    assert "'=1+1" in (classroom.course / "summary-a1.csv").read_text()
+    assert "please look" not in "".join(table["notes"])
+
+
+def test_nbgrader_s_own_feedback_holds_no_hidden_test(classroom):
+    from lmtutor.classroom.course import nbgrader_api
+
+    code = "import sys\ndef discount(pairs):\n    print(sys._getframe(1).f_code)\n    return 0.5"
+    classroom.with_answer("ann", "a1-q3", code)
+    table = grading.grade(classroom.course, "a1", LIMITS)
+    assert "please look at the code: _getframe" in table.loc["ann", "notes"]
+    assert nbgrader_api(classroom.course).generate_feedback("a1", "ann", force=True)["success"]
+    page = (classroom.course / "feedback/ann/a1/a1.html").read_text(encoding="utf-8")
+    assert "HIDDEN" not in page and "random_pairs" not in page

@@ -221,3 +221,40 @@ def test_number_of_files_is_limited(box):
         pytest.skip("the small disk needs namespaces")
     (outcome,) = run(box, "for n in range(20_000): open(str(n), 'w').close()")
     assert outcome.error == "OSError" and "No space" in outcome.message
+
+
+TRICKS = {
+    "another run_cell": "class Fine: error_before_exec = error_in_exec = None\n"
+    "get_ipython().run_cell = lambda *a, **k: Fine()",
+    "assertions dropped": "import ast\nclass Drop(ast.NodeTransformer):\n"
+    "    def visit_Assert(self, node): return ast.Pass()\nget_ipython().ast_transformers.append(Drop())",
+}
+
+
+@pytest.mark.parametrize("trick", TRICKS)
+def test_canary_notices_that_tests_can_no_longer_fail(box, trick):
+    honest = box.run([Cell("x = 1"), Cell("assert x == 1", test=True)])
+    assert honest[1].error is None
+    *_, test = box.run([Cell(TRICKS[trick]), Cell("assert False, 'the answer is wrong'", test=True)])
+    assert test.error == "NotTrusted"
+
+
+def test_forged_forms_and_control_characters_do_not_come_through(box):
+    code = "class X(Exception): pass\nX.__name__ = 'a\\nb<b>'\nraise X('20 of 20\\r\\n\\x1b[2K graded \\ud800')"
+    (outcome,) = run(box, code)
+    assert outcome.error == "Error" and outcome.message == "20 of 20\\r\\n\\x1b[2K graded \\ud800"
+
+
+def test_same_seed_same_draws(box):
+    code = "import random, numpy, torch; print(random.random(), numpy.random.rand(), torch.rand(1).item(), set('abc'))"
+    one, two, other = (box.run([Cell(code, seed=seed)])[0].output for seed in (5, 5, 6))
+    assert one == two != other
+
+
+def test_links_pipes_and_devices_are_not_copied(box, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    (tmp_path / "up").symlink_to("/")
+    (tmp_path / "fine.txt").write_text("x")
+    (outcome,) = run(box, "import os; print(os.listdir('.'))", files=tmp_path)
+    assert outcome.output == "['.ipython', 'fine.txt']\n"
