@@ -14,6 +14,10 @@ import pandas as pd
 from lmtutor.display.figures import (
     COLOURS,
     DASHES,
+    GRID,
+    INK,
+    MARKERS,
+    MUTED,
     PAPER,
     described,
     figure,
@@ -32,10 +36,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
+    "draw_backward",
+    "draw_dots",
+    "draw_lines",
+    "draw_lstm_cell",
+    "draw_network_steps",
     "figure",
+    "plot_error_by_lag",
     "plot_gates",
     "plot_gradient_norms_by_lag",
     "plot_history",
+    "plot_one_cell",
     "plot_perplexities",
     "plot_roofline",
     "plot_run_curves",
@@ -311,11 +322,185 @@ def plot_gates(activations: Mapping[str, np.ndarray], tokens: Sequence[str]) -> 
         image = ax.imshow(values.T, aspect="auto", cmap=colours, vmin=low, vmax=top, interpolation="nearest")
         fig.colorbar(image, ax=ax, pad=0.01, fraction=0.05)
         ax.set_ylabel(name)
-        ax.set_yticks([])
+        ax.set_yticks(np.arange(values.shape[1]) if values.shape[1] <= 12 else [])
+        ax.set_yticklabels([str(unit + 1) for unit in range(len(ax.get_yticks()))], fontsize=7)
         ax.grid(visible=False)
         said.append(f"{name} mean {values.mean():.2f}, highest at “{tokens[int(values.mean(1).argmax())]}”")
     ax.set_xticks(np.arange(len(tokens)), list(tokens), rotation=50, ha="right", rotation_mode="anchor")
-    return described(fig, f"Heat maps of activations, a column a token, for: {' '.join(tokens)}. {'; '.join(said)}.")
+    return described(
+        fig, f"Heat maps of activations, one column per token, for: {' '.join(tokens)}. {'; '.join(said)}."
+    )
+
+
+# --- On axes that a page made: such a figure gets its number from the page ----------------------------------------
+
+
+def draw_lines(axes, curves: Mapping[str, Sequence[float]], x=None, *, floor: float | None = None, **settings) -> None:
+    """Draw named curves, no two alike, and the floor; then set the axes.
+
+    Parameters
+    ----------
+    axes
+        Of matplotlib.
+    curves
+        Name -> values.
+    x
+        Where the values stand; default: 0, 1, 2, ….
+    floor
+        What no curve gets below, drawn as a line.
+    settings
+        For ``axes.set``: labels, limits, scales.
+    """
+    for i, (name, values) in enumerate(curves.items()):
+        places, other = np.arange(len(values)) if x is None else x, (i + i // 6) % 6  # the seventh is not the first
+        marker = MARKERS[other] if len(values) <= 30 else ""
+        axes.plot(places, values, color=COLOURS[i % 6], linestyle=DASHES[other], marker=marker, label=name)
+    if floor is not None:
+        floor_line(axes, floor, "the floor", horizontal=True)
+    axes.set(**settings)
+    axes.legend()
+
+
+def draw_dots(axes, values: Mapping[str, float], *, form: str = "{:.2f}", **settings) -> None:
+    """Draw one dot per row with its name and its value, from top to bottom; then set the axes."""
+    rows = np.arange(len(values))
+    axes.plot(list(values.values()), rows, "o", markersize=8, color=COLOURS[0])
+    for row, value in zip(rows, values.values(), strict=True):
+        axes.annotate(form.format(value), (value, row), (8, 0), textcoords="offset points", va="center")
+    axes.set_yticks(rows, list(values), fontsize=9)
+    axes.set(ylim=(len(values) - 0.5, -0.5), **settings)
+
+
+def draw_network_steps(axes, letters: Sequence[str], states, probabilities, alphabet: Sequence[str]) -> None:
+    """Draw a small recurrent network at work: letters below, states in the middle, probabilities above.
+
+    Parameters
+    ----------
+    letters
+        The T letters that it reads.
+    states
+        Array (T, H), from −1 to 1.
+    probabilities
+        Array (T, V).
+    """
+    arrows = (((0.3, -0.6), (0.3, -0.1)), ((0.3, 2.5), (0.3, 3.1)), ((0.65, 1.2), (2.35, 1.2)))
+    for t, (letter, state, p) in enumerate(zip(letters, states, probabilities, strict=True)):
+        left = 2.4 * t
+        axes.text(left + 0.3, -1.1, letter, fontsize=22, ha="center", family="monospace")
+        box = (left, left + 0.6, 0, 2.4)
+        axes.imshow(state[::-1, None], cmap="coolwarm", vmin=-1, vmax=1, extent=box, aspect="auto")
+        for (x0, y0), (x1, y1) in arrows:
+            axes.annotate("", (left + x1, y1), (left + x0, y0), arrowprops={"arrowstyle": "-|>", "color": MUTED})
+        bars = left - 0.3 + 0.4 * np.arange(len(p))
+        axes.bar(bars, 1.2 * p, 0.34, 3.5, color=COLOURS[1])
+        for x, symbol in zip(bars, alphabet, strict=True):
+            axes.text(x, 3.15, symbol, ha="center", family="monospace")
+    axes.set(xlim=(-0.9, 2.4 * len(letters) + 0.2), ylim=(-1.5, 4.9))
+    axes.axis("off")
+
+
+def draw_backward(axes) -> None:
+    """Draw three steps of a recurrent network, and the way of the errors back through them."""
+    for t, step in enumerate(("t-1", "t", "t+1")):
+        left, back = 3.0 * t, {"arrowstyle": "-|>", "color": COLOURS[1], "lw": 2, "linestyle": "--"}
+        for y, name in ((0, f"$x_{{{step}}}$"), (1.5, f"$h_{{{step}}}$"), (3, f"$z_{{{step}}}$")):
+            axes.text(left, y, name, ha="center", va="center", bbox={"boxstyle": "round", "fc": PAPER, "ec": INK})
+        for x, y0, y1 in ((left - 0.25, 0.3, 1.2), (left - 0.25, 1.8, 2.7)):
+            axes.annotate("", (x, y1), (x, y0), arrowprops={"arrowstyle": "-|>", "color": COLOURS[0]})
+        axes.annotate("", (left + 0.25, 1.8), (left + 0.25, 2.7), arrowprops=back)
+        axes.annotate("", (left + 0.25, 0.3), (left + 0.25, 1.2), arrowprops=back)
+        axes.text(left + 0.4, 2.25, "$dz\\,W_{hy}^{\\top}$", va="center", color=COLOURS[1])
+        if t < 2:
+            axes.annotate(
+                "", (left + 2.3, 1.65), (left + 0.7, 1.65), arrowprops={"arrowstyle": "-|>", "color": COLOURS[0]}
+            )
+            axes.annotate("", (left + 0.7, 1.35), (left + 2.3, 1.35), arrowprops=back)
+            axes.text(left + 1.5, 1.0, "$da\\,W_{hh}^{\\top}$", ha="center", color=COLOURS[1])
+    axes.set(xlim=(-1, 7.6), ylim=(-0.5, 3.5))
+    axes.axis("off")
+
+
+def draw_lstm_cell(axes) -> None:
+    """Draw one LSTM cell: the carousel above, the gates below, the peepholes dashed."""
+
+    def go(start, end, **look):
+        axes.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "lw": 1.3, "color": MUTED, **look})
+
+    def put(x, y, text, colour=PAPER, shape="round,pad=0.35"):
+        box = {"boxstyle": shape, "fc": colour, "ec": INK}
+        axes.text(x, y, text, ha="center", va="center", fontsize=13, zorder=5, color=INK, bbox=box)
+
+    go((0, 3.4), (9.6, 3.4), lw=3.4, color=INK)
+    for x, y, sign in ((2, 3.4, "×"), (4.2, 3.4, "+"), (4.2, 2.45, "×"), (7.9, 1.5, "×")):
+        put(x, y, sign, shape="circle,pad=0.15")
+    for x, name in ((2, "f"), (3.6, "i"), (4.8, "g"), (6.6, "o")):
+        put(x, 1.5, name, GRID)
+        go((x, 0.35), (x, 1.1))
+    put(7.9, 2.5, "tanh", GRID)
+    for start, end in (
+        ((2, 1.9), (2, 3.1)), ((3.65, 1.9), (4.08, 2.2)), ((4.75, 1.9), (4.32, 2.2)), ((4.2, 2.7), (4.2, 3.1)),
+        ((7.9, 3.4), (7.9, 2.85)), ((7.9, 2.2), (7.9, 1.78)), ((6.95, 1.5), (7.62, 1.5)), ((8.15, 1.5), (9.6, 1.5)),
+    ):  # fmt: skip
+        go(start, end)
+    for start, end in (((0.7, 3.3), (1.7, 1.85)), ((0.9, 3.3), (3.25, 1.8)), ((7.1, 3.3), (6.7, 1.9))):
+        go(start, end, linestyle="--", lw=1.1)
+    axes.plot([0.2, 6.6], [0.35, 0.35], color=MUTED, lw=1.3)
+    for x, y, name in (
+        (-0.55, 3.4, "$c_{t-1}$"),
+        (10, 3.4, "$c_t$"),
+        (10, 1.5, "$h_t$"),
+        (-0.75, 0.35, "$x_t, h_{t-1}$"),
+    ):
+        axes.text(x, y, name, fontsize=14, ha="center", va="center")
+    axes.set(xlim=(-1.6, 10.5), ylim=(0, 3.9))
+    axes.axis("off")
+
+
+@style()
+def plot_error_by_lag(curves: Mapping[int, Sequence[float]], read: int) -> "Figure":
+    """One moment of a training: how much of an error is left k letters back, among the other moments.
+
+    Parameters
+    ----------
+    curves
+        Letters read -> size of the error at lags 0, 1, 2, …, 20 or more.
+    read
+        The moment to show.
+    """
+    fig, axes = figure(height=3)
+    for other in curves.values():
+        axes.plot(other / other[0], color=GRID, linewidth=1.4)
+    size = curves[read] / curves[read][0]
+    gone = int(np.argmax(size < 0.01))  # the first lag with less than a hundredth
+    axes.plot(size, color=INK, linewidth=2.6)
+    axes.plot(gone, size[gone], "o", color=COLOURS[1])
+    axes.axhline(0.01, color=COLOURS[1], linestyle=":")
+    axes.set(yscale="log", ylim=(1e-8, 3), xlim=(0, 50), xlabel="letters back, k", ylabel="size of the error")
+    axes.set_title(f"after {read:,} letters: less than a hundredth is left after {gone} letters")
+    left = f"{size[5]:.1%} is left after 5 letters, {size[20]:.2%} after 20"
+    return described(fig, f"Size of the error by lag after {read:,} letters: {left}; below a hundredth after {gone}.")
+
+
+@style()
+def plot_one_cell(gates: Mapping[str, np.ndarray], cell: np.ndarray, letters: Sequence[str]) -> "Figure":
+    """The gates of one cell (T,) by name, and below them the tanh of the cell (T,), over a line of T letters."""
+    fig, (above, below) = figure(2, 1, height=3.4, sharex=True)
+    steps = np.arange(len(letters))
+    for i, (name, values) in enumerate(gates.items()):
+        above.step(steps, values, color=COLOURS[i], linestyle=DASHES[i], where="mid", label=name)
+    below.fill_between(steps, cell, step="mid", color=COLOURS[2])
+    below.axhline(0, color=MUTED, linewidth=0.8)
+    above.set(ylim=(-0.05, 1.05), ylabel="gates")
+    above.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1))
+    below.set(ylim=(-1.05, 1.05), ylabel="tanh of the cell", xlim=(-0.5, len(letters) - 0.5))
+    below.set_xticks(steps, list(letters), fontsize=7)
+    for axes in (above, below):
+        axes.grid(axis="x", visible=False)
+    said = []
+    for name, values in gates.items():
+        low = [letters[t] for t in np.flatnonzero(np.asarray(values) < 0.5)]
+        said.append(f"its {name} is {np.mean(values):.2f} on average and below a half at: {' '.join(low) or 'none'}")
+    return described(fig, f"One cell over {len(letters)} letters: {'; '.join(said)}.")
 
 
 # --- Shared ------------------------------------------------------------------------------------------------------
