@@ -7,6 +7,7 @@
 >>> lm.evaluate(model, corpus.test).perplexity
 """
 
+import lmtutor.system.threads  # noqa: F401, first: before torch
 from lmtutor.classroom.hints import check as check
 from lmtutor.display import (
     corpus_here as corpus_here,

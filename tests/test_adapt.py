@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from lmtutor.cli import commands as cli
 from lmtutor.runs.recipe import read_recipe
-from lmtutor.runs.run import find_run
+from lmtutor.runs.run import Run, find_run
 from lmtutor.runs.train import train_recipe
 from lmtutor.runs.tuning import STATISTICS_BATCHES, adapted_score, cache_settings, tune_run
 from lmtutor.scoring.dynamic import dynamic_evaluate, gradient_rms
@@ -51,7 +51,7 @@ def invoke(*arguments):
 
 def test_tuning_is_kept_with_the_run_and_used(run):
     with pytest.raises(LMTutorError, match="lmtutor tune-cache"):
-        cache_settings(run.path)
+        cache_settings(run)
     before = (run.path / "result.json").read_bytes()
     found = invoke("tune-cache", run.path)
     assert found.exit_code == 0, found.output
@@ -60,7 +60,7 @@ def test_tuning_is_kept_with_the_run_and_used(run):
     surface, record = pd.read_csv(run.path / "cache.csv"), json.loads((run.path / "cache.json").read_text())
     model, vocab = run.load()
     corpus = run.recipe.load_corpus()
-    settings = cache_settings(run.path)
+    settings = cache_settings(run)
     score = evaluate(NeuralCache(model, **settings), corpus.valid)
     assert math.isclose(surface["perplexity"].min(), score.perplexity, rel_tol=1e-5)
     assert math.isclose(record["valid"]["nats"], score.nats, rel_tol=1e-5)
@@ -99,7 +99,7 @@ def test_the_four_protocols(run):
 def test_damaged_settings_are_said_to_be(tmp_path, damage):
     (tmp_path / "cache.json").write_text(damage)
     with pytest.raises(LMTutorError, match="is damaged"):
-        cache_settings(tmp_path)
+        cache_settings(Run(tmp_path))
 
 
 def test_a_grid_of_ones_own(run, tmp_path):
@@ -110,4 +110,19 @@ def test_a_grid_of_ones_own(run, tmp_path):
         find_run(tmp_path), model, corpus.valid, windows=[5, 10, 4000], thetas=[0.5], lams=[0.0, 0.1, 0.2, 0.9]
     )
     assert len(surface) == 12 and "theta" in record["at_the_edge"]
-    assert cache_settings(tmp_path) == {name: record[name] for name in ("window", "theta", "lam")}
+    assert cache_settings(find_run(tmp_path)) == {name: record[name] for name in ("window", "theta", "lam")}
+
+
+def test_nothing_is_written_beside_a_recorded_run(tmp_path, monkeypatch, run):
+    """What came with the package is not the user's to change: the settings go below runs/, and are found there."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Run, "recorded", True)
+    monkeypatch.setattr(Run, "name", "wikitext-2/mine")
+    model, _ = run.load()
+    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    _, record = tune_run(run, model, run.recipe.load_corpus().valid, windows=[7], thetas=[0.5], lams=[0.0, 0.1])
+    assert {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()} == before
+    assert (tmp_path / "runs/wikitext-2/mine/cache.json").is_file()
+    assert cache_settings(run)["window"] == record["window"] == 7
+    shown = invoke("evaluate", run.path, "--window", 3, "--theta", 0.2, "--lam", 0.1, "--device", "cpu")
+    assert "neural cache of window 3" in shown.output, shown.output

@@ -23,28 +23,29 @@ app = typer.Typer(
 )
 
 RunName = Annotated[str, typer.Argument(help="A run folder, a recorded run, or a pretrained model.", metavar="RUN")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 CorpusName = Annotated[str | None, typer.Option(help="Score this corpus or text instead of the run's own.")]
 
 
 @app.command(**example("lmtutor train wikitext-2/lstm-200 --out runs/mine --set epochs=1"))
 def train(
     recipe: Annotated[str, typer.Argument(help="A recipe's name, or a TOML file.", metavar="RECIPE")],
-    out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/RECIPE unless given.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in that folder.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; default: runs/RECIPE.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the run in that folder.")] = False,
     set: Annotated[list[str] | None, typer.Option(help="Change a value: lr=5, model.dropout=0.5.")] = None,
-    keep_every: Annotated[int, typer.Option(min=0, help="Keep every n-th epoch; 0 keeps the best alone.")] = 0,
-    sample: Annotated[str | None, typer.Option(help="Continue this prompt after each epoch.")] = None,
+    keep_every: Annotated[int, typer.Option(min=0, help="Keep every n-th epoch; 0 keeps only the best.")] = 0,
+    sample: Annotated[str | None, typer.Option(help="Print a continuation of this prompt after each epoch.")] = None,
 ) -> None:
     """Train a recipe and make a run folder: recipe.toml, history.csv, result.json, checkpoint/."""
     from lmtutor.runs.recipe import read_recipe
-    from lmtutor.runs.run import train_recipe
-    from lmtutor.system import processes as distributed
+    from lmtutor.runs.train import train_recipe
+    from lmtutor.system import processes
 
-    distributed.start()
     plan = read_recipe(recipe).with_changes(set or [])
+    processes.start(plan.training.device)
     folder = out or Path("runs") / plan.name
     run = train_recipe(plan, folder, resume=resume, keep_every=keep_every, sample=sample)
-    if distributed.rank() > 0:
+    if processes.rank() > 0:
         return
     if run.interrupted:
         raise typer.Exit(130)
@@ -61,11 +62,11 @@ def beside(run, split: str) -> str:
 @app.command(**example("lmtutor finetune runs/mine --set epochs=20"))
 def finetune(
     run: RunName,
-    out: Annotated[Path | None, typer.Option(help="Folder of the new run; RUN-finetuned unless given.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the finetuning in that folder.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder of the new run; default: RUN-finetuned.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the finetuning in that folder.")] = False,
     set: Annotated[list[str] | None, typer.Option(help="Change a value: epochs=20, lr=10.")] = None,
 ) -> None:
-    """Go on from a finished run with averaged SGD, into a new run; the old one stays as it is."""
+    """Finetune a finished run with averaged SGD, into a new run; the old one stays as it is."""
     from lmtutor.runs.finetuning import finetune as tune
     from lmtutor.runs.run import find_run
 
@@ -85,44 +86,57 @@ def evaluate(
     split: Split = "test",
     corpus: CorpusName = None,
     cache: Annotated[bool, typer.Option("--cache", help="With the neural cache that tune-cache found.")] = False,
+    window: Annotated[int | None, typer.Option(help="Of the cache: how many tokens it goes back.")] = None,
+    theta: Annotated[float | None, typer.Option(help="Of the cache: inverse temperature.")] = None,
+    lam: Annotated[float | None, typer.Option(help="Of the cache: its share of the mixture.")] = None,
     dynamic: Annotated[bool, typer.Option("--dynamic", help="With dynamic evaluation: it learns as it reads.")] = False,
     kept: Annotated[bool, typer.Option("--kept", help="Score every epoch that train --keep-every kept.")] = False,
+    device: Device = "auto",
 ) -> None:
     """Score a split: batch 1, state carried, every token but the first."""
     from torch import Tensor
 
+    from lmtutor.runs.reproduction import score_kept
     from lmtutor.runs.run import find_run
     from lmtutor.runs.tuning import adapted_score, cache_settings
-    from lmtutor.training.loop import text_to_score
+    from lmtutor.text.corpora import load_corpus
+    from lmtutor.training.config import text_to_score
 
     found = find_run(run)
     if kept:
-        from lmtutor.runs.reproduction import score_kept
-
         if corpus or cache or dynamic:
             raise LMTutorError("--kept scores the run's own corpus, without a cache: leave the other options out.")
         typer.echo(score_kept(found, split).to_string(index=False, float_format="{:.4f}".format))
         return
-    settings = cache_settings(found.path) if cache else None
-    model, vocab, text = load_all(run, corpus)
+    chosen = {name: value for name, value in (("window", window), ("theta", theta), ("lam", lam)) if value is not None}
+    settings = None
+    if cache or chosen:
+        settings = chosen if len(chosen) == 3 else {**cache_settings(found), **chosen}
+    model, vocab = load(found, device)
+    own = found.load_corpus(vocab) if corpus is None or dynamic else None  # dynamic: what the model was trained on
+    text = own if corpus is None else load_corpus(corpus, tokenizer=vocab.tokenizer, vocab=vocab)
     ids = text_to_score(text, split, found.recipe.training)
-    if not isinstance(ids, Tensor) and (cache or dynamic):
+    if not isinstance(ids, Tensor) and (settings or dynamic):
         raise LMTutorError("The cache and dynamic evaluation read a stream; this run was trained on samples.")
-    own = load_all(run, None)[2] if dynamic and corpus else text  # whose training split the model comes from
     options = dict(cache=settings, dynamic=dynamic, characters=text.characters[split], progress=True)
-    result = adapted_score(model, ids, own.train, **options)
+    result = adapted_score(model, ids, own.train if own else None, **options)
     typer.echo(f"{text.name} {split}: {result}\nprotocol: {result.protocol}\ntext: {text.note}")
 
 
 @app.command(**example("lmtutor tune-cache runs/mine"))
-def tune_cache(run: RunName) -> None:
-    """Find window, theta and lam of the neural cache on the validation split; keep them with the run."""
+def tune_cache(
+    run: RunName,
+    out: Annotated[Path | None, typer.Option(help="Where to keep it; default: the run, or runs/RUN.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Find window, theta and lam of the neural cache on the validation split, and keep them."""
     from lmtutor.runs.run import find_run
-    from lmtutor.runs.tuning import tune_run
+    from lmtutor.runs.tuning import own_folder, tune_run
 
-    model, _, text = load_all(run, None)
     found = find_run(run)
-    surface, record = tune_run(found, model, text.valid)
+    model, vocab = load(found, device)
+    text, folder = found.load_corpus(vocab), out or own_folder(found)
+    surface, record = tune_run(found, model, text.valid, folder)
     best = surface.sort_values("perplexity").head(5)
     typer.echo(f"{text.name} valid, the best settings of {len(surface)}:")
     typer.echo(best.to_string(index=False, float_format="{:.4g}".format))
@@ -130,51 +144,53 @@ def tune_cache(run: RunName) -> None:
     typer.echo(f"without the cache: perplexity {alone:.2f}; with it: {record['valid']['perplexity']:.2f}")
     if record["at_the_edge"]:
         typer.echo(f"note: the best {', '.join(record['at_the_edge'])} is at an end of what was tried")
-    typer.echo(f"kept in {found.path / 'cache.json'}; score with lmtutor evaluate {run} --cache")
+    typer.echo(f"kept in {folder / 'cache.json'}; score with lmtutor evaluate {run} --cache")
 
 
-def load_all(run: str, corpus: str | None):
-    """The model and vocabulary of a run, and the corpus to score, read with that vocabulary."""
-    from lmtutor.runs.run import find_run
-    from lmtutor.text.corpora import load_corpus
+def load(run, device: str):
+    """The model of a run on a device, and its vocabulary."""
+    from lmtutor.system.machine import choose_device
 
-    found = find_run(run)
-    model, vocab = found.load()
-    if corpus is None:
-        return model, vocab, found.load_corpus(vocab)
-    return model, vocab, load_corpus(corpus, tokenizer=vocab.tokenizer, vocab=vocab)
+    where = choose_device(device)
+    model, vocab = run.load()
+    return model.to(where), vocab
 
 
 @app.command(**example('lmtutor generate runs/mine --prompt "The detective" --temperature 0.8 --seed 1'))
 def generate(
     run: RunName,
-    prompt: Annotated[str, typer.Option(help="Text to go on from.")] = "",
+    prompt: Annotated[str, typer.Option(help="Text to continue.")] = "",
     tokens: Annotated[int, typer.Option(help="How many tokens to add.")] = 60,
     temperature: Annotated[float, typer.Option(help="0 is greedy; 1 the model's own distribution.")] = 1.0,
     top_k: Annotated[int | None, typer.Option(help="Draw from the k likeliest types.")] = None,
     top_p: Annotated[float | None, typer.Option(help="Draw from the smallest set that reaches probability p.")] = None,
     beam: Annotated[int | None, typer.Option(help="Search for the likeliest text with a beam this wide.")] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed draws the same text.")] = None,
-    unk: Annotated[bool, typer.Option("--unk", help="Let <unk> be drawn.")] = False,
+    unk: Annotated[bool, typer.Option("--unk", help="Allow <unk> to be sampled.")] = False,
+    device: Device = "auto",
 ) -> None:
     """Continue a prompt."""
     from lmtutor.runs.run import find_run
     from lmtutor.scoring.sampling import generate as draw
 
-    model, vocab = find_run(run).load()
+    model, vocab = load(find_run(run), device)
     options = dict(temperature=temperature, top_k=top_k, top_p=top_p, beam=beam, seed=seed, unk=unk)
     typer.echo(draw(model, vocab, prompt, tokens, **options))
 
 
 @app.command(**example('lmtutor score runs/mine "It was a cold night ."'))
-def score(run: RunName, text: Annotated[str, typer.Argument(help="A text; - reads standard input.")]) -> None:
+def score(
+    run: RunName,
+    text: Annotated[str, typer.Argument(help="A text; - reads standard input.")],
+    device: Device = "auto",
+) -> None:
     """Print the log-probability (nats) of each token of a text, and its perplexity."""
     import math
 
     from lmtutor.runs.run import find_run
     from lmtutor.scoring.score import score_text
 
-    model, vocab = find_run(run).load()
+    model, vocab = load(find_run(run), device)
     if text == "-":
         if sys.stdin is None:
             raise LMTutorError("The standard input is closed: there is nothing to read.")
@@ -191,10 +207,10 @@ def score(run: RunName, text: Annotated[str, typer.Argument(help="A text; - read
 @app.command(**example("lmtutor reproduce wikitext-2/lstm-200"))
 def reproduce(
     run: RunName,
-    out: Annotated[Path | None, typer.Option(help="Folder of the new run; runs/reproduced/RUN unless given.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the repetition in that folder.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder of the new run; default: runs/reproduced/RUN.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the repetition in that folder.")] = False,
 ) -> None:
-    """Train a recorded run again and compare; exit code 1 if its figures do not come out."""
+    """Train a recorded run again and compare; exit code 1 if the results do not match."""
     from lmtutor.runs.reproduction import reproduce as repeat
 
     comparison = repeat(run, out, resume=resume)
@@ -248,7 +264,7 @@ def pretrained(
 @app.command(**example('lmtutor release runs/mine lstm-mine --title "An LSTM on my text" --licence "CC BY 4.0"'))
 def release(
     run: RunName,
-    name: Annotated[str, typer.Argument(help="What the model is to be called.")],
+    name: Annotated[str, typer.Argument(help="Name for the model.")],
     title: Annotated[str, typer.Option(help="One line that says what it is.")],
     licence: Annotated[str, typer.Option(help="Of the weights: the corpus decides.")],
 ) -> None:
@@ -272,24 +288,24 @@ def main() -> None:
         sys.stdout.reconfigure(errors="replace")
     try:
         app()
-    except LMTutorError as error:
-        sys.stderr.write(f"lmtutor: {error}\n")
-        sys.exit(2)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except OSError as error:
-        reason = f"cannot use {error.filename or 'a file'}: {error.strerror or error}."
-        sys.stderr.write(f"lmtutor: {' '.join(reason.split())}\n")
-        sys.exit(2)
-    except UnicodeEncodeError as error:  # into a file or a pipe: a ? there would be a loss that nobody sees
-        sys.stderr.write(
-            f"lmtutor: the output is {error.encoding}, which has no {error.object[error.start]!a}: "
-            "set PYTHONIOENCODING=utf-8.\n"
-        )
-        sys.exit(2)
-    except (MemoryError, RuntimeError) as error:  # torch has no class of its own for the CPU's memory
-        if not isinstance(error, MemoryError) and "memory" not in str(error):
+    except (LMTutorError, OSError, UnicodeEncodeError, MemoryError, RuntimeError) as error:
+        # A RuntimeError is a bug, but for the one in which torch says that the CPU's memory is used up.
+        if isinstance(error, RuntimeError) and "memory" not in str(error):
             raise
-        sys.stderr.write("lmtutor: out of memory: make batch_size, bptt, hidden or the vocabulary smaller.\n")
+        sys.stderr.write(f"lmtutor: {in_a_line(error)}\n")
         sys.exit(2)
+
+
+def in_a_line(error: Exception) -> str:
+    """What a user is told of an error that is not a bug."""
+    if isinstance(error, LMTutorError):
+        return str(error)
+    if isinstance(error, UnicodeEncodeError):  # into a file or a pipe: a ? there would be a loss that nobody sees
+        letter = error.object[error.start]
+        return f"the output is {error.encoding}, which has no {letter!a}: set PYTHONIOENCODING=utf-8."
+    if isinstance(error, OSError):
+        return " ".join(f"cannot use {error.filename or 'a file'}: {error.strerror or error}.".split())
+    return "out of memory: make batch_size, bptt, hidden or the vocabulary smaller."

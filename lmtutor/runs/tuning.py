@@ -1,6 +1,7 @@
-"""The two test-time methods on a run: tune the cache once, keep its settings with the run, score with them.
+"""The two test-time methods on a run: tune the cache once, keep its settings, score with them.
 
-``cache.csv`` holds every setting tried on the validation split, ``cache.json`` the best one and where it came from.
+``cache.csv`` holds every setting tried on the validation split, ``cache.json`` the best one and its origin. They lie in
+the run's folder or, for a run that came with the package, below ``runs/`` where the command is called.
 """
 
 import json
@@ -9,29 +10,38 @@ from pathlib import Path
 import pandas as pd
 from torch import Tensor
 
+from lmtutor.models.base import device_of
 from lmtutor.runs.provenance import provenance
 from lmtutor.runs.run import Run, score_dict
 from lmtutor.scoring.dynamic import dynamic_evaluate, gradient_rms
 from lmtutor.scoring.neural_cache import NeuralCache, check_settings, tune_cache
-from lmtutor.scoring.score import STREAM_PROTOCOL, Score, device_of, evaluate
+from lmtutor.scoring.score import STREAM_PROTOCOL, Score, evaluate
 from lmtutor.system.errors import LMTutorError
-from lmtutor.system.files import write_atomically
+from lmtutor.system.files import read_table, write_atomically
 
 STATISTICS_BATCHES = 200  # of 100 × 20 training tokens: enough for a mean square, and minutes instead of an hour
 
 
-def tune_run(run: Run, model, valid_ids: Tensor, **grid) -> tuple[pd.DataFrame, dict]:
-    """Tune the cache of a run on the validation split and write ``cache.csv`` and ``cache.json`` beside its result.
+def own_folder(run: Run) -> Path:
+    """Where what is found out about a run may be written: its folder, or for a recorded run ``runs/NAME``."""
+    return Path("runs") / run.name if run.recorded else run.path
+
+
+def tune_run(run: Run, model, valid_ids: Tensor, out: Path | None = None, **grid) -> tuple[pd.DataFrame, dict]:
+    """Tune the cache of a run on the validation split and write ``cache.csv`` and ``cache.json``.
 
     Parameters
     ----------
+    out : the folder to write to; default: `own_folder`.
     grid : ``windows``, ``thetas``, ``lams``: what `tune_cache` is to try, if not its own choice.
 
     Returns
     -------
-    surface : DataFrame ``window theta lam nats_per_token perplexity``.
-    record : what ``cache.json`` says: the best ``window theta lam``, its score, and which of the three lie at an
-        end of what was tried.
+    surface
+        DataFrame ``window theta lam nats_per_token perplexity``.
+    record
+        What ``cache.json`` says: the best ``window theta lam``, its score, and which of the three lie at an end of
+        what was tried.
     """
     surface, best = tune_cache(model, valid_ids, **grid)
     tokens, lowest = len(valid_ids) - 1, surface["nats_per_token"].min()
@@ -43,28 +53,30 @@ def tune_run(run: Run, model, valid_ids: Tensor, **grid) -> tuple[pd.DataFrame, 
         protocol=score.protocol,
         **provenance(device_of(model), run.recipe.training.seed),
     )
-    write_atomically(run.path / "cache.csv", surface.to_csv(index=False).encode())
-    write_atomically(run.path / "cache.json", (json.dumps(record, indent=2) + "\n").encode())
+    out = out or own_folder(run)
+    write_atomically(out / "cache.csv", surface.to_csv(index=False).encode())
+    write_atomically(out / "cache.json", (json.dumps(record, indent=2) + "\n").encode())
     return surface, record
 
 
-def cache_settings(folder: Path) -> dict[str, float]:
-    """The ``window theta lam`` that `tune_run` found for the run in `folder`.
+def cache_settings(run: Run) -> dict[str, float]:
+    """The ``window theta lam`` that `tune_run` found for a run, here or when it was recorded.
 
     Raises
     ------
     LMTutorError : the run's cache is not tuned, or the file is damaged.
     """
-    path = Path(folder) / "cache.json"
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        settings = {name: record[name] for name in ("window", "theta", "lam")}
-        check_settings(*([value] for value in settings.values()))
-    except FileNotFoundError:
-        raise LMTutorError(f"The cache of {folder} is not tuned: run lmtutor tune-cache {folder} first.") from None
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise LMTutorError(f"{path} is damaged ({error}): run lmtutor tune-cache {folder} again.") from None
-    return settings
+    for folder in (own_folder(run), run.path):
+        path = folder / "cache.json"
+        if path.exists():
+            record = read_table(path)
+            settings = {name: record.get(name) for name in ("window", "theta", "lam")}
+            try:
+                check_settings(*([value] for value in settings.values()))
+            except LMTutorError as error:
+                raise LMTutorError(f"{path} is damaged ({error}): run lmtutor tune-cache again.") from None
+            return settings
+    raise LMTutorError(f"The cache of {run.reference} is not tuned: run lmtutor tune-cache {run.reference} first.")
 
 
 def adapted_score(

@@ -78,7 +78,7 @@ def read_a_run(folder: Path) -> None:
     from lmtutor.runs.tuning import cache_settings
 
     run = find_run(folder / "run")
-    str(run.recipe), str(run.score("valid")), str(run.score()), run.history, cache_settings(run.path)
+    str(run.recipe), str(run.score("valid")), str(run.score()), run.history, cache_settings(run)
 
 
 def use_a_checkpoint(folder: Path) -> None:
