@@ -11,17 +11,37 @@ STAMP  := $(VENV)/.installed
 LABCONF := $(VENV)/etc/jupyter/labconfig/default_setting_overrides.json
 BOOK   := _build/html/index.html
 SHELL  := /bin/bash
+INSTALL = $(BIN)/pip install --quiet --constraint constraints.txt --editable '.[book,dev]'
 
 export JUPYTER_PREFER_ENV_PATH := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
+
+# torch's threads spin while they wait, which ruins a machine that others use too. With this they sleep soon: a few per
+# cent slower on a quiet machine, several times faster on a busy one. Set OMP_WAIT_POLICY to choose otherwise.
+ifndef OMP_WAIT_POLICY
+export OMP_WAIT_POLICY := passive
+export GOMP_SPINCOUNT ?= 20000
+endif
+
+# $(call patiently,WHAT,COMMAND): run a command, and say every five seconds that it still runs.
+define patiently
+@$(2) & job=$$!; trap 'kill $$job 2>/dev/null' INT TERM; begun=$$SECONDS; said=0; while kill -0 $$job 2>/dev/null; do \
+  sleep 0.5; now=$$((SECONDS - begun)); [ $$((now - said)) -lt 5 ] || { \
+  said=$$now; echo "  $(1): $$now s, $$(du -sm $(VENV) 2>/dev/null | cut -f1) MB in $(VENV)"; }; \
+done; wait $$job
+endef
+
+# Every test runs on one core, as many at once as there are cores, four at most; a file's tests stay together.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q
+AT_ONCE := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # What the pages are made of. A change in any of these files rebuilds the book.
 SOURCES := $(shell find book lmtutor data _config.yml _toc.yml CITATION.cff -type f \
              -not -path '*/__pycache__/*' -not -path '*/.ipynb_checkpoints/*' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help assignments setup book test test-fast notebooks pdf lint lab lock lowest bench clean FORCE
+.PHONY: help assignments setup book test test-quick test-fast notebooks pdf lint lab lock lowest bench clean FORCE
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -32,7 +52,7 @@ help:  ## this list
 	@echo
 	@echo "  PYTHON=python3.12 chooses the Python (3.11 or newer); LMTUTOR_DATA=DIR names a folder with corpora."
 
-setup: $(STAMP)  ## the virtual environment alone (.venv, about 1.5 GB)
+setup: $(STAMP)  ## create the virtual environment only (.venv, about 1.5 GB)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -44,7 +64,7 @@ $(BIN)/python:
 
 $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing the pinned packages into $(VENV) (one to three minutes the first time; torch alone is 200 MB or more)"
-	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[book,dev]'
+	$(call patiently,installing,$(INSTALL))
 	@mkdir -p $(VENV)/etc/ipython  # a kernel's note about its transport is no news to a reader
 	@echo '{"IPKernelApp": {"log_level": "ERROR"}}' > $(VENV)/etc/ipython/ipython_kernel_config.json
 	@touch $@
@@ -59,26 +79,32 @@ _build/.corpora: FORCE
 FORCE:
 
 $(BOOK): $(SOURCES) $(STAMP) _build/.corpora
-	@echo "Building the book: the chapters run once (minutes), then their outputs are kept until code or data change"
+	@echo "Building the book: the chapters run once, then their outputs are kept until code or data change"
 	@$(BIN)/jupyter-book build --all -q -W -n --keep-going .
 	@$(BIN)/python -m tests.helpers _build/html/notebooks  # the wheel that the notebooks install
 	@touch $@
 
 test: $(STAMP) $(BOOK)  ## every test: the package and the pages (builds the book if it changed)
-	@$(BIN)/python -m pytest -q
+	@$(PYTEST) $(AT_ONCE)
 
 test-fast: $(STAMP)  ## the tests that need no built book
-	@$(BIN)/python -m pytest -q -m "not book"
+	@$(PYTEST) $(AT_ONCE) -m "not book"
 
-notebooks: $(BOOK)  ## every page as a notebook that installs the package, each executed where only the wheel is
+test-quick: $(STAMP)  ## within a minute: one test of values for every model, head, tokenizer and command
+	@$(PYTEST) -m quick
+
+notebooks: $(BOOK)  ## every page as a notebook that installs the package, each tested with only the wheel installed
 	@LMTUTOR_NOTEBOOKS=all $(BIN)/python -m pytest -q tests/book/test_notebooks.py
 	@echo "The notebooks and the wheel that they install: _build/html/notebooks"
 
-pdf: $(BOOK)  ## the book as one PDF, printed by Chromium: _build/book.pdf
+pdf: $(BOOK)  ## the book as one PDF, rendered with your installed Chromium: _build/book.pdf
 	@$(BIN)/python book/_ext/print_pdf.py
 
-lint: $(STAMP)  ## ruff
-	@$(BIN)/ruff check .
+lint: $(STAMP)  ## ruff (rules and format), the order of the rooms, the types
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@PYTHONPATH=. $(BIN)/lint-imports > $(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
+	@$(BIN)/mypy
 
 lab: $(STAMP)  ## open the chapters as notebooks in JupyterLab
 	@$(BIN)/jupytext-config --settings-file $(LABCONF) set-default-viewer markdown
@@ -115,5 +141,5 @@ lowest:  ## the book and the tests without pages, with the lowest versions allow
 	  --deselect tests/test_environment.py::test_pins_reach_every_indirect_requirement  # asks for the pins
 
 clean:  ## remove what was built, not the virtual environment
-	rm -rf _build build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf _build build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
 	find book lmtutor tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -17,6 +17,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from tests.conftest import QUICK
 from tests.helpers import build_wheel
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -204,6 +205,25 @@ def test_an_old_python_is_refused_in_words(tmp_path):
     assert "needs Python 3.11 or newer" in done.stderr and "Python 3.9.18" in done.stderr
     assert "make book PYTHON=python3.11" in done.stderr
     assert not (tmp_path / ".venv").exists()
+
+
+@pytest.mark.parametrize("file", QUICK)
+def test_quick_tests_are_there(file):
+    source = (ROOT / "tests" / file).read_text(encoding="utf-8")
+    for name in QUICK[file].split():
+        assert f"\ndef {name}(" in source, f"tests/conftest.py names {name} as quick"
+
+
+def test_every_target_waits_passively_unless_told(tmp_path):
+    shown = "\nshown:\n\t@echo $$OMP_WAIT_POLICY $$GOMP_SPINCOUNT\n"
+    (tmp_path / "more.mk").write_text("include Makefile" + shown)
+    for told, meant in (({}, "passive 20000"), ({"OMP_WAIT_POLICY": "active"}, "active")):
+        env = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "OMP_", "GOMP_"))}
+        shutil.copy(ROOT / "Makefile", tmp_path)
+        done = subprocess.run(
+            ["make", "-s", "-f", "more.mk", "shown"], cwd=tmp_path, env=env | told, capture_output=True, text=True
+        )
+        assert done.stdout.strip() == meant, done.stderr
 
 
 def test_ci_runs_what_the_readme_says():

@@ -49,12 +49,6 @@ def place_cache(app, config) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def say_page(app, page, source) -> None:
-    """Print the name of a page as its turn comes: the build is otherwise silent while the chapters run."""
-    print(f"  {page}", flush=True)
-
-
 def setup(app):
     app.connect("config-inited", place_cache, priority=900)
-    app.connect("source-read", say_page)
     return {"version": "1.0", "parallel_read_safe": True, "parallel_write_safe": True}
