@@ -21,7 +21,7 @@ from lmtutor.system import files as data_files
 from lmtutor.system.errors import LMTutorError, nearest
 from lmtutor.system.files import write_atomically
 from lmtutor.text.catalogue import CatalogueFile, Entry, fetch_files
-from lmtutor.text.sources import Rules, check, digest
+from lmtutor.text.sources import digest
 from lmtutor.text.vocabulary import Vocabulary
 from lmtutor.training.checkpoint import (
     model_tensors,
@@ -32,8 +32,7 @@ from lmtutor.training.checkpoint import (
     write_vocabulary,
 )
 
-FILES = ("model.safetensors", "vocabulary.json", "card.md")
-MODEL: Rules = ((["title", "licence", "run"], "a string", lambda v: isinstance(v, str)),)
+PACKED = ("model.safetensors", "vocabulary.json", "card.md")  # the files of a packed model
 
 
 @dataclass(frozen=True)
@@ -46,15 +45,10 @@ class Pretrained:
     run: str  # the recorded run that trained it
     files: dict[str, CatalogueFile]
 
-    def __post_init__(self):
-        check(vars(self), MODEL)
-        if {*self.files} != {*FILES}:
-            raise LMTutorError(f"the files of {self.name} are {sorted(self.files)}: it takes {sorted(FILES)}")
-
     def folder(self) -> Path:
         """Where its files are: beside the package, or downloaded now and checked."""
         here = data_files.find(f"models/{self.name}")
-        if here is not None and all((here / file).is_file() for file in FILES):
+        if here is not None and all((here / file).is_file() for file in PACKED):
             return here
         entry = Entry(self.name, self.title, self.licence, source="", tokenizer="", files=self.files)
         return fetch_files(entry)["model.safetensors"].parent
@@ -75,21 +69,20 @@ def pretrained_models() -> dict[str, Pretrained]:
     path = data_files.find("models/catalogue.toml")
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8")) if path else {}
-        return {
-            name: Pretrained(
-                name,
-                table["title"],
-                table["licence"],
-                table["run"],
-                {
-                    file: CatalogueFile(**{"path": f"models/{name}/{file}", "mirrors": (), **facts})
-                    for file, facts in table["files"].items()
-                },
-            )
-            for name, table in tables.items()
-        }
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise LMTutorError(f"{path} is damaged ({error}): restore it.") from None
+    models = {}
+    for name, table in tables.items():
+        named = isinstance(table, dict) and all(isinstance(table.get(key), str) for key in ("title", "licence", "run"))
+        files = table.get("files") if named else None
+        if not isinstance(files, dict) or {*files} != {*PACKED} or not all(isinstance(f, dict) for f in files.values()):
+            raise LMTutorError(f"{path} is damaged ({name}): restore it.")
+        known = {
+            file: CatalogueFile(f"models/{name}/{file}", facts.get("mirrors", ()), facts.get("checksum", ""))
+            for file, facts in files.items()
+        }
+        models[name] = Pretrained(name, table["title"], table["licence"], table["run"], known)
+    return models
 
 
 def find_pretrained(name: str) -> Pretrained:
@@ -165,7 +158,7 @@ def catalogue_entry(folder: str | Path, title: str, licence: str, run: str) -> s
     lines = [f"[{folder.name}]"]
     lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in
               dict(title=title, licence=licence, run=run).items()]  # fmt: skip
-    for name in FILES:
+    for name in PACKED:
         path = folder / name
         lines += [
             f'\n[{folder.name}.files."{name}"]',

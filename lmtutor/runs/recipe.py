@@ -5,7 +5,6 @@ another run ``[start]``, and ``[published]``, the figures that it aims at.
 """
 
 import dataclasses
-import inspect
 import json
 import re
 import tomllib
@@ -22,6 +21,10 @@ from lmtutor.training.config import TrainConfig
 
 RECIPES = PACKAGE / "recipes"
 TABLES = ("corpus", "model", "training", "start", "published")
+CORPUS_OPTIONS = {  # of load_corpus, as TOML writes them
+    "tokenizer": str, "nfkc": bool, "whitespace": bool, "lower": bool, "min_count": int, "max_size": int,
+    "specials": list, "shares": list, "boundaries": bool, "tokens": int, "seed": int, "progress": bool,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -37,14 +40,14 @@ class Recipe:
 
     def load_corpus(self, vocab: Vocabulary | None = None) -> Corpus:
         """The corpus of the recipe, cut and split as it says; `vocab` in place of the one that it would choose."""
-        options = {k: v for k, v in self.corpus.items() if k != "name"}
-        known = set(inspect.signature(load_corpus).parameters) - {"name_or_path", "vocab"}
-        if unknown := sorted(set(options) - known):
-            raise LMTutorError(f"[corpus] has no {unknown[0]!r}.{nearest(unknown[0], known)}")
-        try:
-            return load_corpus(self.corpus["name"], vocab=vocab, **options)
-        except (TypeError, AttributeError) as error:
-            raise LMTutorError(f"[corpus] of {self.name} has a value of the wrong type ({error}).") from None
+        options = {name: value for name, value in self.corpus.items() if name != "name"}
+        for name, value in options.items():
+            if name not in CORPUS_OPTIONS:
+                raise LMTutorError(f"[corpus] has no {name!r}.{nearest(name, CORPUS_OPTIONS)}")
+            wanted = CORPUS_OPTIONS[name]
+            if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
+                raise LMTutorError(f"[corpus] {name} must be of type {wanted.__name__} (got {value!r:.60})")
+        return load_corpus(self.corpus["name"], vocab=vocab, **options)
 
     def model_config(self) -> Any:
         """The model's config; a wrong name or field is an `LMTutorError`."""

@@ -184,17 +184,19 @@ def pack(value: Any, tensors: dict[str, Tensor]) -> Any:
 
 
 def unpack(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """The inverse of `pack`."""
+    """The inverse of `pack`; `ValueError` for what `pack` cannot have written."""
     if isinstance(value, list):
         return [unpack(item, tensors) for item in value]
     if not isinstance(value, dict):
         return value
-    ((kind, inner),) = value.items()
-    if kind == "tensor":
+    kind, inner = next(iter(value.items()), ("", None))
+    if kind == "tensor" and isinstance(inner, str) and inner in tensors:
         return tensors[inner]
-    if kind == "tuple":
+    if kind == "tuple" and isinstance(inner, list):
         return tuple(unpack(item, tensors) for item in inner)
-    return {key: unpack(item, tensors) for key, item in inner}
+    if kind == "dict" and isinstance(inner, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in inner):
+        return {key: unpack(item, tensors) for key, item in inner if isinstance(key, (str, int))}
+    raise ValueError(f"{kind!r:.60} is none of tensor, tuple, dict")
 
 
 def save_state(path: str | Path, state: dict[str, Any]) -> None:
@@ -213,6 +215,9 @@ def load_state(path: str | Path) -> dict[str, Any]:
     """
     tensors, header = read_tensors(path)
     try:
-        return unpack(header["state"], tensors)
-    except (KeyError, ValueError, TypeError, RecursionError):
-        raise LMTutorError(f"{path} is not a training state.") from None
+        state = unpack(header.get("state"), tensors)
+    except (ValueError, RecursionError):
+        state = None
+    if not isinstance(state, dict):
+        raise LMTutorError(f"{path} is not a training state.")
+    return state
