@@ -15,7 +15,7 @@ from lmtutor.training.checkpoint import load_checkpoint
 from lmtutor.training.config import text_to_score
 
 NOISE = 0.03  # of a perplexity, where nobody has recorded what another seed changes
-SPLITS = ("valid", "test")  # whose perplexities are compared
+COMPARED = ("valid", "test")  # whose perplexities are compared
 MACHINE = ("device", "threads", "processes", "versions")  # where these agree, so does every bit
 
 
@@ -50,7 +50,7 @@ class Comparison:
         """Whether the record holds: to the bit on the same machine, within the noise on another."""
         if not self.differences:
             return self.bit_equal
-        scores = self.table.loc[[f"{split} perplexity" for split in SPLITS], "ratio"]
+        scores = self.table.loc[[f"{split} perplexity" for split in COMPARED], "ratio"]
         return bool(((scores - 1).abs() <= self.noise).all())
 
     def __str__(self) -> str:
@@ -90,7 +90,7 @@ def reproduce(
         raise LMTutorError(f"{out} is the run to compare with: name another folder with --out.")
     if not isinstance(result.get("recipe"), str):
         raise LMTutorError(f"{recorded.path / 'result.json'} names no recipe: train again.")
-    for split in SPLITS:
+    for split in COMPARED:
         recorded.score(split)
     here = train_recipe(dataclasses.replace(recorded.recipe, name=result["recipe"]), out, resume=resume, **options)
     return None if here.interrupted else compare(recorded, here)
@@ -104,7 +104,7 @@ def compare(recorded: Run, here: Run) -> Comparison:
         figures = {f"epoch {epoch} {name}": loss for (epoch, name), loss in losses.items()}
         columns[label] = figures
     table = pd.DataFrame(columns)  # one of them may have ended sooner, by the criterion of averaged SGD
-    for split in SPLITS:
+    for split in COMPARED:
         table.loc[f"{split} perplexity"] = [run.score(split).perplexity for run in (recorded, here)]
     table["ratio"] = table["here"] / table["recorded"]
     then, now = ({"processes": 1, **run.result} for run in (recorded, here))  # early records do not name their one

@@ -25,8 +25,8 @@ from lmtutor.training.extend import extend_vocabulary
 from lmtutor.training.session import Session
 
 LOCK = ".lock"  # in a run folder: held while a process trains into it
-WRITTEN = ("recipe.toml", "history.csv", "result.json", "state.safetensors", "model.safetensors", "vocabulary.json")
-HALF_WRITTEN = re.compile(f"{re.escape(UNFINISHED)}({'|'.join(map(re.escape, WRITTEN))})[.]\\w{{8}}")
+RUN_FILES = ("recipe.toml", "history.csv", "result.json", "state.safetensors", "model.safetensors", "vocabulary.json")
+HALF_WRITTEN = re.compile(f"{re.escape(UNFINISHED)}({'|'.join(map(re.escape, RUN_FILES))})[.]\\w{{8}}")
 
 
 def train_recipe(recipe: Recipe, out: str | Path, *, resume: bool = False, **options: Any) -> Run:
@@ -153,7 +153,7 @@ def finished(recipe: Recipe, out: Path) -> bool:
     """
     own = out / "recipe.toml"
     stored = read_recipe(own)
-    if (stored.corpus, stored.model) != (recipe.corpus, recipe.model) or not same_start(recipe.start, stored.start):
+    if (stored.corpus, stored.model) != (recipe.corpus, recipe.model) or not names_same_run(recipe.start, stored.start):
         raise LMTutorError(
             f"{out} was trained on another corpus or model, or from another start: give the same recipe and "
             f"--set values, or its own recipe: lmtutor train {own} --resume --out {out}."
@@ -174,7 +174,7 @@ def finished(recipe: Recipe, out: Path) -> bool:
     return False
 
 
-def same_start(now: dict[str, str], then: dict[str, str]) -> bool:
+def names_same_run(now: dict[str, str], then: dict[str, str]) -> bool:
     """Whether two tables ``[start]`` name the same run, as two paths to one folder do.
 
     Where the old path leads nowhere, the run was moved, or the command is called from another folder: then the run

@@ -21,7 +21,7 @@ PLAIN = ("epoch", "step", "nats", "tokens", "seconds", "lr")  # numbers
 GROUP = ("averaged", "losses", "triggered")  # what an optimizer's group has that no config says
 
 
-def digest(corpus: Corpus) -> str:
+def corpus_digest(corpus: Corpus) -> str:
     """SHA-256 of the words, and of the ids of each split: a resumed training must read the same."""
     splits = corpus.train, corpus.valid, corpus.test
     sha = hashlib.sha256(json.dumps([corpus.vocab.tokens, [len(ids) for ids in splits]]).encode())

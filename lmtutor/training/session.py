@@ -28,7 +28,7 @@ from lmtutor.text.corpora import Corpus
 from lmtutor.training import checkpoint
 from lmtutor.training.config import TrainConfig, text_to_score
 from lmtutor.training.loop import COLUMNS, Trainer
-from lmtutor.training.resume import digest, resume, training_state
+from lmtutor.training.resume import corpus_digest, resume, training_state
 
 LOOK_EVERY = 20  # steps between two looks at the loss; on a GPU each look waits for the device
 SAVE_EVERY = 300  # seconds between two saves within an epoch
@@ -112,7 +112,7 @@ class Session(Trainer):
         self.asked = False  # to stop, by a signal to this process
         self.last_save = time.monotonic()
         self.bar = Progress(0, "", shown=False)
-        self.text = digest(corpus) if out else ""
+        self.text = corpus_digest(corpus) if out else ""
         self.share(next(iter(self.batches())).inputs)  # what cannot be cut or shared out fails now
         processes.same_start(model)
         torch.manual_seed(config.seed + processes.rank())  # each process drops other units
