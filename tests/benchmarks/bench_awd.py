@@ -8,6 +8,7 @@ the machine leaves alone; the best of three steps counts. `--record` writes `dat
 """
 
 import argparse
+import itertools
 import json
 import time
 from collections.abc import Callable
@@ -76,7 +77,7 @@ def step_seconds(model: nn.Module, loss: Callable, batch: int) -> dict[str, floa
         nn.utils.clip_grad_norm_(model.parameters(), 0.25)
         optimizer.step()
         clock.append(time.process_time())
-        parts = dict(zip(("forward", "backward", "update"), (b - a for a, b in zip(clock, clock[1:])), strict=True))
+        parts = dict(zip(("forward", "backward", "update"), (b - a for a, b in itertools.pairwise(clock)), strict=True))
         best = parts if best is None or sum(parts.values()) < sum(best.values()) else best
     return best
 
