@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PROSE = [ROOT / "README.md", *sorted((ROOT / "book").glob("*.md")), *sorted((ROOT / "book" / "chapters").glob("*.md"))]
+PROSE = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "book").glob("*.md"))]
+PROSE += sorted((ROOT / "book" / "chapters").glob("*.md"))
 PROSE += sorted((ROOT / "book" / "appendix").glob("*.md"))
 NAMES = {"tokenizer", "tokenizers", "optimizer", "optimizers"}
 SAME_BOTH_WAYS = {"story", "stories", "program", "programs", "disk", "disks", "meter"}  # a storey, a TV programme
