@@ -10,7 +10,7 @@ app = typer.Typer(help="Build assignments, grade a class.", no_args_is_help=True
 Out = Annotated[Path, typer.Option(help="Where release/, solution/ and course/ go.")]
 Course = Annotated[Path, typer.Option(help="nbgrader's tree.")]
 Name = Annotated[str, typer.Argument(help="An assignment, such as a1.", metavar="NAME")]
-Sources = Annotated[Path | None, typer.Option(help="Folder of the sources; the book's unless given.")]
+Sources = Annotated[Path | None, typer.Option(help="Folder of the sources; default: the book's.")]
 OUT, COURSE = Path("_build/assignments"), Path("_build/assignments/course")
 
 
@@ -22,7 +22,7 @@ def _sources(folder: Path | None) -> Path:
 
 @app.command(epilog="Example: lmtutor assignments build --hidden ~/hidden-tests")
 def build(
-    names: Annotated[list[str] | None, typer.Argument(help="Which; all unless given.", metavar="[NAME …]")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Which; default: all.", metavar="[NAME …]")] = None,
     out: Out = OUT,
     sources: Sources = None,
     hidden: Annotated[Path | None, typer.Option(help="Folder of hidden tests of your own: NAME.py.")] = None,
@@ -50,7 +50,7 @@ def hidden(
     folder: Annotated[Path, typer.Argument(help="Where to write them; keep it outside the public tree.")],
     sources: Sources = None,
 ) -> None:
-    """Write the worked set of hidden tests, to be changed: one NAME.py an assignment."""
+    """Write the worked set of hidden tests, to be changed: one NAME.py per assignment."""
     from lmtutor.classroom.sources import assignment_names, read_assignment, write_hidden
 
     for name in assignment_names(_sources(sources)):
@@ -81,7 +81,7 @@ def grade(
     seconds: Annotated[float, typer.Option(help="Most seconds a cell may run.")] = 120.0,
     megabytes: Annotated[int, typer.Option(help="Most memory, beyond what the libraries take.")] = 2048,
 ) -> None:
-    """Grade every submission; write the summary table and a feedback page a student."""
+    """Grade every submission; write the summary table and a feedback page per student."""
     from lmtutor.classroom.course import need_nbgrader
 
     need_nbgrader()
@@ -118,3 +118,13 @@ def regrade(
     from lmtutor.classroom import grading
 
     typer.echo(grading.regrade(course, name, student).to_string())
+
+
+@app.command(epilog="Example: lmtutor assignments doctor")
+def doctor() -> None:
+    """Say which promises about student code this machine keeps; each is tried. Exit code 1 where one is not."""
+    from lmtutor.classroom.doctor import examine
+
+    table = examine()
+    typer.echo(table.to_string(index=False, justify="left"))
+    raise typer.Exit(int((table["kept"] == "NO").any()))

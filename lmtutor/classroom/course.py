@@ -87,13 +87,13 @@ def build(
 
     Parameters
     ----------
-    names : which assignments; all of `sources` unless given.
+    names : which assignments; default: all of `sources`.
     hidden : an instructor's folder of hidden tests, `NAME.py`; where one is missing, the worked set is used.
     course : False leaves out nbgrader's tree, and needs no nbgrader.
 
     Returns
     -------
-    DataFrame with a row an assignment: title, minutes, questions, points.
+    DataFrame with a row per assignment: title, minutes, questions, points.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def build(
     import nbformat
 
     if hidden is not None and not Path(hidden).is_dir():
-        raise LMTutorError(f"{hidden} is no folder of hidden tests; make one with: lmtutor assignments hidden FOLDER")
+        raise LMTutorError(f"{hidden} is not a hidden-tests folder: make one with: lmtutor assignments hidden FOLDER")
     chosen = [read_assignment(name, sources, hidden) for name in (names or assignment_names(sources))]
     if not chosen:
         raise LMTutorError(f"There are no assignments in {sources}; name their folder with --sources.")

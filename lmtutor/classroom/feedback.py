@@ -1,4 +1,4 @@
-"""A feedback page a student: the score of each question, what the tests said, the student's answers. One HTML file.
+"""A feedback page per student: the score of each question, what the tests said, the student's answers. One HTML file.
 
 The page holds no code of a test, no script and no link to anything else. What the student's code printed while it was
 graded is not shown: code that is run beside hidden tests could print them.
@@ -10,7 +10,7 @@ from typing import Any
 
 from lmtutor.classroom.sources import question_of
 
-STYLE = """
+PAGE_STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a;
   background: #fff }
 table { border-collapse: collapse } td, th { padding: .3rem .8rem; border-bottom: 1px solid #767676; text-align: left }
@@ -38,7 +38,7 @@ def write_feedback(course: Path, name: str, row: dict, api: Any) -> Path:
     if not graded:
         parts.append(f"<p>Your submission could not be graded: {_text(row['status'])}.</p>")
     if row["to_read"]:
-        parts.append(f"<p>{row['to_read']:g} points are for answers that a person still has to read.</p>")
+        parts.append(f"<p>{row['to_read']:g} points are awaiting manual grading.</p>")
     if row["late_hours"]:
         parts.append(f"<p>Handed in {row['late_hours']:g} hours late.</p>")
     if row["notes"]:
@@ -54,7 +54,7 @@ def write_feedback(course: Path, name: str, row: dict, api: Any) -> Path:
                 parts.append(f"<p><strong>Comment:</strong> {_text(comment)}</p>")
     page = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{_text(name)}, {_text(student)}</title>'
-        f"<style>{STYLE}</style></head>\n<body>{chr(10).join(parts)}</body></html>\n"
+        f"<style>{PAGE_STYLE}</style></head>\n<body>{chr(10).join(parts)}</body></html>\n"
     )
     out = course / "feedback" / student / name / f"{name}.html"
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,7 @@ TEXT_STUB = "*Your answer here.*"
 HIDDEN = re.compile(r"^[ \t]*### BEGIN HIDDEN TESTS\n(.*?)^[ \t]*### END HIDDEN TESTS[ \t]*\n?", re.M | re.S)
 SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n(.*?)^[ \t]*### END SOLUTION[ \t]*(\n?)", re.M | re.S)
 POINTS_MARK = "%points%"
-BLOCK = re.compile(r"^# %% +(\S+)[ \t]*\n", re.M)
+HIDDEN_BLOCK = re.compile(r"^# %% +(\S+)[ \t]*\n", re.M)
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def write_hidden(assignment: Assignment, path: Path) -> None:
 
 
 def _replace_hidden(assignment: Assignment, path: Path) -> None:
-    parts = BLOCK.split(path.read_text(encoding="utf-8"))
+    parts = HIDDEN_BLOCK.split(path.read_text(encoding="utf-8"))
     blocks = dict(zip(parts[1::2], parts[2::2], strict=True))
     for name, code in blocks.items():
         cell = assignment.cells.get(name)

@@ -251,9 +251,10 @@ def test_html_of_a_student_s_is_dead_and_too_many_points_are_refused(classroom):
     text = (classroom.course / "autograded/mallory/a1/a1.ipynb").read_text(encoding="utf-8")
     assert "<img" not in text and "<script" not in text and "javascript:" not in text and '"raw"' not in text
     with nbgrader_api(classroom.course).gradebook as gradebook:
-        gradebook.find_grade("a1-q5", "a1", "a1", "mallory").extra_credit = 250
+        one = gradebook.find_grade("a1-q5", "a1", "a1", "mallory")
+        one.manual_score, one.extra_credit = 4, 250
         gradebook.db.commit()
-    with pytest.raises(grading.LMTutorError, match="mallory: a1-q5 has 250 of 4 points"):
+    with pytest.raises(grading.LMTutorError, match="mallory: a1-q5 has 254 of 4 points"):
         grading.report(classroom.course, "a1")
     assert grading.grade(classroom.course, "a1", LIMITS).loc["mallory", "score"] == 20
 

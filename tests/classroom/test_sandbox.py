@@ -258,3 +258,22 @@ def test_links_pipes_and_devices_are_not_copied(box, tmp_path):
     (tmp_path / "fine.txt").write_text("x")
     (outcome,) = run(box, "import os; print(os.listdir('.'))", files=tmp_path)
     assert outcome.output == "['.ipython', 'fine.txt']\n"
+
+
+def test_doctor_tries_every_promise(box):
+    from lmtutor.classroom.doctor import PROMISES, examine
+
+    kept = examine().set_index("promise")["kept"]
+    assert len(kept) == len(PROMISES)
+    if box.isolation == "namespaces":
+        assert (kept == "yes").all(), kept[kept == "NO"]
+
+
+def test_doctor_says_what_a_machine_without_namespaces_cannot_keep():
+    from lmtutor.classroom.doctor import examine
+
+    if os.getuid() != 0 or any(confine.closed_to_others(path) for path in confine.libraries()):
+        pytest.skip("needs root, and libraries that others can read")
+    kept = examine("user").set_index("promise")["kept"]
+    assert kept["student code cannot read files that every user may read"] == "NO"
+    assert kept["student code cannot read files that are yours alone"] == kept["student code has no network"] == "yes"

@@ -189,7 +189,7 @@ def _kept(f):
         return "The very first gate makes a difference. Does the error pass it?"
 
 
-HINTS = {
+BY_HAND = {
     "a1-q1": _perplexity,
     "a1-q2": _places,
     "a1-q3": _discount,

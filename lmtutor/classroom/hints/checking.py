@@ -20,8 +20,8 @@ class Hint(str):
         return str(self)
 
 
-NOTHING = Hint("No frequent mistake found. The tests look at more.")
-HINTS: dict[str, Callable[[Any], str | None]] = {**by_hand.HINTS, **torch.HINTS}
+NO_MISTAKE = Hint("No frequent mistake found. The tests look at more.")
+HINTS: dict[str, Callable[[Any], str | None]] = {**by_hand.BY_HAND, **torch.WITH_TORCH}
 
 
 def check(question: str, answer: Any) -> Hint:
@@ -52,4 +52,4 @@ def check(question: str, answer: Any) -> Hint:
         if "still yours to write" in str(error):
             return Hint("Not begun yet.")
         return Hint(f"On a small case it raises {type(error).__name__}: {error}")
-    return Hint(found) if found else NOTHING
+    return Hint(found) if found else NO_MISTAKE

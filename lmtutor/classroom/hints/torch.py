@@ -171,8 +171,6 @@ def _cache_hint(f):
         return "θ makes no difference."
 
 
-
-
 def _mix(f):
     own, cached = torch.log(torch.tensor([0.5, 0.5, 0.25])), torch.tensor([0.0, 1.0, 0.0])
     out = f(own, cached, 0.5)
@@ -194,7 +192,7 @@ def _tune(f):
         return "With λ = 0 alone to choose from, the perplexity is the model's own."
 
 
-HINTS = {
+WITH_TORCH = {
     "a4-q1": _columns,
     "a4-q2": _windows,
     "a4-q3": _train_epoch,

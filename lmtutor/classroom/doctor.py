@@ -1,0 +1,52 @@
+"""Which promises about student code this machine keeps: each is tried, from inside the confined process."""
+
+import socket
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+
+from lmtutor.classroom.sandbox import Cell, Limits, Sandbox
+
+# What must fail, and how it is tried. OPEN and CLOSED are files planted for it, PORT and SOCKET listen.
+PROMISES = {
+    "cannot read files that are yours alone": "open(CLOSED).read()",
+    "cannot read files that every user may read": "open(OPEN).read()",
+    "cannot write outside its folder": "open(OPEN + '.new', 'w')",
+    "has no network": "import socket; socket.create_connection(('127.0.0.1', PORT), 2)",
+    "cannot speak to services through socket files": "import socket; socket.socket(socket.AF_UNIX).connect(SOCKET)",
+    "cannot speak to the host of a virtual machine": "import socket; socket.socket(40, socket.SOCK_STREAM)",
+    "cannot use more memory than the limit": "bytearray(600 * 2**20)",
+    "cannot hide memory in a file of its own": "import os; os.memfd_create('x')",
+    "cannot start another process": "import os; os.fork()",
+    "cannot write a file larger than the limit": "open('x', 'wb').write(bytes(6 * 2**20))",
+    "cannot fill the disk": "for n in range(9): open(str(n), 'wb').write(bytes(4 * 2**20))",
+    "cannot make files without number": "for n in range(6_000): open(str(n), 'w').close()",
+    "cannot run for ever": "while True: pass",
+}
+
+
+def examine(isolation: str | None = None) -> pd.DataFrame:
+    """Try every promise; return a table: promise, kept (yes or NO)."""
+    limits = Limits(cell_seconds=3, megabytes=400, file_megabytes=5, disk_megabytes=20)
+    kept = {}
+    with (
+        tempfile.TemporaryDirectory(prefix="lmtutor-doctor-") as name,
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.socket(socket.AF_UNIX) as service,
+        Sandbox(limits, isolation) as box,
+    ):
+        folder = Path(name)
+        folder.chmod(0o755)
+        service.bind(str(folder / "service"))
+        service.listen()
+        (folder / "service").chmod(0o777)
+        for file, mode in (("open", 0o644), ("closed", 0o600)):
+            (folder / file).write_text("planted")
+            (folder / file).chmod(mode)
+        planted = f"OPEN, CLOSED, SOCKET = ({name!r} + '/' + x for x in ('open', 'closed', 'service'))\n"
+        planted += f"PORT = {server.getsockname()[1]}"
+        for promise, code in PROMISES.items():
+            kept[promise] = box.run([Cell(planted), Cell(code)])[1].error is not None
+    rows = [(f"student code {promise}", "yes" if fine else "NO") for promise, fine in kept.items()]
+    return pd.DataFrame(rows, columns=["promise", "kept"])
