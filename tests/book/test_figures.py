@@ -27,9 +27,9 @@ def without_caption(article) -> list[str]:
     """Return the beginning of the alternative text of each figure that has no caption, its own or its control's."""
     bare = []
     for image in article.find_all("img"):
-        own = image.find_parent("figure")
+        own = image.find_parents("figure")  # its own, or that of the cell that numbers it
         control = image.find_parent(class_="lm-explorer")
-        if not (own and own.find("figcaption")) and not (control and control.select_one(".lm-caption")):
+        if not any(figure.find("figcaption") for figure in own) and not (control and control.select_one(".lm-caption")):
             bare.append((image.get("alt") or "")[:60])
     return bare
 
