@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from lmtutor.models.ngram import NGramLM
 from lmtutor.scoring.score import Score, evaluate, score_text
 from lmtutor.system.errors import LMTutorError
-from lmtutor.text.batches import Batch, stream_batches
+from lmtutor.text.batches import Batch, sample_batches, sentences, stream_batches, window_batches
 from tests.helpers import tiny_corpus, tiny_model
 
 
@@ -89,3 +89,35 @@ def test_score_text_reads_on_from_an_end_of_sentence():
 def test_score_text_of_nothing():
     with pytest.raises(LMTutorError, match="no text"):
         score_text(tiny_model(), tiny_corpus().vocab, "  ")
+
+
+def test_the_protocol_says_what_was_done():
+    ids, model = tiny_corpus().train, tiny_model()
+    twenty = evaluate(model, stream_batches(ids, 20, 35))
+    assert twenty.protocol.startswith("20 columns, state carried, neither the first token of each nor the tail")
+    assert twenty.tokens == len(ids) - 20  # 960 fill the columns
+    whole, one = evaluate(model, ids), evaluate(model, stream_batches(ids, 1, 35))
+    assert one.protocol == whole.protocol and one.nats == pytest.approx(whole.nats)
+    samples = sample_batches(ids, sentences(ids, 1), 5, start=1)
+    assert evaluate(model, samples).protocol == "each sample from a fresh state, every token scored once"
+    windows = window_batches(ids, 5, window=10, stride=5)
+    assert evaluate(model, windows).protocol.endswith("after context that is read but not scored")
+
+
+def test_a_string_and_a_file_are_scored_whole(tmp_path):
+    corpus, model = tiny_corpus(), tiny_model()
+    text = "a b zebra\na b c\n"
+    ids = corpus.vocab.encode("a b <unk> <eos> a b c <eos>".split())
+    (tmp_path / "own.txt").write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    for given in (text, tmp_path / "own.txt", str(tmp_path / "own.txt")):
+        score = evaluate(model, given, vocab=corpus.vocab)
+        assert score.nats == evaluate(model, ids).nats
+        assert (score.tokens, score.characters) == (7, len(text))
+    with pytest.raises(LMTutorError, match="pass vocab=vocab"):
+        evaluate(model, text)
+    with pytest.raises(LMTutorError, match="at least 2 token ids"):
+        evaluate(model, "", vocab=corpus.vocab)
+    with pytest.raises(LMTutorError, match="no such file"):
+        evaluate(model, tmp_path / "missing.txt", vocab=corpus.vocab)
+    with pytest.raises(LMTutorError, match="the vocabulary 10"):
+        evaluate(tiny_model(vocab=9), text, vocab=corpus.vocab)

@@ -8,7 +8,10 @@ import torch
 
 from lmtutor.models.ngram import NGramLM
 from lmtutor.scoring.sampling import filter_log_probs, generate
+from lmtutor.scoring.score import score_text
 from lmtutor.system.errors import LMTutorError
+from lmtutor.text.tokenizers import Characters, Words
+from lmtutor.text.vocabulary import Vocabulary
 from tests.helpers import tiny_corpus, tiny_model
 
 P = torch.tensor([0.5, 0.25, 0.15, 0.07, 0.03]).log()
@@ -79,3 +82,25 @@ def test_the_seed_decides_and_unk_is_not_drawn():
 def test_settings_without_a_meaning(bad):
     with pytest.raises(LMTutorError, match=next(iter(bad))):
         generate(tiny_model(), tiny_corpus().vocab, "a", **bad)
+
+
+@pytest.mark.parametrize("types", [7, 10, 11, 49])
+def test_top_p_bears_rounding(types):
+    """Of equal types the smallest set that reaches k shares is k of them, however k shares are rounded."""
+    row = torch.full((types,), 1 / types).log()
+    for k in range(1, types + 1):
+        assert filter_log_probs(row, top_p=k / types).isfinite().sum() == k
+    assert filter_log_probs(row, top_p=1e-9).isfinite().sum() == 1
+    rare = torch.tensor([1 - 1e-7, 1e-7], dtype=torch.float64).log()
+    assert filter_log_probs(rare, top_p=1.0).isfinite().all()  # 1 cuts nothing
+
+
+@pytest.mark.parametrize("end", ["<eos>", "\n"])
+def test_without_a_prompt_a_text_begins_as_after_the_end_of_a_line(end):
+    """Also where lines end in a character of the vocabulary, and the first id is another's."""
+    vocab = Vocabulary([" ", "a", "b", end], Characters() if end == "\n" else Words())
+    ids = torch.tensor([3, 1, 0, 2] * 50)  # after a line end an a, after a blank a b
+    model = NGramLM(order=2, smoothing="mle").fit(ids, 4)
+    assert generate(model, vocab, "", 1, seed=1) == "a"
+    table = score_text(model, vocab, "a")
+    assert list(table["token"]) == ["a"] and table["log_probability"].tolist() == [0.0]

@@ -41,7 +41,7 @@ def assert_agree(ours, theirs, tolerance):
 @pytest.fixture(autouse=True)
 def tiles_always(monkeypatch):
     """Small examples too take the road of large ones, unless a test says otherwise."""
-    monkeypatch.setitem(losses.PLAIN_LOGITS, "cpu", 0)
+    monkeypatch.setattr(fused, "PLAIN_LOGITS", 0)
 
 
 @pytest.fixture(params=[None, (16, 160, 4)], ids=["one tile", "many tiles and blocks"])
@@ -124,8 +124,8 @@ def test_no_scored_target_gives_zero(tiling):
 def test_a_small_batch_takes_the_plain_road_to_the_same_numbers(monkeypatch):
     head, hidden, targets = example()
     head.precision = "bfloat16"
-    monkeypatch.setitem(losses.PLAIN_LOGITS, "cpu", 21 * 23)
-    monkeypatch.delattr(losses, "linear_cross_entropy")
+    monkeypatch.setattr(fused, "PLAIN_LOGITS", 21 * 23)
+    monkeypatch.delattr(fused, "_LinearCrossEntropy")
     tensors = hidden, head.weight, head.bias
     theirs = with_gradients(plain(head, hidden, targets), *tensors)
     assert_agree(with_gradients(head.loss(hidden, targets), *tensors), theirs, 1e-6)
@@ -134,7 +134,7 @@ def test_a_small_batch_takes_the_plain_road_to_the_same_numbers(monkeypatch):
 
 @pytest.mark.parametrize("small", [0, 1000], ids=["tiles", "plain"])
 def test_a_nan_is_not_hidden(monkeypatch, small):
-    monkeypatch.setitem(losses.PLAIN_LOGITS, "cpu", small)
+    monkeypatch.setattr(fused, "PLAIN_LOGITS", small)
     head, hidden, targets = example()
     with torch.no_grad():
         hidden[2, 0, 0] = torch.nan
@@ -215,6 +215,27 @@ def test_a_broken_operator_is_not_trusted(monkeypatch):
     monkeypatch.setattr(torch.ops.mkldnn, "_linear_pointwise", lambda a, b, *rest: a @ b.t() + 1)
     assert fused._onednn_linear() is None
     fused._onednn_linear.cache_clear()
+
+
+@pytest.mark.parametrize("held", [1 << 28, 3000], ids=["at once", "some rows at a time"])
+def test_the_road_of_a_gpu_is_as_exact_as_the_tiles(held, monkeypatch):
+    """In bfloat16 both err by what the products are rounded to; the float32 road is torch's own."""
+    monkeypatch.setattr(fused, "STOCK_LOGITS", held)
+    head, hidden, targets = example(T=20, B=20, H=32, V=500, scale=0.3)
+    with torch.no_grad():
+        head.bias.mul_(8)  # logits as large as a trained model's
+    tensors, rows, ids = (hidden, head.weight, head.bias), hidden.flatten(0, 1), targets.flatten()
+    theirs = with_gradients(plain(head, hidden, targets), *tensors)
+    exact = fused.stock_cross_entropy(rows, head.weight, head.bias, ids, torch.float32)
+    assert_agree(with_gradients(exact, *tensors), theirs, 1e-5)
+    stock = fused.stock_cross_entropy(rows, head.weight, head.bias, ids, torch.bfloat16)
+    tiles = fused.linear_cross_entropy(rows, head.weight, head.bias, ids, torch.bfloat16)
+    stock, tiles = with_gradients(stock, *tensors), with_gradients(tiles, *tensors)
+    assert abs(stock[0] - theirs[0]) < 1e-3
+    for ours, cpu, right in zip(stock[1:], tiles[1:], theirs[1:], strict=True):
+        assert ours.dtype == torch.float32
+        assert (ours - right).norm() <= 1.05 * (cpu - right).norm() + 1e-4 * right.norm()
+        assert (ours - right).norm() < 0.004 * right.norm()
 
 
 def test_bad_settings():

@@ -123,11 +123,12 @@ class LanguageModel(nn.Module):
     @torch.no_grad()
     def target_log_probs(self, inputs: Tensor, targets: Tensor, state: State) -> tuple[Tensor, State]:
         """Log-probability of each target, nats, ``(T, B)``; 0 where the target is -100. Evaluation uses this."""
-        hidden, state = self(inputs, state)
-        return self.head.target_log_probs(hidden, targets), state
+        device = device_of(self)
+        hidden, state = self(inputs.to(device), state)
+        return self.head.target_log_probs(hidden, targets.to(device)), state
 
     @torch.no_grad()
     def next_log_probs(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Log-probability of every type for the token after the last input, nats, ``(B, V)``. Generation uses this."""
-        hidden, state = self(inputs, state)
+        hidden, state = self(inputs.to(device_of(self)), state)
         return self.head.log_probs(hidden[-1]), state

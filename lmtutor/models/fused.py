@@ -18,6 +18,9 @@ times as fast, and the factor log2(e) goes into the small matrix.)
 
 What is kept of a block of rows is E, for the weight gradient Eᵀ · h; in bfloat16 that is two bytes a logit. Large
 batches are taken in several blocks of rows, so that what is kept stays below `KEPT` bytes, or `LEAST_ROWS` rows.
+
+All of this is for a processor with a cache. On a GPU many small operations cost more than the memory they save: there
+`stock_cross_entropy` takes torch's own operators, a gigabyte of logits at a time.
 """
 
 import functools
@@ -25,10 +28,14 @@ import math
 import platform
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.utils.checkpoint import checkpoint
 
 IGNORED = -100  # a target that is not scored
+PLAIN_LOGITS = 1 << 18  # batches with fewer logits take torch's own road: tiles would cost more than they save
+STOCK_LOGITS = 1 << 28  # logits held at once on that road: 1 GiB of float32
 TILE = 8192  # bytes of a row of a tile: 2,048 types in float32, 4,096 in bfloat16
 KEPT = 48 << 20  # bytes of E kept for the backward products
 LEAST_ROWS = 256  # rows in a block, however large the vocabulary: with fewer, the products slow down
@@ -89,8 +96,64 @@ def linear_cross_entropy(
     -------
     0-dim tensor. The gradients are computed on the way when any are wanted, and kept for the backward pass.
     """
+    dtype = dtype or hidden.dtype
+    if hidden.device.type != "cpu":
+        return stock_cross_entropy(hidden, weight, bias, targets, dtype)
+    if len(targets) * len(weight) <= PLAIN_LOGITS:
+        return stock_cross_entropy(hidden, weight, bias, targets, hidden.dtype)
     wanted = tuple(torch.is_grad_enabled() and x.requires_grad for x in (hidden, weight, bias))
-    return _LinearCrossEntropy.apply(hidden, weight, bias, targets, dtype or hidden.dtype, wanted)
+    return _LinearCrossEntropy.apply(hidden, weight, bias, targets, dtype, wanted)
+
+
+def stock_cross_entropy(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, dtype: torch.dtype) -> Tensor:
+    """`linear_cross_entropy` by torch's own operators; only the products are in `dtype`, their results in float32.
+
+    Of a large batch the logits are made for some rows at a time, and again in the backward pass.
+    """
+
+    narrow, ignored = dtype != hidden.dtype, targets == IGNORED
+
+    def nats(h: Tensor, t: Tensor) -> Tensor:
+        if narrow:
+            logits = _WideProduct.apply(h, weight, dtype) + bias
+            return logits.logsumexp(1).masked_fill(t == IGNORED, 0.0).sum()
+        return F.cross_entropy(F.linear(h, weight, bias), t, ignore_index=IGNORED, reduction="sum")
+
+    rows = max(1, STOCK_LOGITS // len(weight))
+    if len(targets) <= rows:
+        total = nats(hidden, targets)
+    else:
+        pieces = zip(hidden.split(rows), targets.split(rows), strict=True)
+        total = sum(checkpoint(nats, h, t, use_reentrant=False, preserve_rng_state=False) for h, t in pieces)
+    if narrow:  # the targets' own logits, whose gradients are the largest, are not rounded
+        ids = targets.clamp(min=0)
+        own = (hidden * F.embedding(ids, weight)).sum(1) + bias[ids]
+        total = total - own.masked_fill(ignored, 0.0).sum()
+    return total / (~ignored).sum().clamp(min=1)
+
+
+class _WideProduct(torch.autograd.Function):
+    """a @ b.T with the factors rounded to `dtype`, and sums and results in float32; its gradients likewise."""
+
+    @staticmethod
+    def forward(ctx, a, b, dtype):
+        a, b = a.to(dtype), b.to(dtype)
+        ctx.save_for_backward(a, b)
+        return _wide(a, b.t())
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, upstream):
+        a, b = ctx.saved_tensors
+        upstream = upstream.to(a.dtype)
+        return _wide(upstream, b), _wide(upstream.t(), a), None
+
+
+def _wide(a: Tensor, b: Tensor) -> Tensor:
+    """a @ b in float32. From 2.8 torch has a product for it on CUDA; elsewhere the factors are made float32 first."""
+    if a.is_cuda and "dtype" in torch.ops.aten.mm.overloads():
+        return torch.mm(a, b, out_dtype=torch.float32)
+    return a.float() @ b.float()
 
 
 @torch.no_grad()
@@ -100,6 +163,11 @@ def linear_log_probs(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tens
     Shapes as in `linear_cross_entropy`; the products are in the type of `hidden`.
     """
     pieces = [hidden.new_zeros(0)]
+    if hidden.device.type != "cpu":
+        rows = max(1, STOCK_LOGITS // len(weight))
+        for h, t in zip(hidden.split(rows), targets.split(rows), strict=True):
+            pieces.append(-F.cross_entropy(F.linear(h, weight, bias), t, ignore_index=IGNORED, reduction="none"))
+        return torch.cat(pieces)
     types, rows = SCORED
     scaled_bias = bias * LOG2_E
     for h, t in zip(hidden.split(rows), targets.clamp(min=0).split(rows), strict=True):

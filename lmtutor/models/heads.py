@@ -15,8 +15,6 @@ from lmtutor.models.fused import IGNORED, linear_cross_entropy, linear_log_probs
 from lmtutor.system.errors import LMTutorError, nearest
 from lmtutor.system.machine import product_dtype
 
-# Batches with fewer logits than this take torch's own road: tiles would cost more than they save.
-PLAIN_LOGITS = {"cpu": 1 << 18, "cuda": 1 << 28}
 SCORED_LOGITS = 1 << 24  # logits of an adaptive softmax held at once when scoring: 64 MiB
 
 
@@ -107,11 +105,6 @@ class SoftmaxHead(Head):
         """
         rows, ids = hidden.flatten(0, -2), targets.flatten()
         dtype = product_dtype(self.precision, hidden.device) if hidden.dtype == torch.float32 else hidden.dtype
-        if len(rows) * self.vocab_size <= PLAIN_LOGITS.get(hidden.device.type, 0):
-            dtype = dtype if hidden.is_cuda else hidden.dtype
-            logits = F.linear(rows.to(dtype), self.weight.to(dtype), self.bias.to(dtype)).to(hidden.dtype)
-            total = F.cross_entropy(logits, ids, ignore_index=IGNORED, reduction="sum")
-            return total / (ids != IGNORED).sum().clamp(min=1)
         return linear_cross_entropy(rows, self.weight, self.bias, ids, dtype)
 
 

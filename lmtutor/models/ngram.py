@@ -185,8 +185,9 @@ class NGramLM:
         single = n[0] / (n[0] + 2 * n[1])
         if self.smoothing == "kneser-ney":
             return np.array([0.0, single, single, single])
+        # In a text of pasted pieces an estimate may fall to 0 or below, and would leave nothing for unseen words.
         three = [j - (j + 1) * single * n[j] / n[j - 1] for j in (1, 2, 3)]
-        return np.array([0.0, *np.clip(three, 0, (1, 2, 3))])
+        return np.array([0.0, *(discount if discount > 0 else single for discount in three)])
 
     def score(self, ids: torch.Tensor | np.ndarray) -> np.ndarray:
         """Return the log-probability in nats of every token but the first; (N,) ids → (N − 1,) float64."""

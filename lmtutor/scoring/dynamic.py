@@ -125,6 +125,7 @@ def dynamic_evaluate(
     parameters, device = dict(inner.named_parameters()), device_of(inner)
     if {n: r.shape for n, r in rms.items()} != {n: p.shape for n, p in parameters.items()}:
         raise LMTutorError("These gradient statistics are of another model: collect them with gradient_rms(model, …).")
+    rms = {name: r.to(device) for name, r in rms.items()}
     weights = list(parameters.values())
     trained = [p.detach().clone() for p in weights]
     mean = torch.stack([rms[name].mean() for name in parameters]).mean()

@@ -169,6 +169,7 @@ class NeuralCache(nn.Module):
     @torch.no_grad()
     def target_log_probs(self, inputs: Tensor, targets: Tensor, state: State) -> tuple[Tensor, State]:
         """Log-probability of each target, nats, ``(T, B)``; 0 where the target is -100."""
+        inputs, targets = inputs.to(device_of(self)), targets.to(device_of(self))
         hidden, keys, inner = self.read(inputs, state[0])
         log_probs = self.model.head.target_log_probs(hidden, targets)
         mixed, history = self.mix(log_probs, keys, inputs, targets, state[1])
@@ -177,6 +178,7 @@ class NeuralCache(nn.Module):
     @torch.no_grad()
     def next_log_probs(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Log-probability of every type for the token after the last input, nats, ``(B, V)``."""
+        inputs = inputs.to(device_of(self))
         hidden, keys, inner = self.read(inputs, state[0])
         log_probs = self.model.head.log_probs(hidden[-1])
         keys, ids = extend(state[1], keys, inputs)

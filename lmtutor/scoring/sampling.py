@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lmtutor.models.base import Scorer, device_of, eval_mode, map_state
-from lmtutor.scoring.score import check_vocabulary
+from lmtutor.scoring.score import check_vocabulary, line_end
 from lmtutor.system.errors import LMTutorError
 
 
@@ -30,10 +30,11 @@ def filter_log_probs(
     if top_k is not None and top_k < len(log_probs):
         kept = log_probs.topk(top_k).indices
         log_probs = torch.full_like(log_probs, -math.inf).index_copy_(0, kept, log_probs[kept])
-    if top_p is not None:
+    if top_p is not None and top_p < 1:
         ordered, order = torch.log_softmax(log_probs, -1).sort(descending=True, stable=True)
         before = ordered.exp().cumsum(0) - ordered.exp()  # probability of all that is likelier
-        log_probs = log_probs.index_fill(0, order[before >= top_p], -math.inf)
+        enough = before >= top_p * (1 - 1e-6)  # ten types of 0.1 each sum to a little more or less than 1
+        log_probs = log_probs.index_fill(0, order[enough & (before > 0)], -math.inf)
     return torch.log_softmax(log_probs, dim=-1)
 
 
@@ -65,7 +66,7 @@ def generate(
 
     Parameters
     ----------
-    prompt : text to read first; empty starts after an end of sentence.
+    prompt : text to read first; empty starts as after the end of a line.
     tokens : how many tokens to add.
     temperature : 0 is greedy, the likeliest token each time.
     top_k, top_p : cut the distribution before sampling, see `filter_log_probs`.
@@ -89,7 +90,7 @@ def generate(
             raise LMTutorError(f"{name}={value}: it has to be {wanted}.")
     check_vocabulary(model, vocab)
     prompt_ids = vocab.encode_text(prompt)
-    start = prompt_ids if len(prompt_ids) else torch.tensor([vocab.eos_id if vocab.eos_id is not None else 0])
+    start = prompt_ids if len(prompt_ids) else torch.tensor([line_end(vocab) or 0])
     banned = [i for i in (vocab.bos_id, vocab.pad_id, None if unk else vocab.unk_id) if i is not None]
     if len(banned) >= len(vocab):
         raise LMTutorError("The vocabulary has nothing but special tokens to draw from: pass unk=True.")

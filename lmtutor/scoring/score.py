@@ -1,8 +1,10 @@
 """One way to score a text, for every model of the package."""
 
 import math
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 import torch
@@ -13,9 +15,12 @@ from lmtutor.models.heads import IGNORED
 from lmtutor.system.errors import Diverged, LMTutorError
 from lmtutor.system.machine import keep_freed_memory
 from lmtutor.text.batches import Batch
+from lmtutor.text.sources import Span, blocks
 
 STREAM_PROTOCOL = "batch 1, state carried over the whole text, every token scored except the very first"
+COLUMNS_PROTOCOL = "{} columns, state carried, neither the first token of each nor the tail that fills no row scored"
 SAMPLES_PROTOCOL = "each sample from a fresh state, every token scored once"
+WINDOWS_PROTOCOL = "each sample from a fresh state, after context that is read but not scored"
 STRETCH = 1024  # tokens read at a time; the figure is the same for any, only the memory differs
 
 
@@ -68,39 +73,69 @@ def stretches(ids: Tensor, stretch: int = STRETCH) -> Iterable[Batch]:
 
 
 @torch.no_grad()
-def evaluate(model: Scorer, text: Tensor | Iterable[Batch], *, characters: int | None = None) -> Score:
+def evaluate(
+    model: Scorer, text: Tensor | str | Path | Iterable[Batch], *, vocab=None, characters: int | None = None
+) -> Score:
     """Score a text.
 
     Parameters
     ----------
     model : any model of the package (torch, n-gram, with a neural cache).
-    text : ids ``(N,)``, read as one stream at batch 1; or batches from `lmtutor.text.batches` (samples, windows).
-    characters : characters of the raw text, for `Score.nats_per_character`.
+    text : ids ``(N,)``, read as one stream at batch 1; with `vocab` also a string, or the path of a file, the whole
+        of it, unknown words as ``<unk>``; or batches from `lmtutor.text.batches` (columns, samples, windows).
+    vocab : the model's vocabulary.
+    characters : characters of the raw text, for `Score.nats_per_character`; of a string or file they are known.
 
     Raises
     ------
-    LMTutorError : fewer than two tokens, or ids outside the model's vocabulary.
+    LMTutorError : fewer than two tokens, ids outside the model's vocabulary, or a string without `vocab`.
     Diverged : a log-probability is NaN.
     """
     keep_freed_memory()
-    stream = isinstance(text, Tensor)
-    if stream:
+    if isinstance(text, str | Path):
+        text, characters = read_ids(model, vocab, text)
+    if isinstance(text, Tensor):
         check_ids(model, text)
         text = stretches(text)
     device, state, nats, tokens = device_of(model), None, 0.0, 0
+    columns, starts, context, padding = 0, 0, False, False  # what the batches turn out to be
     with eval_mode(model):
         for batch in text:
+            scored = batch.targets != IGNORED
             if not batch.carry or state is None:
                 state = model.initial_state(batch.inputs.shape[1])
+                columns, starts = max(columns, batch.inputs.shape[1]), starts + 1
+                context = context or not bool(scored[0].all())
             log_probs, state = model.target_log_probs(batch.inputs.to(device), batch.targets.to(device), state)
             nats -= float(log_probs.double().sum())
-            tokens += int((batch.targets != IGNORED).sum())
+            tokens += int(scored.sum())
+            padding = padding or not bool(scored.all())
     if math.isnan(nats):
         raise Diverged("The model's probabilities are not numbers (NaN): its training diverged, or it is damaged.")
     if tokens == 0:
         raise LMTutorError("The text has no token to score: the first token of a text is only read.")
-    protocol = STREAM_PROTOCOL if stream else SAMPLES_PROTOCOL
+    protocol = WINDOWS_PROTOCOL if context else SAMPLES_PROTOCOL
+    if starts == 1 and not padding:
+        protocol = STREAM_PROTOCOL if columns == 1 else COLUMNS_PROTOCOL.format(columns)
     return Score(nats, tokens, characters, f"{protocol}; {model.protocol}" if model.protocol else protocol)
+
+
+def read_ids(model: Scorer, vocab, text: str | Path) -> tuple[Tensor, int]:
+    """The ids of a whole text, given as a string or by the path of a file, and the number of its characters."""
+    if vocab is None:
+        raise LMTutorError("A text has to become ids before it is scored: pass vocab=vocab, the model's vocabulary.")
+    check_vocabulary(model, vocab)
+    is_file = os.path.isfile(text)
+    if isinstance(text, Path) and not is_file:
+        raise LMTutorError(f"{text}: there is no such file: check the path.")
+    span = Span(Path(text)) if is_file else Span(text.encode(errors="replace"), label="the text")
+    whole = "".join(blocks([span]))
+    return vocab.encode_text(whole), len(whole)
+
+
+def line_end(vocab) -> int | None:
+    """The id of what ends a line: `<eos>`, or a line feed where lines end in a character; None where neither is."""
+    return vocab.eos_id if vocab.eos_id is not None or "\n" not in vocab else vocab["\n"]
 
 
 def check_ids(model: Scorer, ids: Tensor) -> None:
@@ -124,7 +159,7 @@ def check_vocabulary(model: Scorer, vocab) -> None:
 
 
 def score_text(model: Scorer, vocab, text: str) -> pd.DataFrame:
-    """The log-probability of each token of a text, read on from an end of sentence.
+    """The log-probability of each token of a text, read on from the end of a line.
 
     Returns
     -------
@@ -137,9 +172,9 @@ def score_text(model: Scorer, vocab, text: str) -> pd.DataFrame:
     if not tokens:
         raise LMTutorError("There is no text to score: give at least one token.")
     ids = vocab.encode(tokens)
-    start = vocab.eos_id
+    start = line_end(vocab)
     if start is None and len(ids) < 2:
-        raise LMTutorError("Without an <eos> in the vocabulary the first token is only read: give at least two.")
+        raise LMTutorError("Without a line end in the vocabulary the first token is only read: give at least two.")
     read = ids if start is None else torch.cat([torch.tensor([start]), ids])
     pieces, state = [], model.initial_state(1)
     with eval_mode(model), torch.no_grad():

@@ -10,9 +10,10 @@ import torch.nn.functional as F
 
 import lmtutor as lm
 from lmtutor.models import build_model, model_config
-from lmtutor.models.awd import PROBABILITIES, AWDConfig, unregularised
+from lmtutor.models.awd import HALF_FROM, PROBABILITIES, AWDConfig, unregularised
 from lmtutor.models.base import detach
 from lmtutor.system.errors import LMTutorError
+from lmtutor.system.machine import has_bfloat16
 from lmtutor.training.checkpoint import load_checkpoint, model_tensors, save_checkpoint
 from lmtutor.training.config import TrainConfig
 from lmtutor.training.session import fit
@@ -232,3 +233,31 @@ def test_bad_settings_say_so():
         AWDConfig(alpha=-1.0)
     with pytest.raises(LMTutorError, match="layers=0"):
         AWDConfig(layers=0)
+
+
+def test_a_sampled_head_trains_and_its_scores_are_exact():
+    corpus = tiny_corpus()
+    model = build_model("awd-lstm-600", corpus.vocab, head="sampled", embedding=16, hidden=24)
+    before = lm.evaluate(model, corpus.valid).nats
+    config = TrainConfig(epochs=2, optimizer="adam", lr=0.01, bptt=12, batch_size=5, precision="float32")
+    fit(model, corpus, config, progress=False)
+    twin = build_model("awd-lstm-600", corpus.vocab, embedding=16, hidden=24)
+    twin.load_state_dict(model.state_dict())
+    assert lm.evaluate(twin, corpus.valid).nats == lm.evaluate(model, corpus.valid).nats < before
+
+
+@pytest.mark.skipif(not has_bfloat16(), reason="needs a processor that multiplies bfloat16")
+def test_large_layers_in_bfloat16_have_nearly_the_same_gradients():
+    model = build_model("awd-lstm-600", 50, layers=2, hidden=200, embedding_dropout=0.0)
+    assert model.layers[0].weight_hh_l0.numel() >= HALF_FROM
+    inputs, targets = torch.randint(0, 50, (2, 20, 8))
+    found = {}
+    for precision in ("float32", "bfloat16"):
+        model.head.precision = precision
+        torch.manual_seed(1)  # the same masks
+        nats, penalty, _ = model.loss(inputs, targets, model.initial_state(8))
+        found[precision] = torch.autograd.grad(nats + penalty, list(model.parameters()))
+    for exact, half in zip(*found.values(), strict=True):
+        assert half.dtype == torch.float32
+        assert (half - exact).norm() < 0.02 * exact.norm()
+    assert any(not torch.equal(exact, half) for exact, half in zip(*found.values(), strict=True))

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from lmtutor.models.ngram import NGramLM
 from lmtutor.system.errors import LMTutorError
@@ -41,7 +43,8 @@ def reference(ids, order, vocab_size, modified=False, add_k=None, boundary=None)
     for k in used:
         n = [max(1, sum(c == j for c in used[k].values())) for j in (1, 2, 3, 4)]
         y = n[0] / (n[0] + 2 * n[1])
-        three = [min(max(j - (j + 1) * y * n[j] / n[j - 1], 0), j) for j in (1, 2, 3)]
+        three = [j - (j + 1) * y * n[j] / n[j - 1] for j in (1, 2, 3)]
+        three = [d if d > 0 else y for d in three]
         discount[k] = [0, *three] if modified else [0, y, y, y]
     followers = defaultdict(list)
     for k in used:
@@ -241,3 +244,22 @@ def test_a_second_program_agrees_where_histories_begin_at_the_sentence(modified)
     theirs, tokens = perplexity(count(lines[0], 4, 1, True), lines[1], len(corpus.vocab), 1, modified)
     assert tokens == len(ids[1])
     assert np.exp(-model.score(padded[1]).mean()) == pytest.approx(theirs, rel=1e-12)
+
+
+@pytest.mark.parametrize("smoothing", ["kneser-ney", "modified-kneser-ney"])
+@given(
+    piece=st.lists(st.integers(0, 6), min_size=2, max_size=30),
+    times=st.integers(1, 6),
+    order=st.integers(1, 4),
+    boundary=st.sampled_from([None, 0]),
+)
+@example(piece=[0, 1, 2, 3, 0, 4, 5], times=4, order=2, boundary=None)  # the cat sat on the mat, four times
+@settings(max_examples=25)
+def test_every_word_stays_possible_whatever_the_text(smoothing, piece, times, order, boundary):
+    """A text pasted several times has no n-gram that was seen once: its estimated discounts leave the range."""
+    text = piece * times
+    model = NGramLM(min(order, len(text)), smoothing, boundary=boundary).fit(text, 7)
+    for history in ([0], [1, 6], [5, 0, 2], text):
+        log_p, _ = model.next_log_probs(torch.tensor(history)[:, None], None)
+        assert log_p.isfinite().all()
+        assert log_p.exp().sum().item() == pytest.approx(1, abs=1e-12)

@@ -7,7 +7,7 @@ from torch import nn
 
 from lmtutor.models import build_model, describe, model_names
 from lmtutor.models.recurrent import RecurrentConfig
-from lmtutor.models.registry import config_from_dict, config_to_dict
+from lmtutor.models.registry import config_from_dict, config_to_dict, outline
 from lmtutor.system.errors import LMTutorError
 
 SMALL = dict(embedding=6, hidden=7, layers=2, dropout=0.0)
@@ -112,3 +112,17 @@ def test_every_preset_goes_through_its_dictionary_and_back(name):
 def test_wrong_names_and_values_say_what_to_do(name, changes, says):
     with pytest.raises(LMTutorError, match=says):
         build_model(name, 10, **changes)
+
+
+def test_a_bug_in_a_model_keeps_its_traceback(monkeypatch):
+    monkeypatch.setattr("lmtutor.models.recurrent.make_head", lambda *arguments: None + 1)
+    for build in (build_model, outline):
+        with pytest.raises(TypeError, match="NoneType"):
+            build(RecurrentConfig(), 10)
+
+
+def test_an_outline_has_the_shapes_and_takes_no_memory():
+    config = RecurrentConfig(embedding=100_000, hidden=100_000)
+    model = outline(config, 1000)
+    assert {p.device.type for p in model.parameters()} == {"meta"}
+    assert model.layers[0].weight_ih_l0.shape == (400_000, 100_000)
