@@ -183,6 +183,8 @@ class ConfinedExecute(Preprocessor):
 class HideTests(Preprocessor):
     """For `nbgrader generate_feedback`: no hidden test, and nothing that student code printed beside them."""
 
+    enabled = Bool(True).tag(config=True)
+
     def preprocess(self, nb: Any, resources: dict) -> tuple[Any, dict]:
         """Take them out of the page, not out of the notebook on the disk."""
         for cell in nb.cells:
