@@ -1,7 +1,8 @@
 """Run the chapters again when what they use has changed.
 
 The cache of outputs compares a chapter's own cells only: after a change in the package or in the data it would show
-the old numbers. So the cache lives in a folder that is named after all that a chapter may use.
+the old numbers. So the cache lives in a folder that is named after all that a chapter may use. With other corpora at
+hand only those pages run again that ask for one; the others take what they showed before.
 """
 
 import hashlib
@@ -11,14 +12,22 @@ import shutil
 from importlib.metadata import version
 from pathlib import Path
 
+from jupyter_cache import get_cache
+
 ROOT = Path(__file__).resolve().parents[2]
 WATCHED = ("lmtutor", "data")
 LIBRARIES = ("torch", "numpy", "pandas", "matplotlib", "nltk")
+ASKS = "corpus_here("  # what a page calls that reads a corpus from outside
 KEEP = 3  # with the real corpora, without them, and the one before
 
 
 def key() -> str:
-    """Return a name for the state of the package, the data, the corpora at hand and the libraries."""
+    """Return a name for the state of the package, the data and the libraries, and for the corpora at hand."""
+    return f"{state()}-{corpora()}"
+
+
+def state() -> str:
+    """Return a name for the state of the package, the data and the libraries."""
     digest = hashlib.sha256()
     for folder in WATCHED:
         for file in sorted((ROOT / folder).rglob("*")):
@@ -28,19 +37,38 @@ def key() -> str:
     digest.update(f"python {platform.python_version()}".encode())
     for library in LIBRARIES:
         digest.update(f"{library} {version(library)}".encode())
-    digest.update(f"offline {os.environ.get('LMTUTOR_OFFLINE', '')}".encode())
-    corpora = os.environ.get("LMTUTOR_DATA")
-    if corpora and Path(corpora).is_dir():
-        for file in sorted(Path(corpora).rglob("*")):
-            if file.is_file():
-                digest.update(f"{file.relative_to(corpora).as_posix()} {file.stat().st_size}".encode())
     return digest.hexdigest()[:16]
+
+
+def corpora() -> str:
+    """Return a name for the corpora at hand."""
+    digest = hashlib.sha256(f"offline {os.environ.get('LMTUTOR_OFFLINE', '')}".encode())
+    folder = os.environ.get("LMTUTOR_DATA")
+    if folder and Path(folder).is_dir():
+        for file in sorted(Path(folder).rglob("*")):
+            if file.is_file():
+                digest.update(f"{file.relative_to(folder).as_posix()} {file.stat().st_size}".encode())
+    return digest.hexdigest()[:16]
+
+
+def take_over(mine: Path) -> None:
+    """Begin a cache with what other corpora left the same: every page but those that ask for a corpus."""
+    others = [path for path in mine.parent.glob(f"{state()}-*") if path.is_dir()]
+    if mine.exists() or not others:
+        return
+    shutil.copytree(max(others, key=lambda path: path.stat().st_mtime), mine)
+    kept = get_cache(str(mine))
+    for record in kept.list_cache_records():
+        page = Path(record.uri)
+        if not page.exists() or ASKS in page.read_text(encoding="utf-8"):
+            kept.remove_cache(record.pk)
 
 
 def place_cache(app, config) -> None:
     """Point the execution cache to the folder of this state, and forget the oldest ones."""
     caches = ROOT / "_build" / ".jupyter_cache"
     mine = caches / key()
+    take_over(mine)
     mine.mkdir(parents=True, exist_ok=True)
     mine.touch()
     config.nb_execution_cache_path = str(mine)

@@ -1,5 +1,7 @@
 """The chapters run again when the package, the data or the corpora at hand have changed, and only then."""
 
+from pathlib import Path
+
 import execution
 import pytest
 
@@ -69,3 +71,28 @@ def test_oldest_caches_are_forgotten(root):
     left = {path.name for path in caches.iterdir()}
     assert left == {execution.key(), "old0", "old1"}
     assert config.nb_execution_cache_path.endswith(execution.key())
+
+
+def test_with_other_corpora_only_pages_that_ask_for_one_run_again(root, monkeypatch):
+    from jupyter_cache import get_cache
+    from jupyter_cache.base import CacheBundleIn
+    from nbformat import v4
+
+    class Config:
+        nb_execution_cache_path = ""
+
+    execution.place_cache(None, Config)
+    first = get_cache(Config.nb_execution_cache_path)
+    spec = {"name": "python3", "display_name": "Python 3"}
+    for name, source in (("01", "1 + 1"), ("04", 'corpus = lm.corpus_here("wikitext-2")')):
+        page = root / "book/chapters" / f"{name}.md"
+        page.write_text(source)
+        notebook = v4.new_notebook(cells=[v4.new_code_cell(source)], metadata=dict(kernelspec=spec))
+        first.cache_notebook_bundle(CacheBundleIn(notebook, str(page)), check_validity=False)
+    before = Config.nb_execution_cache_path
+    monkeypatch.setenv("LMTUTOR_OFFLINE", "1")
+    execution.place_cache(None, Config)
+    assert Config.nb_execution_cache_path != before
+    kept = get_cache(Config.nb_execution_cache_path).list_cache_records()
+    assert [Path(record.uri).stem for record in kept] == ["01"]
+    assert len(first.list_cache_records()) == 2, "the first cache is as it was"
