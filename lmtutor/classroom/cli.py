@@ -20,6 +20,15 @@ def _sources(folder: Path | None) -> Path:
     return folder or SOURCES
 
 
+def _grading():
+    from lmtutor.classroom.course import need_nbgrader
+
+    need_nbgrader()
+    from lmtutor.classroom import grading
+
+    return grading
+
+
 @app.command(epilog="Example: lmtutor assignments build --hidden ~/hidden-tests")
 def build(
     names: Annotated[list[str] | None, typer.Argument(help="Which; default: all.", metavar="[NAME …]")] = None,
@@ -82,10 +91,8 @@ def grade(
     megabytes: Annotated[int, typer.Option(help="Most memory, beyond what the libraries take.")] = 2048,
 ) -> None:
     """Grade every submission; write the summary table and a feedback page per student."""
-    from lmtutor.classroom.course import need_nbgrader
-
-    need_nbgrader()
-    from lmtutor.classroom import grading, intake
+    grading = _grading()
+    from lmtutor.classroom import intake
     from lmtutor.classroom.sandbox import Limits
 
     if collect is not None:
@@ -99,12 +106,7 @@ def grade(
 @app.command(epilog="Example: lmtutor assignments report a1")
 def report(name: Name, course: Course = COURSE) -> None:
     """Write summary and feedback again, with the points and comments that a person gave since."""
-    from lmtutor.classroom.course import need_nbgrader
-
-    need_nbgrader()
-    from lmtutor.classroom import grading
-
-    typer.echo(grading.report(course, name).drop(columns="notes").to_string())
+    typer.echo(_grading().report(course, name).drop(columns="notes").to_string())
 
 
 @app.command(epilog="Example: lmtutor assignments regrade a1 ann")
@@ -112,12 +114,7 @@ def regrade(
     name: Name, student: Annotated[str, typer.Argument(help="As in the summary.")], course: Course = COURSE
 ) -> None:
     """Grade one submission again with the same random numbers, and compare."""
-    from lmtutor.classroom.course import need_nbgrader
-
-    need_nbgrader()
-    from lmtutor.classroom import grading
-
-    typer.echo(grading.regrade(course, name, student).to_string())
+    typer.echo(_grading().regrade(course, name, student).to_string())
 
 
 @app.command(epilog="Example: lmtutor assignments doctor")

@@ -43,12 +43,6 @@ CALLS_EVERYWHERE = (428, 429, 430, 431, 432, 425, 442, 447)
 CLONE3, ANY_NAMESPACE = 435, 0x7E020000
 
 
-class MountAttributes(ctypes.Structure):
-    """The argument of mount_setattr(2)."""
-
-    _fields_ = [(name, ctypes.c_uint64) for name in ("set", "clear", "propagation", "userns")]
-
-
 def _libc():
     return ctypes.CDLL(None, use_errno=True)
 
@@ -144,9 +138,9 @@ def enter_root(folder: Path, user: int, megabytes: int, files: int) -> None:
 
 
 def _read_only(where: Path) -> None:
-    wanted = MountAttributes(set=RDONLY)
-    size = ctypes.c_size_t(ctypes.sizeof(wanted))
-    _call(_libc().syscall, MOUNT_SETATTR, AT_FDCWD, str(where).encode(), AT_RECURSIVE, ctypes.byref(wanted), size)
+    wanted = struct.pack("4Q", RDONLY, 0, 0, 0)  # set, clear, propagation, user namespace
+    size = ctypes.c_size_t(len(wanted))
+    _call(_libc().syscall, MOUNT_SETATTR, AT_FDCWD, str(where).encode(), AT_RECURSIVE, wanted, size)
 
 
 def _disk(where: Path, options: str) -> None:

@@ -90,15 +90,6 @@ def build(
     names : which assignments; default: all of `sources`.
     hidden : an instructor's folder of hidden tests, `NAME.py`; where one is missing, the worked set is used.
     course : False leaves out nbgrader's tree, and needs no nbgrader.
-
-    Returns
-    -------
-    DataFrame with a row per assignment: title, minutes, questions, points.
-
-    Raises
-    ------
-    LMTutorError
-        When a source is wrong, or nbgrader is not installed or refuses.
     """
     import nbformat
 
@@ -140,13 +131,7 @@ def _build_course(out: Path, chosen: Sequence[Assignment]) -> None:
 
 
 def set_due(course: Path, name: str, due: str) -> str:
-    """Set when an assignment is due: an ISO date and time; without a time zone it is local time.
-
-    Raises
-    ------
-    LMTutorError
-        When the date cannot be read or there is no such assignment in the course.
-    """
+    """Set when an assignment is due: an ISO date and time; without a time zone it is local time."""
     try:
         when = datetime.fromisoformat(due).astimezone(UTC)
     except ValueError:

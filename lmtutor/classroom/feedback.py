@@ -20,13 +20,7 @@ SHORTEST = 12  # characters of a line of a test that may not be quoted in a mess
 
 
 def write_feedback(course: Path, name: str, row: dict, api: Any) -> Path:
-    """Write `course/feedback/STUDENT/NAME/NAME.html`.
-
-    Parameters
-    ----------
-    row : the student's row of the summary.
-    api : nbgrader's API, for the comments that a person left.
-    """
+    """Write `course/feedback/STUDENT/NAME/NAME.html` from a row of the summary, with the comments in the gradebook."""
     import nbformat
 
     student = row["student"]

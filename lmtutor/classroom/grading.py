@@ -140,8 +140,8 @@ def _put_back(cells: list, known: dict, seen: set) -> None:
     order = list(known)
     for place, grade_id in enumerate(order):
         facts = known[grade_id].metadata.nbgrader
-        if grade_id in seen or not (facts.grade or facts.locked):
-            continue  # a missing answer stays missing: the student may have written it in a cell of their own
+        if grade_id in seen or not (facts.grade or facts.locked):  # an answer may stand in a cell of the student's own
+            continue
         before = set(order[:place])
         spots = [i for i, c in enumerate(cells) if _facts(c).get("grade_id") in before]
         following = spots[-1] + 1 if spots else 0
@@ -242,11 +242,7 @@ def said_by(test: str, outcome: Outcome) -> str | None:
 
 
 def grade(
-    course: Path,
-    name: str,
-    limits: Limits | None = None,
-    isolation: str | None = None,
-    progress: Any = None,
+    course: Path, name: str, limits: Limits | None = None, isolation: str | None = None, progress: Any = None,
     only: str | None = None,
 ) -> pd.DataFrame:
     """Grade every submission of an assignment that lies in `course/submitted/STUDENT/NAME/`.
@@ -255,17 +251,15 @@ def grade(
 
     Parameters
     ----------
-    limits : of a student's process.
-    isolation : see `Sandbox`.
-    progress : called with each student's name and note.
+    limits, isolation : see `Sandbox`.
+    progress : called with a line per student.
     only : the one student to grade; the summary keeps the rows of the others.
 
     Returns
     -------
     DataFrame
-        A row per student: status, score, points, to_read (points that a person still has to give), late_hours, the
-        seed of the hidden tests, the score of each question, notes. Also written to `course/summary-NAME.csv`; the
-        feedback pages to `course/feedback/`.
+        A row per student: status, score, points, to_read (points awaiting manual grading), late_hours, seed of the
+        hidden tests, score of each question, notes. Written to `course/summary-NAME.csv`, too; pages to `feedback/`.
     """
     course = Path(course).resolve()
     if not (course / "release" / name).is_dir():
@@ -295,13 +289,7 @@ def grade(
 
 
 def regrade(course: Path, name: str, student: str, limits: Limits | None = None) -> pd.DataFrame:
-    """Grade one submission again, with the seed that the summary names; return its row before and now.
-
-    Raises
-    ------
-    LMTutorError
-        When the student is not in the summary, or the secret of the course is another one than then.
-    """
+    """Grade one submission again, with the seed that the summary names; return its row before and now."""
     path = Path(course).resolve() / f"summary-{name}.csv"
     before = _read_summary(path).set_index("student") if path.is_file() else pd.DataFrame()
     if student not in before.index:
@@ -315,14 +303,7 @@ def regrade(course: Path, name: str, student: str, limits: Limits | None = None)
 def report(course: Path, name: str) -> pd.DataFrame:
     """Write the summary and the feedback again, with the points and comments that a person gave since; run nothing.
 
-    Returns
-    -------
-    DataFrame, as from `grade`.
-
-    Raises
-    ------
-    LMTutorError
-        When the assignment was not graded yet, or somebody has more points than a question has.
+    More points than a question has are refused with an `LMTutorError`: they were not given by a person.
     """
     course = Path(course).resolve()
     path = course / f"summary-{name}.csv"

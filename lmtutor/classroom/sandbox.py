@@ -67,17 +67,10 @@ class Died(Exception):
 
 
 class Sandbox:
-    """Confined processes for student code, one a notebook; a context manager.
+    """Confined processes for student code, one per notebook; a context manager.
 
-    Parameters
-    ----------
-    limits : what it may use.
-    isolation : "namespaces" or "user"; default: the best that the machine allows.
-
-    Raises
-    ------
-    LMTutorError
-        Where the machine offers no way to keep student code from the teacher's files.
+    `isolation` is "namespaces" or "user"; default: the best that the machine allows. Where it allows neither, so that
+    student code could reach the teacher's files, there is an `LMTutorError`.
     """
 
     def __init__(self, limits: Limits | None = None, isolation: str | None = None):
@@ -105,11 +98,8 @@ class Sandbox:
         root = str(Path(__file__).resolve().parents[2])
         keep = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH")}
         self.environment = keep | {
-            "OMP_NUM_THREADS": "1",
-            "MKL_NUM_THREADS": "1",
-            "OPENBLAS_NUM_THREADS": "1",
+            **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LMTUTOR_OFFLINE"), "1"),
             "MPLBACKEND": "agg",
-            "LMTUTOR_OFFLINE": "1",
             "PYTHONHASHSEED": "0",  # sets in one order each time: the same file gets the same grade
             "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")])),
         }
@@ -129,16 +119,9 @@ class Sandbox:
         shutil.rmtree(self.home, ignore_errors=True)
 
     def run(self, cells: Sequence[Cell], files: Path | None = None) -> list[Outcome]:
-        """Run cells in order, as a notebook.
+        """Run cells in order, as a notebook, beside a copy of `files`; one outcome per cell.
 
-        Parameters
-        ----------
-        cells : what to run.
-        files : a folder whose files the student's process gets a copy of.
-
-        Returns
-        -------
-        list of Outcome, one a cell. A cell is left out of the repetition once it has ended the process.
+        When a cell has ended the process, the others are run again without it.
         """
         outcomes: list[Outcome | None] = [None] * len(cells)
         end = time.monotonic() + self.limits.notebook_seconds

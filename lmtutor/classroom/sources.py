@@ -63,16 +63,7 @@ def assignment_names(folder: Path = SOURCES) -> list[str]:
 def read_assignment(name: str, folder: Path = SOURCES, hidden: Path | None = None) -> Assignment:
     """Read a source and check its metadata.
 
-    Parameters
-    ----------
-    name : such as `"a1"`.
-    folder : where the sources lie.
-    hidden : an instructor's folder; its `NAME.py`, where there is one, replaces the hidden tests of the source.
-
-    Raises
-    ------
-    LMTutorError
-        When the source is missing, its metadata is wrong, or the hidden file names a cell that does not exist.
+    `hidden` is an instructor's folder; its `NAME.py`, where there is one, replaces the hidden tests of the source.
     """
     import jupytext
 

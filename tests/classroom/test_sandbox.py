@@ -201,7 +201,9 @@ def test_sees_libraries_and_its_own_folder_alone(box, course, tmp_path):
     (course / "open.txt").chmod(0o644)
     (tmp_path / "mine.txt").write_text("x")
     code = (
-        "import os\nfound = [os.path.join(top, n) for top, _, names in os.walk('/') for n in names]\n"
+        "import os\nfound = []\nfor top, folders, names in os.walk('/'):\n"
+        "    folders[:] = [n for n in folders if n not in ('lib', 'proc', 'site-packages')]\n"
+        "    found += [os.path.join(top, n) for n in names]\n"
         "print([f for f in found if f.endswith(('open.txt', 'gradebook.db', 'mine.txt'))])\n"
         "print(sorted(os.listdir(os.path.dirname(os.getcwd()))), os.path.exists(REPO + '/.git'),"
         " os.path.exists(REPO + '/book'), len(os.listdir('/proc')) > 5)\n"

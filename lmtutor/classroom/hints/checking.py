@@ -21,7 +21,11 @@ class Hint(str):
 
 
 NO_MISTAKE = Hint("No frequent mistake found. The tests look at more.")
-HINTS: dict[str, Callable[[Any], str | None]] = {**by_hand.BY_HAND, **torch.WITH_TORCH}
+HINTS: dict[str, Callable[[Any], str | None]] = {
+    f"{assignment}-q{number}": hint
+    for assignment, hints in {**by_hand.BY_HAND, **torch.WITH_TORCH}.items()
+    for number, hint in enumerate(hints, start=1)
+}
 
 
 def check(question: str, answer: Any) -> Hint:

@@ -193,20 +193,8 @@ def _tune(f):
 
 
 WITH_TORCH = {
-    "a4-q1": _columns,
-    "a4-q2": _windows,
-    "a4-q3": _train_epoch,
-    "a4-q4": _score,
-    "a5-q1": _tokenize,
-    "a5-q2": _vocabulary,
-    "a5-q3": _merges,
-    "a5-q4": _fair,
-    "a6-q1": _locked,
-    "a6-q2": _embed,
-    "a6-q3": _weight_drop,
-    "a6-q4": _average,
-    "a7-q1": _cache_hint,
-    "a7-q2": _cache_hint,
-    "a7-q3": _mix,
-    "a7-q4": _tune,
+    "a4": (_columns, _windows, _train_epoch, _score),
+    "a5": (_tokenize, _vocabulary, _merges, _fair),
+    "a6": (_locked, _embed, _weight_drop, _average),
+    "a7": (_cache_hint, _cache_hint, _mix, _tune),
 }
