@@ -1,9 +1,7 @@
 """A progress bar: a line that rewrites itself, an output that vanishes when done, or a line a minute in a log."""
 
-import contextlib
 import sys
 import time
-from pathlib import Path
 
 # A display cannot be taken back. Empty text would leave an empty line on a page; an empty element takes no room.
 EMPTY = {"text/plain": "", "text/html": ""}
@@ -68,15 +66,3 @@ class Progress:
     def __exit__(self, *_) -> None:
         if self.shown:
             self.write("")
-
-
-@contextlib.contextmanager
-def tensorboard(out: Path):
-    """A TensorBoard writer into ``out/tensorboard``; ImportError where it is not installed."""
-    from torch.utils.tensorboard import SummaryWriter
-
-    writer = SummaryWriter(out / "tensorboard")
-    try:
-        yield writer
-    finally:
-        writer.close()
