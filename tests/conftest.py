@@ -48,17 +48,27 @@ QUICK = {
 LONG = ("book/test_accessibility", "test_distributed", "classroom/test_grading", "book/test_notebooks", "robustness/")
 
 
+def place(path) -> str:
+    """Return a test file's path below this folder."""
+    return os.path.relpath(path, os.path.dirname(__file__)).replace(os.sep, "/")
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Where only the quick tests are asked for, read only their files."""
+    quick = config.getoption("markexpr") == "quick"
+    return True if quick and collection_path.suffix == ".py" and place(collection_path) not in QUICK else None
+
+
 def pytest_collection_modifyitems(items):
     """Mark the quick tests; put the longest files first."""
-    here = os.path.dirname(__file__)
 
-    def place(item):
-        return os.path.relpath(item.path, here)
+    def rank(item) -> int:
+        return next((n for n, name in enumerate(LONG) if place(item.path).startswith(name)), len(LONG))
 
     for item in items:
-        if getattr(item, "originalname", item.name) in QUICK.get(place(item), "").split():
+        if getattr(item, "originalname", item.name) in QUICK.get(place(item.path), "").split():
             item.add_marker(pytest.mark.quick)
-    items.sort(key=lambda item: next((n for n, name in enumerate(LONG) if place(item).startswith(name)), len(LONG)))
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session", autouse=True)
