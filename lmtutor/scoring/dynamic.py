@@ -38,6 +38,18 @@ def learning_in_eval_mode(model: LanguageModel) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def restored(weights: list[Tensor]) -> Iterator[list[Tensor]]:
+    """Hand out copies of the weights, and put them back in the end, also after an error."""
+    kept = [weight.detach().clone() for weight in weights]
+    try:
+        yield kept
+    finally:
+        with torch.no_grad():
+            for weight, start in zip(weights, kept, strict=True):
+                weight.copy_(start)
+
+
 def gradient_rms(
     model: LanguageModel,
     train_ids: Tensor,
@@ -127,36 +139,31 @@ def dynamic_evaluate(
         raise LMTutorError("These gradient statistics are of another model: collect them with gradient_rms(model, …).")
     rms = {name: r.to(device) for name, r in rms.items()}
     weights = list(parameters.values())
-    trained = [p.detach().clone() for p in weights]
     mean = torch.stack([rms[name].mean() for name in parameters]).mean()
     pulls = [(rms[name] * (decay / mean)).clamp_(max=1) for name in parameters]
     steps = [lr / (rms[name] + epsilon) for name in parameters]
     nats, tokens, state, history = 0.0, 0, inner.initial_state(1), None
-    try:
-        with learning_in_eval_mode(inner), Progress(len(ids) - 1, "dynamic evaluation", progress) as bar:
-            for batch in stretches(ids, segment):
-                inputs, targets = batch.inputs.to(device), batch.targets.to(device)
+    bar = Progress(len(ids) - 1, "dynamic evaluation", progress)
+    with restored(weights) as trained, learning_in_eval_mode(inner), bar:
+        for batch in stretches(ids, segment):
+            inputs, targets = batch.inputs.to(device), batch.targets.to(device)
+            if cache:
+                hidden, keys, state = cache.read(inputs, state)
+            else:
+                hidden, state = inner(inputs, state)
+            with torch.no_grad():
+                log_probs = inner.head.target_log_probs(hidden, targets)
                 if cache:
-                    hidden, keys, state = cache.read(inputs, state)
-                else:
-                    hidden, state = inner(inputs, state)
-                with torch.no_grad():
-                    log_probs = inner.head.target_log_probs(hidden, targets)
-                    if cache:
-                        log_probs, history = cache.mix(log_probs, keys, inputs, targets, history)
-                nats -= float(log_probs.double().sum())
-                tokens += int((targets != IGNORED).sum())
-                if not math.isfinite(nats):
-                    raise LMTutorError(f"Dynamic evaluation diverged after {tokens:,} tokens: lower lr ({lr:g}).")
-                bar.update(tokens, perplexity=math.exp(min(nats / max(tokens, 1), 700)))
-                found = gradients(inner.head.loss(hidden, targets), weights)
-                state = detach(state)
-                with torch.no_grad():
-                    for weight, start, pull, step, gradient in zip(weights, trained, pulls, steps, found, strict=True):
-                        weight.lerp_(start, pull).addcmul_(gradient, step, value=-1)
-    finally:
-        with torch.no_grad():
-            for weight, start in zip(weights, trained, strict=True):
-                weight.copy_(start)
+                    log_probs, history = cache.mix(log_probs, keys, inputs, targets, history)
+            nats -= float(log_probs.double().sum())
+            tokens += int((targets != IGNORED).sum())
+            if not math.isfinite(nats):
+                raise LMTutorError(f"Dynamic evaluation diverged after {tokens:,} tokens: lower lr ({lr:g}).")
+            bar.update(tokens, perplexity=math.exp(min(nats / max(tokens, 1), 700)))
+            found = gradients(inner.head.loss(hidden, targets), weights)
+            state = detach(state)
+            with torch.no_grad():
+                for weight, start, pull, step, gradient in zip(weights, trained, pulls, steps, found, strict=True):
+                    weight.lerp_(start, pull).addcmul_(gradient, step, value=-1)
     protocol = f"{STREAM_PROTOCOL}; dynamic evaluation in segments of {segment}, lr {lr:g}, decay {decay:g}"
     return Score(nats, tokens, characters, f"{protocol}; {cache.protocol}" if cache else protocol)

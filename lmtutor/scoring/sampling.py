@@ -94,27 +94,32 @@ def generate(
     banned = [i for i in (vocab.bos_id, vocab.pad_id, None if unk else vocab.unk_id) if i is not None]
     if len(banned) >= len(vocab):
         raise LMTutorError("The vocabulary has nothing but special tokens to draw from: pass unk=True.")
-    generator = torch.Generator()
-    generator.seed() if seed is None else generator.manual_seed(seed)
-
     with eval_mode(model):
-        device = device_of(model)
-        state = model.initial_state(1)
-        log_probs, state = model.next_log_probs(start[:, None].to(device), state)
+        log_probs, state = model.next_log_probs(start[:, None].to(device_of(model)), model.initial_state(1))
         if beam is not None:
             added = beam_search(model, log_probs, state, banned, beam, tokens)
         else:
-            added = []
-            for _ in range(tokens):
-                row = log_probs[0].cpu().index_fill(0, torch.tensor(banned, dtype=torch.long), -math.inf)
-                if temperature == 0:
-                    token = int(row.argmax())
-                else:
-                    row = filter_log_probs(row, temperature, top_k, top_p)
-                    token = draw(row, generator)
-                added.append(token)
-                log_probs, state = model.next_log_probs(torch.tensor([[token]], device=device), state)
+            generator = torch.Generator()
+            generator.seed() if seed is None else generator.manual_seed(seed)
+            choices = dict(temperature=temperature, top_k=top_k, top_p=top_p)
+            added = sample(model, log_probs, state, banned, tokens, generator, choices)
     return vocab.decode_text(torch.cat([prompt_ids, torch.tensor(added, dtype=torch.long)]))
+
+
+def sample(
+    model: Scorer, log_probs: Tensor, state, banned: list[int], tokens: int, generator: torch.Generator, choices: dict
+) -> list[int]:
+    """Draw `tokens` tokens, one after the other; `choices` are those of `filter_log_probs`, at temperature 0 greedy.
+
+    `log_probs` ``(1, V)`` and `state` are those after the prompt.
+    """
+    added = []
+    for _ in range(tokens):
+        row = log_probs[0].cpu().index_fill(0, torch.tensor(banned, dtype=torch.long), -math.inf)
+        greedy = choices["temperature"] == 0
+        added.append(int(row.argmax()) if greedy else draw(filter_log_probs(row, **choices), generator))
+        log_probs, state = model.next_log_probs(torch.tensor([added[-1:]], device=device_of(model)), state)
+    return added
 
 
 def beam_search(model: Scorer, log_probs: Tensor, state, banned: list[int], width: int, tokens: int) -> list[int]:
