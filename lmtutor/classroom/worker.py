@@ -146,7 +146,7 @@ def main() -> None:
                 try:
                     supervise(connection, control, json.loads(message))
                     status = 0
-                except BaseException as error:
+                except BaseException as error:  # this child ends here: what went wrong is told to the grader
                     control.sendall(json.dumps({"failed": f"{type(error).__name__}: {error}"}).encode() + b"\n")
             os._exit(status)
         for number in numbers:
