@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from lmtutor.runs.run import provenance
+from lmtutor.runs.provenance import provenance
 from lmtutor.system.errors import LMTutorError
 from lmtutor.text.corpora import load_corpus
 from tests.benchmarks.workers import BATCH, BPTT, workers

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from lmtutor.models import qrnn
-from lmtutor.runs.run import provenance
+from lmtutor.runs.provenance import provenance
 from lmtutor.system.machine import product_dtype
 
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "runs" / "benchmark-qrnn"

@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lmtutor.runs.run import provenance
+from lmtutor.runs.provenance import provenance
 from lmtutor.scratch import CharRNN, bits_per_symbol, encode, train
 from lmtutor.text.corpora import sample_text
 

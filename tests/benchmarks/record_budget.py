@@ -48,7 +48,7 @@ from lmtutor.text.batches import cut_batches
 from lmtutor.text.corpora import load_corpus
 from lmtutor.training.checkpoint import load_state, load_tensors, model_tensors, save_state
 from lmtutor.training.config import TrainConfig
-from lmtutor.training.loop import Trainer
+from lmtutor.training.session import Session
 from tests.benchmarks.record_cache import both
 
 
@@ -117,7 +117,7 @@ def shapes(types: int, plan: Plan) -> dict:
 
 
 class Student:
-    """A model in training: a `Trainer` for the steps, and beside it the average of the weights."""
+    """A model in training: a `Session` for the steps, and beside it the average of the weights."""
 
     def __init__(self, config, corpus, optimizer: str, lr: float):
         torch.manual_seed(SEED)
@@ -125,7 +125,7 @@ class Student:
         training = TrainConfig(
             optimizer=optimizer, lr=lr, clip=CLIP[optimizer], schedule="constant", bptt=35, batch_size=20, seed=SEED
         )
-        self.trainer = Trainer(model, corpus, training, None, progress=False)
+        self.trainer = Session(model, corpus, training)
         self.average = {key: value.clone() for key, value in model_tensors(model).items()}
         self.step, self.tokens, self.seconds, self.averaged = 0, 0, 0.0, 0
 
@@ -150,7 +150,7 @@ class Student:
     def batches(self):
         """Epoch after epoch, the state carried within each."""
         while True:
-            yield from cut_batches(self.trainer.train_ids, self.trainer.corpus.vocab, **self.trainer.cutting())
+            yield from cut_batches(self.trainer.ids, self.trainer.corpus.vocab, **self.trainer.config.cutting)
 
     @torch.no_grad()
     def take_into_average(self) -> None:

@@ -17,7 +17,7 @@ import torch
 import lmtutor as lm
 from lmtutor.models.cells import hidden_for, parameter_count
 from lmtutor.models.recurrent import RecurrentConfig, RecurrentLM
-from lmtutor.runs.run import provenance
+from lmtutor.runs.provenance import provenance
 
 RESULT = Path(__file__).resolve().parents[2] / "data" / "runs" / "benchmark-cells" / "result.json"
 HISTORICAL = ("lstm-1997", "lstm-2000", "lstm-2002")

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from lmtutor.models.ngram import NGramLM
-from lmtutor.runs.run import provenance
+from lmtutor.runs.provenance import provenance
 from lmtutor.text.corpora import load_corpus
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
