@@ -242,7 +242,11 @@ def said_by(test: str, outcome: Outcome) -> str | None:
 
 
 def grade(
-    course: Path, name: str, limits: Limits | None = None, isolation: str | None = None, progress: Any = None,
+    course: Path,
+    name: str,
+    limits: Limits | None = None,
+    isolation: str | None = None,
+    progress: Any = None,
     only: str | None = None,
 ) -> pd.DataFrame:
     """Grade every submission of an assignment that lies in `course/submitted/STUDENT/NAME/`.

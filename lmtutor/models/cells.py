@@ -131,9 +131,7 @@ class BlockLSTM(nn.Module):
         zeros = self.bias.new_zeros(1, batch_size, self.hidden_size)
         return zeros, zeros
 
-    def forward(
-        self, x: Tensor, state: tuple[Tensor, Tensor] | None = None
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def forward(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Read x (T, B, E) on from (h, c), (1, B, H) each; return the outputs h (T, B, H) and the last (h, c)."""
         h, c = (part[0] for part in (self.initial_state(x.shape[1]) if state is None else state))
         sizes = [self.blocks] * len(self.gates) + [self.hidden_size]

@@ -256,9 +256,7 @@ class NGramLM:
         log_p = torch.from_numpy(np.where(words < 0, 0.0, log_p))
         return log_p.to(targets.device), self._tail(seen)[..., None]
 
-    def next_log_probs(
-        self, inputs: torch.Tensor, state: torch.Tensor | None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def next_log_probs(self, inputs: torch.Tensor, state: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
         """Score every type as the token after the last; (T, B) ids → (B, V) nats, state (n − 1, B, 1)."""
         seen = self._seen(inputs, state)
         last = [h[-1][:, None] for h in self._after(seen[-self.order :])]

@@ -59,9 +59,7 @@ def release(run: Run, name: str, title: str, licence: str) -> dict[str, Score]:
     result, (model, vocab) = run.result, run.load()
     recorded = data_files.find(f"runs/{result['recipe']}/result.json")
     if recorded is None or json.loads(recorded.read_text(encoding="utf-8"))["test"] != result["test"]:
-        raise LMTutorError(
-            f"{run.path} is not the recorded run {result['recipe']}: copy its files into data/runs."
-        )
+        raise LMTutorError(f"{run.path} is not the recorded run {result['recipe']}: copy its files into data/runs.")
     pack_model(folder, model, vocab, "")
     if (folder / "model.safetensors").stat().st_size > LARGEST:
         raise LMTutorError(f"{folder / 'model.safetensors'} is larger than {LARGEST:,} bytes: too large to release.")

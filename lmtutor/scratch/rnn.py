@@ -37,9 +37,7 @@ class CharRNN:
         W_xh (V, H), W_hh (H, H), b_h (H,), W_hy (H, V), b_y (V,).
     """
 
-    def __init__(
-        self, vocab_size: int, hidden: int = 100, seed: int = 1, dtype: Any = np.float64, scale: float = 0.01
-    ):
+    def __init__(self, vocab_size: int, hidden: int = 100, seed: int = 1, dtype: Any = np.float64, scale: float = 0.01):
         if vocab_size < 2 or hidden < 1:
             raise LMTutorError(f"CharRNN: {vocab_size} symbols and {hidden} units; have at least 2 and 1.")
         rng = np.random.default_rng(seed)

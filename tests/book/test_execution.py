@@ -4,6 +4,7 @@ from pathlib import Path
 
 import execution
 import pytest
+import record
 
 
 @pytest.fixture
@@ -96,3 +97,45 @@ def test_with_other_corpora_only_pages_that_ask_for_one_run_again(root, monkeypa
     kept = get_cache(Config.nb_execution_cache_path).list_cache_records()
     assert [Path(record.uri).stem for record in kept] == ["01"]
     assert len(first.list_cache_records()) == 2, "the first cache is as it was"
+
+
+PAGE = """---
+kernelspec: {display_name: Python 3, language: python, name: python3}
+---
+
+# A page
+
+```{code-cell} ipython3
+print("on the real corpus")
+```
+"""
+
+
+def test_a_recording_is_shown_until_its_cells_are_edited(tmp_path):
+    from jupyter_cache import get_cache
+
+    page = record.page_of(tmp_path, "04")
+    page.parent.mkdir(parents=True)
+    page.write_text(PAGE)
+    kept = record.record(tmp_path, "04", "wikitext-2")
+    assert "Recorded on wikitext-2" in kept.read_text()
+    record.lay_in(tmp_path, tmp_path / "cache")
+    page.write_text(PAGE.replace("# A page", "# Another title"))
+    _, shown = get_cache(str(tmp_path / "cache")).merge_match_into_notebook(record.read_page(page))
+    (cell,) = (cell for cell in shown.cells if cell.cell_type == "code")
+    assert 'class="recorded"' in cell.outputs[0].data["text/html"]
+    assert cell.outputs[1].text == "on the real corpus\n"
+    page.write_text(PAGE.replace("real", "other"))
+    record.lay_in(tmp_path, tmp_path / "second")
+    assert not get_cache(str(tmp_path / "second")).list_cache_records()
+
+
+@pytest.mark.parametrize(
+    "kept", sorted((record.ROOT / "data" / "recorded").glob("*.ipynb")), ids=lambda kept: kept.stem
+)
+def test_no_recording_is_stale(kept):
+    import nbformat
+
+    notebook = nbformat.read(kept, as_version=4)
+    page = record.page_of(record.ROOT, kept.stem)
+    assert record.cells(notebook) == record.cells(record.read_page(page)), "record again: book/_ext/record.py"

@@ -20,7 +20,7 @@ WRITTEN = [
     "Let's meet at 5 p.m. 👍",
     "夜の霧は深い。",
     "Inspector Quill re-read the 3rd telegram: it said <unk>.",
-    'He said, "I can\'t," and \'left\'.  “Did he?” ‘Yes’, l\'été',
+    "He said, \"I can't,\" and 'left'.  “Did he?” ‘Yes’, l'été",
     "D'ye know? 'Tis more'n I'd give'em; gimme that, lemme gotta wanna go",
     "<unk><eos> <b>bold</b> </script> <!-- x & y",
     "naïve café — “quoted”, 1,000.00 (ok)! ½ ² Ⅳ ﬁ Straße",

@@ -1,6 +1,6 @@
 """Watch the memory and the open files of long work: 50 epochs of training, 100 million tokens of scoring.
 
-    python -m tests.robustness.memory --epochs 50 --tokens 100000000     # --record keeps it in data/runs/robustness
+python -m tests.robustness.memory --epochs 50 --tokens 100000000     # --record keeps it in data/runs/robustness
 """
 
 import argparse
