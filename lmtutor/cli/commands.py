@@ -80,9 +80,10 @@ def finetune(
         typer.echo(f"{folder}: {split} {tuned.score(split)}; before {before[split]:.2f}{beside(tuned, split)}")
 
 
-@app.command(**example("lmtutor evaluate runs/mine --split valid --cache"))
+@app.command(**example("lmtutor evaluate runs/mine my-novel.txt --cache"))
 def evaluate(
     run: RunName,
+    text: Annotated[str | None, typer.Argument(help="A file, - for standard input, or a text: scored whole.")] = None,
     split: Split = "test",
     corpus: CorpusName = None,
     cache: Annotated[bool, typer.Option("--cache", help="With the neural cache that tune-cache found.")] = False,
@@ -93,15 +94,18 @@ def evaluate(
     kept: Annotated[bool, typer.Option("--kept", help="Score every epoch that train --keep-every kept.")] = False,
     device: Device = "auto",
 ) -> None:
-    """Score a split: batch 1, state carried, every token but the first."""
+    """Score a text, or a split of the run's corpus: batch 1, state carried, every token but the first."""
     from torch import Tensor
 
     from lmtutor.runs.reproduction import score_kept
     from lmtutor.runs.run import find_run
     from lmtutor.runs.tuning import adapted_score, cache_settings
+    from lmtutor.scoring.score import read_ids
     from lmtutor.text.corpora import load_corpus
     from lmtutor.training.config import text_to_score
 
+    if text is not None and (corpus or kept):
+        raise LMTutorError("give a text to score, or --corpus or --kept, not both.")
     found = find_run(run)
     if kept:
         if corpus or cache or dynamic:
@@ -113,14 +117,20 @@ def evaluate(
     if cache or chosen:
         settings = chosen if len(chosen) == 3 else {**cache_settings(found), **chosen}
     model, vocab = load(found, device)
-    own = found.load_corpus(vocab) if corpus is None or dynamic else None  # dynamic: what the model was trained on
-    text = own if corpus is None else load_corpus(corpus, tokenizer=vocab.tokenizer, vocab=vocab)
-    ids = text_to_score(text, split, found.recipe.training)
+    own = found.load_corpus(vocab) if dynamic or (text is None and corpus is None) else None
+    if text is not None:
+        ids, characters = read_ids(model, vocab, text)
+        what = "the standard input" if text == "-" else text[:60]
+        about = f"{len(ids):,} tokens, {int((ids == vocab.unk_id).sum()) if vocab.unk_id is not None else 0:,} unknown"
+    else:
+        read = own if corpus is None else load_corpus(corpus, tokenizer=vocab.tokenizer, vocab=vocab)
+        ids, characters = text_to_score(read, split, found.recipe.training), read.characters[split]
+        what, about = f"{read.name} {split}", read.note
     if not isinstance(ids, Tensor) and (settings or dynamic):
         raise LMTutorError("The cache and dynamic evaluation read a stream; this run was trained on samples.")
-    options = dict(cache=settings, dynamic=dynamic, characters=text.characters[split], progress=True)
+    options = dict(cache=settings, dynamic=dynamic, characters=characters, progress=True)
     result = adapted_score(model, ids, own.train if own else None, **options)
-    typer.echo(f"{text.name} {split}: {result}\nprotocol: {result.protocol}\ntext: {text.note}")
+    typer.echo(f"{what}: {result}\nprotocol: {result.protocol}\ntext: {about}")
 
 
 @app.command(**example("lmtutor tune-cache runs/mine"))
@@ -181,7 +191,7 @@ def generate(
 @app.command(**example('lmtutor score runs/mine "It was a cold night ."'))
 def score(
     run: RunName,
-    text: Annotated[str, typer.Argument(help="A text; - reads standard input.")],
+    text: Annotated[str, typer.Argument(help="A text, a file, or - for standard input.")],
     device: Device = "auto",
 ) -> None:
     """Print the log-probability (nats) of each token of a text, and its perplexity."""
@@ -189,16 +199,10 @@ def score(
 
     from lmtutor.runs.run import find_run
     from lmtutor.scoring.score import score_text
+    from lmtutor.text.sources import read_text
 
     model, vocab = load(find_run(run), device)
-    if text == "-":
-        if sys.stdin is None:
-            raise LMTutorError("The standard input is closed: there is nothing to read.")
-        try:
-            text = sys.stdin.buffer.read().decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise LMTutorError(f"The standard input is not UTF-8 at byte {error.start}: convert it first.") from None
-    table = score_text(model, vocab, text)
+    table = score_text(model, vocab, read_text(text))
     typer.echo(table.to_string(index=False, float_format="{:.4f}".format))
     mean = table["log_probability"].mean()
     typer.echo(f"{-table['log_probability'].sum():.4f} nats, perplexity {math.exp(min(-mean, 700)):.2f}")

@@ -1,7 +1,6 @@
 """One way to score a text, for every model of the package."""
 
 import math
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from lmtutor.models.heads import IGNORED
 from lmtutor.system.errors import Diverged, LMTutorError
 from lmtutor.system.machine import keep_freed_memory
 from lmtutor.text.batches import Batch
-from lmtutor.text.sources import Span, blocks
+from lmtutor.text.sources import open_bytes, read_text
 
 STREAM_PROTOCOL = "batch 1, state carried over the whole text, every token scored except the very first"
 COLUMNS_PROTOCOL = "{} columns, state carried, neither the first token of each nor the tail that fills no row scored"
@@ -121,15 +120,13 @@ def evaluate(
 
 
 def read_ids(model: Scorer, vocab, text: str | Path) -> tuple[Tensor, int]:
-    """The ids of a whole text, given as a string or by the path of a file, and the number of its characters."""
+    """The ids of a string, a file or the standard input, read whole, and its characters."""
     if vocab is None:
         raise LMTutorError("A text has to become ids before it is scored: pass vocab=vocab, the model's vocabulary.")
     check_vocabulary(model, vocab)
-    is_file = os.path.isfile(text)
-    if isinstance(text, Path) and not is_file:
-        raise LMTutorError(f"{text}: there is no such file: check the path.")
-    span = Span(Path(text)) if is_file else Span(text.encode(errors="replace"), label="the text")
-    whole = "".join(blocks([span]))
+    if isinstance(text, Path):
+        open_bytes(text).close()  # a missing file is an error, not a text
+    whole = read_text(str(text))
     return vocab.encode_text(whole), len(whole)
 
 

@@ -8,6 +8,7 @@ import codecs
 import glob
 import hashlib
 import io
+import os
 import re
 import stat
 import sys
@@ -19,6 +20,7 @@ from typing import Any, BinaryIO
 from lmtutor.system.errors import LMTutorError
 
 SPLITS = ("train", "valid", "test")
+LONGEST_NAME = 256  # bytes: what is longer is no file's name
 BLOCK = 1 << 15  # bytes read at a time: the words cut from it still fit in the processor's own cache
 NAMES = {  # how a file name says which split it holds: train.txt, ptb.valid.txt, wiki.test.tokens
     "train": re.compile(r"(^|[._-])train([._-]|$)"),
@@ -156,6 +158,37 @@ def _decoded(span: Span, encoding: str) -> Iterator[str]:
             yield text
 
 
+def standard_input() -> Span:
+    """Everything that is piped in; `LMTutorError` where that is nothing."""
+    try:
+        text = sys.stdin.buffer.read() if sys.stdin else b""
+    except (OSError, ValueError):  # open for writing alone
+        text = b""
+    if not text:
+        raise LMTutorError("the standard input is closed or empty: pipe a text into it.")
+    return Span(text, label="the standard input")
+
+
+def read_text(source: str) -> str:
+    """A whole text, read as every text is: no byte order mark, lines that end in `"\\n"`.
+
+    Parameters
+    ----------
+    source
+        The path of a file, `"-"` for the standard input, or else the text itself.
+    """
+    if source == "-":
+        span = standard_input()
+    elif "\0" not in source and len(os.fsencode(source)) < LONGEST_NAME and Path(source).is_file():
+        span = Span(Path(source))
+    else:
+        span = Span(source.encode("utf-8", "surrogateescape"), label="the text")
+    with span.open() as file:
+        whole = file.read()
+    text = "".join(blocks([span]))
+    return text if whole.endswith((b"\n", b"\r")) else text.removesuffix("\n")
+
+
 def digest(source: Path | bytes, algorithm: str = "sha256") -> str:
     """Return the checksum of a file or of bytes, as hexadecimal digits."""
     if isinstance(source, bytes):
@@ -177,13 +210,7 @@ def find_splits(path: str | Path, shares: Sequence[float]) -> tuple[Splits, str]
     """
     path = str(path)
     if path == "-":
-        try:
-            text = sys.stdin.buffer.read()
-        except (AttributeError, OSError, ValueError):  # None where it was closed before we came; open for writing alone
-            raise LMTutorError("the standard input is closed or cannot be read: pipe a text into it.") from None
-        if not text:
-            raise LMTutorError("the standard input is empty: pipe a text into it.")
-        return by_shares(Span(text, label="the standard input"), shares)
+        return by_shares(standard_input(), shares)
     if Path(path).is_dir():
         return from_folder(Path(path)), f"Split by the files of the folder {Path(path).name}."
     if glob.has_magic(path) and not Path(path).exists():
