@@ -41,7 +41,7 @@ SOURCES := $(shell find book lmtutor data _config.yml _toc.yml CITATION.cff -typ
              -not -path '*/__pycache__/*' -not -path '*/.ipynb_checkpoints/*' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help assignments setup book test test-quick test-fast notebooks pdf lint lab lock lowest bench clean FORCE
+.PHONY: help assignments setup book record test test-quick test-fast notebooks pdf lint lab lock lowest bench clean FORCE
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -83,6 +83,9 @@ $(BOOK): $(SOURCES) $(STAMP) _build/.corpora
 	@$(BIN)/jupyter-book build --all -q -W -n --keep-going .
 	@$(BIN)/python -m tests.helpers _build/html/notebooks  # the wheel that the notebooks install
 	@touch $@
+
+record: $(STAMP)  ## record the outputs of the chapters that need a corpus from outside (LMTUTOR_DATA; ten minutes)
+	@$(BIN)/python book/_ext/record.py
 
 test: $(STAMP) $(BOOK)  ## every test: the package and the pages (builds the book if it changed)
 	@$(PYTEST) $(AT_ONCE)

@@ -13,9 +13,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 from jupyter_cache import get_cache
+from record import lay_in
 
 ROOT = Path(__file__).resolve().parents[2]
 WATCHED = ("lmtutor", "data")
+LEFT_OUT = {"__pycache__", "recorded"}  # recordings are laid in; they change nothing for the others
 LIBRARIES = ("torch", "numpy", "pandas", "matplotlib", "nltk")
 ASKS = "corpus_here("  # what a page calls that reads a corpus from outside
 KEEP = 3  # with the real corpora, without them, and the one before
@@ -31,7 +33,7 @@ def state() -> str:
     digest = hashlib.sha256()
     for folder in WATCHED:
         for file in sorted((ROOT / folder).rglob("*")):
-            if file.is_file() and "__pycache__" not in file.parts:
+            if file.is_file() and not LEFT_OUT & set(file.parts):
                 digest.update(file.relative_to(ROOT).as_posix().encode() + b"\0")
                 digest.update(hashlib.sha256(file.read_bytes()).digest())
     digest.update(f"python {platform.python_version()}".encode())
@@ -71,6 +73,7 @@ def place_cache(app, config) -> None:
     take_over(mine)
     mine.mkdir(parents=True, exist_ok=True)
     mine.touch()
+    lay_in(ROOT, mine)
     config.nb_execution_cache_path = str(mine)
     by_age = sorted((path for path in caches.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
     for old in by_age[:-KEEP]:

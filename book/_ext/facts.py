@@ -44,7 +44,9 @@ def put_below_the_title(app, pagename, templatename, context, doctree) -> None:
     told = f"About {reading_minutes(doctree)} minutes to read."
     run = NbMetadataCollector.get_exec_data(app.env, pagename)
     if run and run.get("runtime"):
-        told += f" The cells ran in {running_time(run['runtime'])} when this page was built."
+        recorded = (ROOT / "data" / "recorded" / Path(pagename).name).with_suffix(".ipynb").exists()
+        when = "their outputs were recorded" if recorded else "this page was built"
+        told += f" The cells ran in {running_time(run['runtime'])} when {when}."
     context["body"] = re.sub(
         r"</h1>", lambda end: f'{end[0]}\n<p class="page-facts">{told}</p>', context["body"], count=1
     )
