@@ -149,7 +149,7 @@ def test_unreadable(tmp_path, monkeypatch):
 
 def test_empty_standard_input(monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
-    assert "the standard input is empty" in complaint("-")
+    assert "the standard input is closed or empty" in complaint("-")
 
 
 def test_more_columns_than_tokens(tmp_path):

@@ -210,7 +210,7 @@ def test_going_on_with_another_text_keeps_how_it_is_split(start, tmp_path):
     run = train_recipe(recipe, tmp_path / "run", progress=False, keep_every=1)
     assert run.score("test").tokens == len(plain.test) - 1
     assert score_kept(run, "test")["epoch"].tolist() == [0, 1]
-    assert len(cli.load_all(str(run.path), None)[2].test) == len(plain.test)
+    assert len(run.load_corpus(run.load()[1]).test) == len(plain.test)
 
     again = finetune(run, tmp_path / "again", changes=["epochs=1"], progress=False)
     assert again.load()[1].tokens == run.load()[1].tokens
