@@ -24,8 +24,10 @@ RULES = [
     # Sphinx closes a paragraph that a list has closed
     (r"</ul>\s*</p>", "</ul>"),
     # a stop after a formula belongs to it: no line begins with one
-    (r"(?<!<span class=\"unbroken\">)(<math(?: (?!display=\"block\")[^>]*)?>(?:(?!</math>).)*</math>)([.,;:?!)]+)",
-     r'<span class="unbroken">\1\2</span>'),
+    (
+        r"(?<!<span class=\"unbroken\">)(<math(?: (?!display=\"block\")[^>]*)?>(?:(?!</math>).)*</math>)([.,;:?!)]+)",
+        r'<span class="unbroken">\1\2</span>',
+    ),
     # docutils: entries of a bibliography are items of a list
     (r"role=\"doc-biblioentry\"", 'role="listitem"'),
     # the theme: the arrow that opens a part of the contents has no name, the sidebar is no landmark
