@@ -86,7 +86,7 @@ def write_recipe(folder: Path, kind: str) -> Path:
 
 def child(arguments: list[str], save_often: bool, tell: Path | None = None) -> None:
     """Be ``lmtutor train``, in a forked process, and tell in a file what was imported; never returns."""
-    import lmtutor.training.loop
+    import lmtutor.training.session
     from lmtutor.cli.commands import main
 
     code = 70
@@ -95,7 +95,7 @@ def child(arguments: list[str], save_often: bool, tell: Path | None = None) -> N
             os.dup2(sink.fileno(), 1)
             os.dup2(sink.fileno(), 2)
         if save_often:
-            lmtutor.training.loop.SAVE_EVERY = -1
+            lmtutor.training.session.SAVE_EVERY = -1
         sys.argv = ["lmtutor", *arguments]
         main()
         code = 0
