@@ -201,5 +201,5 @@ def test_byte_pair_vocabularies_hold_every_piece():
 
 
 def test_a_broken_vocabulary_file_is_named():
-    with pytest.raises(LMTutorError, match="no vocabulary.*tokens"):
+    with pytest.raises(LMTutorError, match="not a valid vocabulary.*tokens"):
         Vocabulary.from_dict({"tokenizer": {"name": "words"}})

@@ -39,7 +39,7 @@ class Collected:
 
 
 def student_id(name: str) -> str:
-    """Make a safe name of a file's or folder's: `Bob_Brown_1234` of "Bob Brown_1234_assignsubmission_file_"."""
+    """Make a safe name of a file's or folder's: `Bob_Brown_1234` of `Bob Brown_1234_assignsubmission_file_`."""
     found = MOODLE.fullmatch(name) or CANVAS.fullmatch(name)
     plain = unicodedata.normalize("NFC", f"{found['name']}_{found['number']}" if found else name)
     plain = re.sub(r"[^\w.@-]+", "_", plain).strip("_.@-")

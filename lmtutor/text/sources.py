@@ -12,7 +12,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -287,11 +287,9 @@ def by_documents(spans: Sequence[Span], shares: Sequence[float]) -> tuple[Splits
 
 
 def _check_shares(shares: Sequence[float]) -> None:
-    try:
-        right = len(shares) == 3 and all(0 < shares[i] < 1 for i in range(3)) and abs(sum(shares) - 1) <= 1e-9
-    except (TypeError, LookupError, ValueError):  # no sequence, or not one of numbers
-        right = False
-    if not right:
+    given = list(shares) if isinstance(shares, Iterable) else []
+    numbers = [share for share in given if isinstance(share, (int, float)) and 0 < share < 1]
+    if len(given) != 3 or len(numbers) != 3 or abs(sum(numbers) - 1) > 1e-9:
         raise LMTutorError(f"shares are {shares!r:.200}: give three positive numbers that sum to 1.")
 
 

@@ -147,13 +147,12 @@ class Vocabulary:
     @classmethod
     def from_dict(cls, values: dict) -> "Vocabulary":
         """Make a vocabulary again from what `to_dict` returned."""
-        try:
-            tokens, tokenizer = values["tokens"], Tokenizer.from_dict(values["tokenizer"])
-        except (KeyError, TypeError) as error:
-            raise LMTutorError(f"this is no vocabulary: {error} is missing or wrong.") from None
+        tokens, tokenizer = values.get("tokens"), values.get("tokenizer")
         if not (isinstance(tokens, list) and tokens and all(isinstance(token, str) for token in tokens)):
-            raise LMTutorError("this is no vocabulary: its tokens are not a list of strings.")
-        return cls(tokens, tokenizer)
+            raise LMTutorError("not a valid vocabulary: tokens must be a list of strings.")
+        if not isinstance(tokenizer, dict):
+            raise LMTutorError("not a valid vocabulary: tokenizer must be a table.")
+        return cls(tokens, Tokenizer.from_dict(tokenizer))
 
     def save(self, path: str | Path) -> None:
         """Write the vocabulary to a JSON file; `LMTutorError` where that cannot be written, and an old file stays."""

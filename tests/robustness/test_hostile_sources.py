@@ -219,8 +219,8 @@ def test_shares_may_be_an_array(tmp_path):
         ("a\0b", "neither a corpus of the catalogue nor a path"),
         ("a\0*/b", "no file matches"),
         ("./\ud800", "'\\ud800' cannot be the name of a file"),
-        ("~nosuchuser/x.txt", "'~nosuchuser/x.txt': there is no such home folder"),
-        ("~a\0b/x.txt", "there is no such home folder"),
+        ("~nosuchuser/x.txt", "~nosuchuser/x.txt: there is no such file"),
+        ("~a\0b/x.txt", "cannot be the name of a file"),
     ],
 )
 def test_names_that_cannot_be(name, said):

@@ -131,12 +131,12 @@ def test_two_processes_make_one_set_of_token_ids(recipe, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["train.ids", "vocab.json", "about.json"])
-def test_ids_that_lost_a_bit_are_made_again(recipe, tmp_path, name):
+def test_ids_whose_file_was_cut_short_are_made_again(recipe, tmp_path, name):
     load_corpus("cats.txt")
     (path,) = (tmp_path / "cache/tokens").glob(f"*/{name}")
     whole = path.read_bytes()
-    path.write_bytes(whole[:20] + bytes([whole[20] ^ 1]) + whole[21:])
+    path.write_bytes(whole[:20])
     corpus = load_corpus("cats.txt")
     text = corpus.vocab.decode_text(corpus.train)
     assert text and TEXT.startswith(text)
-    assert path.read_bytes() == whole or name == "about.json"
+    assert path.read_bytes() == whole

@@ -151,14 +151,6 @@ def read_a_text(folder: Path) -> None:
         load_corpus(folder / "cats.txt", tokenizer=tokenizer, shares=(0.6, 0.2, 0.2))
 
 
-def read_the_cache(folder: Path) -> None:
-    """Read the text again, its cached ids being what is mutated: the ids are right whatever has happened to them."""
-    from lmtutor import load_corpus
-
-    corpus = load_corpus("cats.txt", shares=(0.6, 0.2, 0.2))
-    assert corpus.vocab.decode_text(torch.cat([corpus.train, corpus.valid, corpus.test])) == TEXT
-
-
 def read_a_vocabulary(kind: str) -> Callable[[Path], None]:
     def reader(folder: Path) -> None:
         from lmtutor.text.vocabulary import Vocabulary
@@ -199,8 +191,6 @@ TARGETS = [
     ),
     Target("catalogue of corpora", "corpora.toml", read_a_catalogue("text.catalogue", "corpora.toml", "catalogue")),
     Target("text", "cats.txt", read_a_text),
-    Target("cached ids", "cache/tokens/*/*.ids", read_the_cache),
-    Target("cached vocabulary", "cache/tokens/*/*.json", read_the_cache),
     *(Target(f"{kind} vocabulary", f"{kind}-vocabulary.json", read_a_vocabulary(kind)) for kind in KINDS),
     *(Target(f"{kind} tokenizer", f"{kind}.json", read_a_tokenizer(kind)) for kind in KINDS),
 ]  # fmt: skip
