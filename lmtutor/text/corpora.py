@@ -174,8 +174,7 @@ def _find(
     if isinstance(name_or_path, Path) or name not in catalogue():
         if name != "-" and not Path(name).exists() and not any(sign in name for sign in "/\\*?[.~"):
             find_entry(name)  # raises, with the nearest names
-        path = name if "\0" in name else os.path.expanduser(name)
-        return _Found(*find_splits(path, shares))
+        return _Found(*find_splits(name if "\0" in name else os.path.expanduser(name), shares))
     entry = find_entry(name)
     if name == "baker-street":
         return _baker_street(entry, tokens or 200_000, seed or 0)
