@@ -109,8 +109,8 @@ def test_the_model_is_at_most_ten_million_bytes_and_the_page_says_how_large(site
 def test_the_lines_of_python_on_the_page_give_the_numbers_of_the_page(pages):
     page = next(page.html for page in pages if page.name == "book/playground")
     shown = [(word.span.text, word.small.text) for word in page.select("ol.words li")]
-    tokens = [cell.text for cell in page.select(".cell_output table.dataframe tbody th")]
-    bits = [cell.text for cell in page.select(".cell_output table.dataframe tbody td")]
+    table = page.select_one(".cell_output table.dataframe tbody")
+    tokens, bits = ([cell.text for cell in table.select(kind)] for kind in ("th", "td"))
     assert len(shown) == 12 and list(zip(tokens, bits, strict=True)) == shown
 
 
