@@ -17,12 +17,9 @@ export JUPYTER_PREFER_ENV_PATH := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
-# torch's threads spin while they wait, which ruins a machine that others use too. With this they sleep soon: a few per
-# cent slower on a quiet machine, several times faster on a busy one. Set OMP_WAIT_POLICY to choose otherwise.
-ifndef OMP_WAIT_POLICY
-export OMP_WAIT_POLICY := passive
-export GOMP_SPINCOUNT ?= 20000
-endif
+# torch's threads spin while they wait, which ruins a machine that others use too. Asleep they are slower on a quiet
+# machine and faster on a busy one. Set OMP_WAIT_POLICY to choose otherwise.
+export OMP_WAIT_POLICY ?= passive
 
 # $(call patiently,WHAT,COMMAND): run a command, and say every five seconds that it still runs.
 define patiently
