@@ -40,6 +40,19 @@ def tiny_model(vocab=10, dropout: float = 0.0, seed: int = 0, **changes):
     return build_model(RecurrentConfig(embedding=8, hidden=8, layers=2, dropout=dropout), vocab, **changes)
 
 
+def assert_pieces_are_the_whole(layer, x: torch.Tensor) -> None:
+    """A layer that reads x (T, B, E) in pieces, or step by step, gives what it gives at once, in float64; T = 70."""
+    state = layer.initial_state(x.shape[1])
+    whole, last = layer(x, state)
+    for cut in ([1, 33, 4, 32], [1] * 70, [69, 1]):
+        pieces, now = [], state
+        for piece in x.split(cut):
+            out, now = layer(piece, now)
+            pieces.append(out)
+        torch.testing.assert_close(torch.cat(pieces), whole, rtol=0, atol=1e-10)
+        torch.testing.assert_close(now, last, rtol=0, atol=1e-10)
+
+
 def build_wheel(folder: Path) -> Path:
     """Build the package's wheel from a copy of its sources, so that nothing is left in the checkout; its path."""
     copy = folder / "sources"

@@ -1,4 +1,4 @@
-"""The language models, by name and by dataclass config: recurrent, AWD, QRNN, window, n-grams, attention; their heads.
+"""The language models, by name and by config: recurrent, AWD, QRNN, window, n-grams, attention, states; heads.
 
 Imports `system`.
 """

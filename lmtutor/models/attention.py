@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from lmtutor.models.base import LanguageModel, State, check_config
 from lmtutor.models.heads import SoftmaxHead
-from lmtutor.system.errors import LMTutorError
+from lmtutor.models.matrix_state import MatrixState
+from lmtutor.models.minrnn import MIN_CELLS
+from lmtutor.system.errors import LMTutorError, nearest
 from lmtutor.system.machine import product_dtype
 
 ROTARY_BASE = 10_000  # the slowest pair of units turns once in about this many steps, times 2π
@@ -33,9 +35,15 @@ class TransformerConfig:
     dropout: float = 0.1  # probability: on the embedding, and on what each half of a layer adds
     tied: bool = True  # the head's weight is the embedding (Press & Wolf 2017)
     init_range: float = 0.1  # embedding and head start uniform in ± this
+    mixer: str = "attention"  # what looks back; a state instead (chapter 09): gated, delta, min-gru, min-lstm, rglru
+    units: int = 32  # of a key and a value, where the state is a matrix a head: heads · units² numbers
 
     def __post_init__(self):
-        check_config(self, ["embedding", "hidden", "heads", "context"], ["dropout"], ["init_range"])
+        check_config(self, ["embedding", "hidden", "heads", "context", "units"], ["dropout"], ["init_range"])
+        if self.mixer not in MIXERS:
+            raise LMTutorError(f"Unknown mixer {self.mixer!r}.{nearest(self.mixer, MIXERS)}")
+        if self.mixer != "attention":
+            return
         share = 2 * self.heads if self.rotary else self.heads
         if self.embedding % share:
             raise LMTutorError(
@@ -129,17 +137,26 @@ class Attention(nn.Module):
         return out, (keys[kept:], values[kept:])
 
 
+MIXERS = {  # config → layer; all are called as `Attention` is
+    "attention": lambda c: Attention(c.embedding, c.heads, c.context, c.rotary),
+    "gated": lambda c: MatrixState(c.embedding, c.heads, c.units, delta=False),
+    "delta": lambda c: MatrixState(c.embedding, c.heads, c.units, delta=True),
+    **{name: lambda c, cell=cell: cell(c.embedding, c.embedding) for name, cell in MIN_CELLS.items()},
+}
+
+
 class Block(nn.Module):
     """A layer: attention, then two linear maps with a GELU between, each added to what it reads after normalising it.
 
-    Normalising before, not after, is what lets it train without a long warm-up (Xiong et al. 2020).
+    What the config calls `mixer` may stand in the place of attention. Normalising before, not after, is what
+    lets it train without a long warm-up (Xiong et al. 2020).
     """
 
     def __init__(self, config: TransformerConfig):
         super().__init__()
         size = config.embedding
         self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(2))
-        self.attention = Attention(size, config.heads, config.context, config.rotary)
+        self.attention = MIXERS[config.mixer](config)
         self.feed_forward = nn.Sequential(nn.Linear(size, config.hidden), nn.GELU(), nn.Linear(config.hidden, size))
         self.dropout = nn.Dropout(config.dropout)
 
@@ -174,7 +191,7 @@ class TransformerLM(LanguageModel):
             nn.init.uniform_(weight, -config.init_range, config.init_range)
 
     def initial_state(self, batch_size: int) -> State:
-        """No keys and no values: a tuple with a pair of (0, B, E) a layer."""
+        """No keys and no values: a tuple with a pair of (0, B, E) a layer; zeros where `mixer` is a state."""
         return tuple(layer.attention.initial_state(batch_size) for layer in self.layers)
 
     def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
@@ -199,4 +216,7 @@ ATTENTION_PRESETS = {
     "transformer-200": TransformerConfig(hidden=400, layers=2),
     # The small shape of chapter 08.
     "transformer-96": TransformerConfig(embedding=96, hidden=576, heads=3),
+    # A matrix a head for a state, in the same block: chapter 09.
+    "gated-200": TransformerConfig(hidden=400, layers=2, mixer="gated"),
+    "delta-200": TransformerConfig(hidden=400, layers=2, mixer="delta"),
 }

@@ -23,7 +23,7 @@ def scan(a: Tensor, b: Tensor) -> Tensor:
 
     Returns
     -------
-    x : (T, …). No gradient flows through it: see `forget_mult`.
+    x : (T, …). No gradient flows through it: see `linear_recurrence`.
     """
     steps = len(b)
     if steps == 1:
@@ -55,40 +55,44 @@ def recurrence(a: Tensor, b: Tensor) -> Tensor:
     return loop(a, b) if b.device.type == "cpu" and b[0].numel() >= LOOP_FROM else scan(a, b)
 
 
-class ForgetMult(torch.autograd.Function):
+class LinearRecurrence(torch.autograd.Function):
     """The recurrence and its gradient, which is the same recurrence run backwards."""
 
     @staticmethod
-    def forward(ctx, f: Tensor, z: Tensor, c0: Tensor) -> Tensor:
-        b = (1 - f) * z
-        b[0].addcmul_(f[0], c0)
-        c = recurrence(f, b)
-        ctx.save_for_backward(f, z, c0, c)
-        return c
+    def forward(ctx, a: Tensor, b: Tensor, x0: Tensor) -> Tensor:
+        b = b.clone()
+        b[0].addcmul_(a[0], x0)
+        x = recurrence(a, b)
+        ctx.save_for_backward(a, x0, x)
+        return x
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        f, z, c0, c = ctx.saved_tensors
-        # δ_t = grad_t + f_{t+1} δ_{t+1}, from the last step to the first
-        delta = recurrence(f.roll(-1, 0).flip(0), grad.flip(0)).flip(0)
-        before = torch.cat([c0[None], c[:-1]])
-        return delta * (before - z), delta * (1 - f), delta[0] * f[0]
+        a, x0, x = ctx.saved_tensors
+        # δ_t = grad_t + a_{t+1} δ_{t+1}, from the last step to the first
+        delta = recurrence(a.roll(-1, 0).flip(0), grad.flip(0)).flip(0)
+        return delta * torch.cat([x0[None], x[:-1]]), delta, delta[0] * a[0]
 
 
-def forget_mult(f: Tensor, z: Tensor, c0: Tensor) -> Tensor:
-    r""":math:`c_t = f_t \odot c_{t-1} + (1 - f_t) \odot z_t`: each unit is a running mean with a gate of its own.
+def linear_recurrence(a: Tensor, b: Tensor, x0: Tensor) -> Tensor:
+    r"""All :math:`x_t = a_t \odot x_{t-1} + b_t`, with gradients for all three arguments.
 
     Parameters
     ----------
-    f, z : (T, B, H), `f` between 0 and 1.
-    c0 : (B, H), before the first step.
+    a, b : (T, B, H), `a` between 0 and 1.
+    x0 : (B, H), before the first step.
 
     Returns
     -------
-    c : (T, B, H), with gradients for all three arguments.
+    x : (T, B, H).
     """
-    return ForgetMult.apply(f, z, c0)
+    return LinearRecurrence.apply(a, b, x0)
+
+
+def forget_mult(f: Tensor, z: Tensor, c0: Tensor) -> Tensor:
+    r""":math:`c_t = f_t \odot c_{t-1} + (1 - f_t) \odot z_t`: each unit is a running mean with a gate of its own."""
+    return linear_recurrence(f, (1 - f) * z, c0)
 
 
 class QRNNLayer(nn.Module):

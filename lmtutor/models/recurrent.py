@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from lmtutor.models import cells
 from lmtutor.models.base import LanguageModel, State, check_config
 from lmtutor.models.heads import make_head
+from lmtutor.models.minrnn import MIN_CELLS
 from lmtutor.system.errors import LMTutorError, nearest
 
 RECURRENT_CELLS = {
@@ -18,6 +19,7 @@ RECURRENT_CELLS = {
     "gru": nn.GRU,
     "lstm": nn.LSTM,
     **cells.CELLS,
+    **MIN_CELLS,
 }
 
 
@@ -25,7 +27,7 @@ RECURRENT_CELLS = {
 class RecurrentConfig:
     """Shape of a `RecurrentLM`."""
 
-    cell: str = "lstm"  # rnn-tanh, rnn-relu, gru, lstm; or a historical cell of `models.cells`
+    cell: str = "lstm"  # rnn-tanh, rnn-relu, gru, lstm; one of `models.cells` or `models.minrnn`
     embedding: int = 200  # units of a word vector
     hidden: int = 200  # units of a layer; the last layer of a tied model has `embedding` units
     layers: int = 2  # recurrent layers, one above the other
@@ -68,7 +70,7 @@ class RecurrentLM(LanguageModel):
         like = self.embedding.weight
         states = []
         for layer in self.layers:
-            if hasattr(layer, "initial_state"):  # the historical cells say what they carry
+            if hasattr(layer, "initial_state"):  # our own cells say what they carry
                 states.append(layer.initial_state(batch_size))
                 continue
             zeros = like.new_zeros(1, batch_size, layer.hidden_size)
@@ -106,4 +108,8 @@ RECURRENT_PRESETS = {
     # Same shape, other cells: what chapter 03 compares.
     "gru-200": RecurrentConfig(cell="gru"),
     "rnn-200": RecurrentConfig(cell="rnn-tanh"),
+    # Gates that see the input alone: chapter 09.
+    "min-gru-200": RecurrentConfig(cell="min-gru"),
+    "min-lstm-200": RecurrentConfig(cell="min-lstm"),
+    "rglru-200": RecurrentConfig(cell="rglru"),
 }
