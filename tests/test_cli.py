@@ -1,9 +1,11 @@
 """The command: what it makes, what it prints, and how it refuses."""
 
+import math
 import re
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 
 from lmtutor.cli import commands as cli
@@ -57,6 +59,19 @@ def test_evaluate_another_text_with_the_models_own_vocabulary(folder, tmp_path, 
     assert "dogs.txt test: perplexity" in out and "of another text" in out
 
 
+def test_a_table_with_a_row_a_line(folder, tmp_path, capsys):
+    words = ("evaluate", str(folder / "run"), str(folder / "cats.txt"), "--per-line")
+    shown = run(*words, capsys=capsys).splitlines()
+    assert shown[0].split() == ["line", "tokens", "unknown", "nats", "perplexity"]
+    assert run(*words, "--out", str(tmp_path / "lines.csv"), capsys=capsys) == ""
+    table = pd.read_csv(tmp_path / "lines.csv")
+    whole = run("evaluate", str(folder / "run"), str(folder / "cats.txt"), capsys=capsys)
+    assert len(table) == len(shown) - 1 == TEXT.count("\n")
+    assert f"perplexity {math.exp(table['nats'].sum() / table['tokens'].sum()):.2f} " in whole
+    cached = run(*words, "--window", "9", "--theta", "1", "--lam", "0.5", capsys=capsys)
+    assert cached.splitlines()[0] == shown[0] and cached.splitlines()[2] != shown[2]
+
+
 def test_generate_and_score(folder, capsys):
     words = ("generate", str(folder / "run"), "--prompt", "the cat", "--tokens", "5", "--seed", "1")
     first, second = run(*words, capsys=capsys), run(*words, capsys=capsys)
@@ -95,6 +110,8 @@ def test_texts_described_cut_and_counted(folder, tmp_path, capsys):
         (["score", "{run}", " "], "no text to score"),
         (["generate", "{run}", "--temperature", "-1"], "temperature=-1.0"),
         (["train", "{folder}/cats.toml", "--out", "{run}"], "is not empty"),
+        (["evaluate", "{run}", "--per-line"], "wants a file"),
+        (["evaluate", "{run}", "{folder}/cats.txt", "--per-line", "--out", "{folder}/cats.txt"], "is there already"),
         (["evaluate", "{run}", "--split", "tset"], "no split is called 'tset'"),
     ],
 )

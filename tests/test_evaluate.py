@@ -7,9 +7,11 @@ import torch
 import torch.nn.functional as F
 
 from lmtutor.models.ngram import NGramLM
-from lmtutor.scoring.score import Score, evaluate, score_text
+from lmtutor.scoring.score import Score, evaluate, score_lines, score_text
 from lmtutor.system.errors import LMTutorError
 from lmtutor.text.batches import Batch, sample_batches, sentences, stream_batches, window_batches
+from lmtutor.text.tokenizers import Characters, Words
+from lmtutor.text.vocabulary import Vocabulary
 from tests.helpers import tiny_corpus, tiny_model
 
 
@@ -59,6 +61,7 @@ def test_a_score_derives_everything_from_nats_and_counts():
     assert Score(math.inf, 2).perplexity == math.inf
     assert Score(1e6, 2).perplexity == math.inf
     assert Score(1.0, 2).bits_per_character is None
+    assert str(score) == "perplexity 8.00 (2.0794 nats per token, 3 tokens; 0.6931 nats or 1.0000 bits per character)"
 
 
 def test_n_grams_are_scored_by_the_same_call():
@@ -121,3 +124,23 @@ def test_a_string_and_a_file_are_scored_whole(tmp_path):
         evaluate(model, tmp_path / "missing.txt", vocab=corpus.vocab)
     with pytest.raises(LMTutorError, match="the vocabulary 10"):
         evaluate(tiny_model(vocab=9), text, vocab=corpus.vocab)
+
+
+@pytest.mark.parametrize("scheme", [Words, Characters])
+def test_lines_share_out_what_the_whole_text_costs(scheme):
+    model = tiny_model()
+    vocab = Vocabulary(["<unk>", "\n" if scheme is Characters else "<eos>", " ", *"abcdefg"], scheme())
+    text = "a b z\n\nb a"
+    table, whole = score_lines(model, vocab, text), evaluate(model, text, vocab=vocab)
+    assert table["line"].tolist() == [1, 2, 3] and table["unknown"].tolist() == [1, 0, 0]
+    sizes = [len(vocab.encode_text(line)) for line in ("a b z\n", "\n", "b a")]
+    assert table["tokens"].tolist() == [sizes[0] - 1, *sizes[1:]]
+    assert table["nats"].sum() == pytest.approx(whole.nats) and table["tokens"].sum() == whole.tokens
+    last = evaluate(model, vocab.encode_text("a b z\n\n")).nats  # what stands before the last line
+    assert table["nats"][2] == pytest.approx(whole.nats - last)
+    assert table["perplexity"][2] == pytest.approx(math.exp(table["nats"][2] / table["tokens"][2]))
+
+
+def test_a_line_without_a_scored_token_has_no_perplexity():
+    table = score_lines(tiny_model(), Vocabulary(["<eos>", *"abcdefghi"]), "\na b\n")
+    assert table["tokens"].tolist() == [0, 3] and math.isnan(table["perplexity"][0])

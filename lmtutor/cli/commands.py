@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from lmtutor.classroom.cli import app as assignments
-from lmtutor.cli import texts as cli_text
-from lmtutor.cli.texts import Split, example
+from lmtutor.cli import scoring, texts
+from lmtutor.cli.scoring import RunName
+from lmtutor.cli.texts import example
 from lmtutor.system.errors import LMTutorError
 
 app = typer.Typer(
@@ -21,10 +22,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-RunName = Annotated[str, typer.Argument(help="A run folder, a recorded run, or a pretrained model.", metavar="RUN")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-CorpusName = Annotated[str | None, typer.Option(help="Score this corpus or text instead of the run's own.")]
 
 
 @app.command(**example("lmtutor train wikitext-2/lstm-200 --out runs/mine --set epochs=1"))
@@ -80,134 +77,6 @@ def finetune(
         typer.echo(f"{folder}: {split} {tuned.score(split)}; before {before[split]:.2f}{beside(tuned, split)}")
 
 
-@app.command(**example("lmtutor evaluate runs/mine my-novel.txt --cache"))
-def evaluate(
-    run: RunName,
-    text: Annotated[str | None, typer.Argument(help="A file, - for standard input, or a text: scored whole.")] = None,
-    split: Split = "test",
-    corpus: CorpusName = None,
-    cache: Annotated[bool, typer.Option("--cache", help="With the neural cache that tune-cache found.")] = False,
-    window: Annotated[int | None, typer.Option(help="Of the cache: how many tokens it goes back.")] = None,
-    theta: Annotated[float | None, typer.Option(help="Of the cache: inverse temperature.")] = None,
-    lam: Annotated[float | None, typer.Option(help="Of the cache: its share of the mixture.")] = None,
-    dynamic: Annotated[bool, typer.Option("--dynamic", help="With dynamic evaluation: it learns as it reads.")] = False,
-    kept: Annotated[bool, typer.Option("--kept", help="Score every epoch that train --keep-every kept.")] = False,
-    device: Device = "auto",
-) -> None:
-    """Score a text, or a split of the run's corpus: batch 1, state carried, every token but the first."""
-    from torch import Tensor
-
-    from lmtutor.runs.reproduction import score_kept
-    from lmtutor.runs.run import find_run
-    from lmtutor.runs.tuning import adapted_score, cache_settings
-    from lmtutor.scoring.score import read_ids
-    from lmtutor.text.corpora import load_corpus
-    from lmtutor.training.config import text_to_score
-
-    if text is not None and (corpus or kept):
-        raise LMTutorError("give a text to score, or --corpus or --kept, not both.")
-    found = find_run(run)
-    if kept:
-        if corpus or cache or dynamic:
-            raise LMTutorError("--kept scores the run's own corpus, without a cache: leave the other options out.")
-        typer.echo(score_kept(found, split).to_string(index=False, float_format="{:.4f}".format))
-        return
-    chosen = {name: value for name, value in (("window", window), ("theta", theta), ("lam", lam)) if value is not None}
-    settings = None
-    if cache or chosen:
-        settings = chosen if len(chosen) == 3 else {**cache_settings(found), **chosen}
-    model, vocab = load(found, device)
-    own = found.load_corpus(vocab) if dynamic or (text is None and corpus is None) else None
-    if text is not None:
-        ids, characters = read_ids(model, vocab, text)
-        what = "the standard input" if text == "-" else text[:60]
-        about = f"{len(ids):,} tokens, {int((ids == vocab.unk_id).sum()) if vocab.unk_id is not None else 0:,} unknown"
-    else:
-        read = own if corpus is None else load_corpus(corpus, tokenizer=vocab.tokenizer, vocab=vocab)
-        ids, characters = text_to_score(read, split, found.recipe.training), read.characters[split]
-        what, about = f"{read.name} {split}", read.note
-    if not isinstance(ids, Tensor) and (settings or dynamic):
-        raise LMTutorError("The cache and dynamic evaluation read a stream; this run was trained on samples.")
-    options = dict(cache=settings, dynamic=dynamic, characters=characters, progress=True)
-    result = adapted_score(model, ids, own.train if own else None, **options)
-    typer.echo(f"{what}: {result}\nprotocol: {result.protocol}\ntext: {about}")
-
-
-@app.command(**example("lmtutor tune-cache runs/mine"))
-def tune_cache(
-    run: RunName,
-    out: Annotated[Path | None, typer.Option(help="Where to keep it; default: the run, or runs/RUN.")] = None,
-    device: Device = "auto",
-) -> None:
-    """Find window, theta and lam of the neural cache on the validation split, and keep them."""
-    from lmtutor.runs.run import find_run
-    from lmtutor.runs.tuning import own_folder, tune_run
-
-    found = find_run(run)
-    model, vocab = load(found, device)
-    text, folder = found.load_corpus(vocab), out or own_folder(found)
-    surface, record = tune_run(found, model, text.valid, folder)
-    best = surface.sort_values("perplexity").head(5)
-    typer.echo(f"{text.name} valid, the best settings of {len(surface)}:")
-    typer.echo(best.to_string(index=False, float_format="{:.4g}".format))
-    alone = surface.loc[surface["lam"] == 0, "perplexity"].min()
-    typer.echo(f"without the cache: perplexity {alone:.2f}; with it: {record['valid']['perplexity']:.2f}")
-    if record["at_the_edge"]:
-        typer.echo(f"note: the best {', '.join(record['at_the_edge'])} is at an end of what was tried")
-    typer.echo(f"kept in {folder / 'cache.json'}; score with lmtutor evaluate {run} --cache")
-
-
-def load(run, device: str):
-    """The model of a run on a device, and its vocabulary."""
-    from lmtutor.system.machine import choose_device
-
-    where = choose_device(device)
-    model, vocab = run.load()
-    return model.to(where), vocab
-
-
-@app.command(**example('lmtutor generate runs/mine --prompt "The detective" --temperature 0.8 --seed 1'))
-def generate(
-    run: RunName,
-    prompt: Annotated[str, typer.Option(help="Text to continue.")] = "",
-    tokens: Annotated[int, typer.Option(help="How many tokens to add.")] = 60,
-    temperature: Annotated[float, typer.Option(help="0 is greedy; 1 the model's own distribution.")] = 1.0,
-    top_k: Annotated[int | None, typer.Option(help="Draw from the k likeliest types.")] = None,
-    top_p: Annotated[float | None, typer.Option(help="Draw from the smallest set that reaches probability p.")] = None,
-    beam: Annotated[int | None, typer.Option(help="Search for the likeliest text with a beam this wide.")] = None,
-    seed: Annotated[int | None, typer.Option(help="The same seed draws the same text.")] = None,
-    unk: Annotated[bool, typer.Option("--unk", help="Allow <unk> to be sampled.")] = False,
-    device: Device = "auto",
-) -> None:
-    """Continue a prompt."""
-    from lmtutor.runs.run import find_run
-    from lmtutor.scoring.sampling import generate as draw
-
-    model, vocab = load(find_run(run), device)
-    options = dict(temperature=temperature, top_k=top_k, top_p=top_p, beam=beam, seed=seed, unk=unk)
-    typer.echo(draw(model, vocab, prompt, tokens, **options))
-
-
-@app.command(**example('lmtutor score runs/mine "It was a cold night ."'))
-def score(
-    run: RunName,
-    text: Annotated[str, typer.Argument(help="A text, a file, or - for standard input.")],
-    device: Device = "auto",
-) -> None:
-    """Print the log-probability (nats) of each token of a text, and its perplexity."""
-    import math
-
-    from lmtutor.runs.run import find_run
-    from lmtutor.scoring.score import score_text
-    from lmtutor.text.sources import read_text
-
-    model, vocab = load(find_run(run), device)
-    table = score_text(model, vocab, read_text(text))
-    typer.echo(table.to_string(index=False, float_format="{:.4f}".format))
-    mean = table["log_probability"].mean()
-    typer.echo(f"{-table['log_probability'].sum():.4f} nats, perplexity {math.exp(min(-mean, 700)):.2f}")
-
-
 @app.command(**example("lmtutor reproduce wikitext-2/lstm-200"))
 def reproduce(
     run: RunName,
@@ -239,9 +108,13 @@ def runs() -> None:
     typer.echo("\nrecipes (lmtutor train NAME): " + ", ".join(recipe_names()))
 
 
-app.add_typer(cli_text.corpora, name="corpora")
-app.command(**example("lmtutor tokenize my-novel.txt --tokenizer bpe --limit 50"))(cli_text.tokenize)
-app.command(**example("lmtutor vocabulary my-novel.txt --min-count 3 --out vocabulary.json"))(cli_text.vocabulary)
+app.command(**example("lmtutor evaluate runs/mine my-novel.txt --per-line"))(scoring.evaluate)
+app.command(**example("lmtutor tune-cache runs/mine"))(scoring.tune_cache)
+app.command(**example('lmtutor generate runs/mine --prompt "The detective" --seed 1'))(scoring.generate)
+app.command(**example('lmtutor score runs/mine "It was a cold night ."'))(scoring.score)
+app.add_typer(texts.corpora, name="corpora")
+app.command(**example("lmtutor tokenize my-novel.txt --tokenizer bpe --limit 50"))(texts.tokenize)
+app.command(**example("lmtutor vocabulary my-novel.txt --min-count 3 --out vocabulary.json"))(texts.vocabulary)
 
 
 @app.command(**example("lmtutor pretrained lstm-200-wikitext-2"))

@@ -1,6 +1,7 @@
 """One way to score a text, for every model of the package."""
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,12 +35,12 @@ class Score:
 
     @property
     def nats_per_token(self) -> float:
-        """Cross-entropy, nats a token."""
+        """Cross-entropy, nats per token."""
         return self.nats / self.tokens
 
     @property
     def bits_per_token(self) -> float:
-        """Cross-entropy, bits a token."""
+        """Cross-entropy, bits per token."""
         return self.nats_per_token / math.log(2)
 
     @property
@@ -49,18 +50,18 @@ class Score:
 
     @property
     def nats_per_character(self) -> float | None:
-        """Nats a character of the raw text, comparable across tokenisations; None without the raw text."""
+        """Nats per character of the raw text, comparable across tokenisations; None without the raw text."""
         return self.nats / self.characters if self.characters else None
 
     @property
     def bits_per_character(self) -> float | None:
-        """Bits a character of the raw text. None without the raw text."""
-        return self.nats / self.characters / math.log(2) if self.characters else None
+        """Bits per character of the raw text. None without the raw text."""
+        return self.nats_per_character / math.log(2) if self.characters else None
 
     def __str__(self) -> str:
-        text = f"perplexity {self.perplexity:.2f} ({self.nats_per_token:.4f} nats a token, {self.tokens:,} tokens"
+        text = f"perplexity {self.perplexity:.2f} ({self.nats_per_token:.4f} nats per token, {self.tokens:,} tokens"
         if self.characters:
-            text += f"; {self.nats_per_character:.4f} nats a character"
+            text += f"; {self.nats_per_character:.4f} nats or {self.bits_per_character:.4f} bits per character"
         return text + ")"
 
 
@@ -173,12 +174,41 @@ def score_text(model: Scorer, vocab, text: str) -> pd.DataFrame:
     if start is None and len(ids) < 2:
         raise LMTutorError("Without a line end in the vocabulary the first token is only read: give at least two.")
     read = ids if start is None else torch.cat([torch.tensor([start]), ids])
-    pieces, state = [], model.initial_state(1)
-    with eval_mode(model), torch.no_grad():
-        device = device_of(model)
-        for piece in stretches(read):
-            log_probs, state = model.target_log_probs(piece.inputs.to(device), piece.targets.to(device), state)
-            pieces.append(log_probs[:, 0].double().cpu())
     scored = tokens if start is not None else tokens[1:]
-    types = vocab.decode(read[1:].tolist())
-    return pd.DataFrame({"token": scored, "type": types, "log_probability": torch.cat(pieces).tolist()})
+    log_probs = stream_log_probs(model, read).tolist()
+    return pd.DataFrame({"token": scored, "type": vocab.decode(read[1:]), "log_probability": log_probs})
+
+
+def score_lines(model: Scorer, vocab, text: str) -> pd.DataFrame:
+    """Score each line of a text. The text is read on from line to line, as `evaluate` reads it: the sums are its own.
+
+    Treebank words take each line for a paragraph, since their sentences would run on from one line to the next.
+
+    Returns
+    -------
+    DataFrame
+        A row a line: ``line`` (from 1), ``tokens`` (scored: all but the very first of the text), ``unknown`` (tokens
+        read as ``<unk>``), ``nats``, ``perplexity`` (of the line, NaN where no token is scored).
+    """
+    check_vocabulary(model, vocab)
+    lines = [vocab.encode_text(line) for line in re.findall("[^\n]*\n|[^\n]+", text)]
+    ids = torch.cat([torch.zeros(0, dtype=torch.long), *lines])
+    check_ids(model, ids)
+    where = torch.repeat_interleave(torch.tensor([len(line) for line in lines])).numpy() + 1
+    each = pd.DataFrame({"line": where, "tokens": 1, "unknown": ids == (-1 if vocab.unk_id is None else vocab.unk_id)})
+    each["nats"] = [0.0, *(-stream_log_probs(model, ids)).tolist()]
+    each.loc[0, "tokens"] = 0  # the first is only read
+    table = each.groupby("line").sum().reindex(range(1, len(lines) + 1), fill_value=0).reset_index()
+    table["perplexity"] = [Score(mean, 1).perplexity for mean in table["nats"] / table["tokens"]]
+    return table
+
+
+@torch.no_grad()
+def stream_log_probs(model: Scorer, ids: Tensor) -> Tensor:
+    """The log-probability of each token of a text ``(N,)`` but the first, read at batch 1: ``(N − 1,)`` nats."""
+    device, state, pieces = device_of(model), model.initial_state(1), []
+    with eval_mode(model):
+        for batch in stretches(ids):
+            log_probs, state = model.target_log_probs(batch.inputs.to(device), batch.targets.to(device), state)
+            pieces.append(log_probs[:, 0].double().cpu())
+    return torch.cat(pieces)

@@ -1,0 +1,165 @@
+"""The commands that use a trained model: evaluate, tune-cache, generate, score."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lmtutor.cli.texts import Split
+from lmtutor.system.errors import LMTutorError
+
+
+def not_there_yet(path: Path | None) -> Path | None:
+    """Refuse to write over a file: it may be the very text that is read."""
+    if path and path.exists():
+        raise LMTutorError(f"{path} is there already: name another file with --out.")
+    return path
+
+
+RunName = Annotated[str, typer.Argument(help="A run folder, a recorded run, or a pretrained model.", metavar="RUN")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+CorpusName = Annotated[str | None, typer.Option(help="Score this corpus or text instead of the run's own.")]
+
+
+def load(run, device: str):
+    """The model of a run on a device, and its vocabulary."""
+    from lmtutor.system.machine import choose_device
+
+    where = choose_device(device)
+    model, vocab = run.load()
+    return model.to(where), vocab
+
+
+def show(table, out: Path | None) -> None:
+    """Print a table, or write it to a file with all its digits."""
+    from lmtutor.system.files import write_atomically
+
+    if out:
+        write_atomically(out, table.to_csv(index=False).encode())
+    else:
+        typer.echo(table.to_string(index=False, na_rep="", float_format="{:.4f}".format))
+
+
+def evaluate(
+    run: RunName,
+    text: Annotated[str | None, typer.Argument(help="A file, - for standard input, or a text: scored whole.")] = None,
+    split: Split = "test",
+    corpus: CorpusName = None,
+    cache: Annotated[bool, typer.Option("--cache", help="With the neural cache that tune-cache found.")] = False,
+    window: Annotated[int | None, typer.Option(help="Of the cache: how many tokens it goes back.")] = None,
+    theta: Annotated[float | None, typer.Option(help="Of the cache: inverse temperature.")] = None,
+    lam: Annotated[float | None, typer.Option(help="Of the cache: its share of the mixture.")] = None,
+    dynamic: Annotated[bool, typer.Option("--dynamic", help="With dynamic evaluation: it learns as it reads.")] = False,
+    kept: Annotated[bool, typer.Option("--kept", help="Score every epoch that train --keep-every kept.")] = False,
+    per_line: Annotated[bool, typer.Option("--per-line", help="Of a text: a table with a row a line.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Write the table to this CSV file.", callback=not_there_yet)] = None,
+    device: Device = "auto",
+) -> None:
+    """Score a text, or a split of the run's corpus: batch 1, state carried, every token but the first."""
+    from torch import Tensor
+
+    from lmtutor.runs.reproduction import score_kept
+    from lmtutor.runs.run import find_run
+    from lmtutor.runs.tuning import adapted_score, cache_settings
+    from lmtutor.scoring.neural_cache import NeuralCache
+    from lmtutor.scoring.score import read_ids, score_lines
+    from lmtutor.text.corpora import load_corpus
+    from lmtutor.text.sources import read_text
+    from lmtutor.training.config import text_to_score
+
+    if text is not None and (corpus or kept):
+        raise LMTutorError("give a text to score, or --corpus or --kept, not both.")
+    if per_line and (text is None or dynamic):
+        raise LMTutorError("--per-line wants a file, - or a text to score, and goes without --dynamic.")
+    if out and not (per_line or kept):
+        raise LMTutorError("--out is for a table: give --per-line or --kept too.")
+    found = find_run(run)
+    if kept:
+        if corpus or cache or dynamic:
+            raise LMTutorError("--kept scores the run's own corpus, without a cache: leave the other options out.")
+        return show(score_kept(found, split), out)
+    chosen = {name: value for name, value in (("window", window), ("theta", theta), ("lam", lam)) if value is not None}
+    settings = None
+    if cache or chosen:
+        settings = chosen if len(chosen) == 3 else {**cache_settings(found), **chosen}
+    model, vocab = load(found, device)
+    if per_line:
+        table = score_lines(NeuralCache(model, **settings) if settings else model, vocab, read_text(text))
+        return show(table, out)
+    own = found.load_corpus(vocab) if dynamic or (text is None and corpus is None) else None
+    if text is not None:
+        ids, characters = read_ids(model, vocab, text)
+        what = "the standard input" if text == "-" else text[:60]
+        about = f"{len(ids):,} tokens, {int((ids == vocab.unk_id).sum()) if vocab.unk_id is not None else 0:,} unknown"
+    else:
+        read = own if corpus is None else load_corpus(corpus, tokenizer=vocab.tokenizer, vocab=vocab)
+        ids, characters = text_to_score(read, split, found.recipe.training), read.characters[split]
+        what, about = f"{read.name} {split}", read.note
+    if not isinstance(ids, Tensor) and (settings or dynamic):
+        raise LMTutorError("The cache and dynamic evaluation read a stream; this run was trained on samples.")
+    options = dict(cache=settings, dynamic=dynamic, characters=characters, progress=True)
+    result = adapted_score(model, ids, own.train if own else None, **options)
+    typer.echo(f"{what}: {result}\nprotocol: {result.protocol}\ntext: {about}")
+
+
+def tune_cache(
+    run: RunName,
+    out: Annotated[Path | None, typer.Option(help="Where to keep it; default: the run, or runs/RUN.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Find window, theta and lam of the neural cache on the validation split, and keep them."""
+    from lmtutor.runs.run import find_run
+    from lmtutor.runs.tuning import own_folder, tune_run
+
+    found = find_run(run)
+    model, vocab = load(found, device)
+    text, folder = found.load_corpus(vocab), out or own_folder(found)
+    surface, record = tune_run(found, model, text.valid, folder)
+    best = surface.sort_values("perplexity").head(5)
+    typer.echo(f"{text.name} valid, the best settings of {len(surface)}:")
+    typer.echo(best.to_string(index=False, float_format="{:.4g}".format))
+    alone = surface.loc[surface["lam"] == 0, "perplexity"].min()
+    typer.echo(f"without the cache: perplexity {alone:.2f}; with it: {record['valid']['perplexity']:.2f}")
+    if record["at_the_edge"]:
+        typer.echo(f"note: the best {', '.join(record['at_the_edge'])} is at an end of what was tried")
+    typer.echo(f"kept in {folder / 'cache.json'}; score with lmtutor evaluate {run} --cache")
+
+
+def generate(
+    run: RunName,
+    prompt: Annotated[str, typer.Option(help="Text to continue.")] = "",
+    tokens: Annotated[int, typer.Option(help="How many tokens to add.")] = 60,
+    temperature: Annotated[float, typer.Option(help="0 is greedy; 1 the model's own distribution.")] = 1.0,
+    top_k: Annotated[int | None, typer.Option(help="Draw from the k likeliest types.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="Draw from the smallest set that reaches probability p.")] = None,
+    beam: Annotated[int | None, typer.Option(help="Search for the likeliest text with a beam this wide.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed draws the same text.")] = None,
+    unk: Annotated[bool, typer.Option("--unk", help="Allow <unk> to be sampled.")] = False,
+    device: Device = "auto",
+) -> None:
+    """Continue a prompt."""
+    from lmtutor.runs.run import find_run
+    from lmtutor.scoring.sampling import generate as draw
+
+    model, vocab = load(find_run(run), device)
+    options = dict(temperature=temperature, top_k=top_k, top_p=top_p, beam=beam, seed=seed, unk=unk)
+    typer.echo(draw(model, vocab, prompt, tokens, **options))
+
+
+def score(
+    run: RunName,
+    text: Annotated[str, typer.Argument(help="A text, a file, or - for standard input.")],
+    device: Device = "auto",
+) -> None:
+    """Print the log-probability (nats) of each token of a text, and its perplexity."""
+    import math
+
+    from lmtutor.runs.run import find_run
+    from lmtutor.scoring.score import score_text
+    from lmtutor.text.sources import read_text
+
+    model, vocab = load(find_run(run), device)
+    table = score_text(model, vocab, read_text(text))
+    typer.echo(table.to_string(index=False, float_format="{:.4f}".format))
+    mean = table["log_probability"].mean()
+    typer.echo(f"{-table['log_probability'].sum():.4f} nats, perplexity {math.exp(min(-mean, 700)):.2f}")
