@@ -80,6 +80,15 @@ def test_generate_and_score(folder, capsys):
     assert re.search(r"zebra\s+<unk>\s+-\d", out) and re.search(r"\d nats, perplexity \d", out)
 
 
+def test_samples_go_to_a_file_and_say_when_they_repeat_themselves(folder, tmp_path, capsys):
+    words = ("generate", str(folder / "run"), "--tokens", "8", "--sentences", "1", "--samples", "3", "--seed", "1")
+    shown = run(*words, capsys=capsys)
+    assert run(*words, "--out", str(tmp_path / "drawn.txt"), capsys=capsys) == ""
+    assert (tmp_path / "drawn.txt").read_text() == shown and shown.count("\n\n") == 2
+    cli.app(["generate", str(folder / "run"), "--tokens", "60", "--temperature", "0"], standalone_mode=False)
+    assert "sample 1 repeats itself" in capsys.readouterr().err
+
+
 def test_lists(capsys):
     assert "wikitext-2/lstm-200" in run("runs", capsys=capsys)
     assert "2,088,628" in run("corpora", "list", capsys=capsys)
@@ -109,6 +118,8 @@ def test_texts_described_cut_and_counted(folder, tmp_path, capsys):
         (["tokenize", "baker-street", "--tokenizer", "word"], "Did you mean 'words'"),
         (["score", "{run}", " "], "no text to score"),
         (["generate", "{run}", "--temperature", "-1"], "temperature=-1.0"),
+        (["generate", "{run}", "--epoch", "1"], "has not kept epoch 1 (kept: none"),
+        (["generate", "{run}", "--out", "{folder}/cats.txt"], "is there already"),
         (["train", "{folder}/cats.toml", "--out", "{run}"], "is not empty"),
         (["evaluate", "{run}", "--per-line"], "wants a file"),
         (["evaluate", "{run}", "{folder}/cats.txt", "--per-line", "--out", "{folder}/cats.txt"], "is there already"),

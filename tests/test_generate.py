@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from lmtutor.models.ngram import NGramLM
-from lmtutor.scoring.sampling import filter_log_probs, generate
+from lmtutor.scoring import sampling
+from lmtutor.scoring.sampling import filter_log_probs, generate, repetition
 from lmtutor.scoring.score import score_text
 from lmtutor.system.errors import LMTutorError
 from lmtutor.text.tokenizers import Characters, Words
@@ -77,7 +78,10 @@ def test_the_seed_decides_and_unk_is_not_drawn():
 
 @pytest.mark.parametrize(
     "bad",
-    [dict(tokens=-1), dict(temperature=-1.0), dict(temperature=math.nan), dict(top_k=0), dict(top_p=0.0), dict(beam=0)],
+    [
+        *(dict(tokens=-1), dict(temperature=-1.0), dict(temperature=math.nan), dict(top_k=0), dict(top_p=0.0)),
+        *(dict(beam=0), dict(sentences=0), dict(samples=0), dict(samples=2, beam=2)),
+    ],
 )
 def test_settings_without_a_meaning(bad):
     with pytest.raises(LMTutorError, match=next(iter(bad))):
@@ -104,3 +108,35 @@ def test_without_a_prompt_a_text_begins_as_after_the_end_of_a_line(end):
     assert generate(model, vocab, "", 1, seed=1) == "a"
     table = score_text(model, vocab, "a")
     assert list(table["token"]) == ["a"] and table["log_probability"].tolist() == [0.0]
+
+
+@pytest.mark.parametrize("make", [lambda c: tiny_model(), lambda c: NGramLM(order=3).fit(c.train, 10)])
+@pytest.mark.parametrize("choices", [dict(), dict(top_k=4, temperature=2.0), dict(top_p=0.6), dict(sentences=2)])
+def test_many_samples_are_those_drawn_one_by_one(make, choices, monkeypatch):
+    monkeypatch.setattr(sampling, "AT_ONCE", 4)
+    corpus = tiny_corpus()
+    model = make(corpus)
+    together = generate(model, corpus.vocab, "a", 20, samples=10, seed=5, **choices)
+    alone = [generate(model, corpus.vocab, "a", 20, seed=seed, **choices) for seed in range(5, 15)]
+    assert together == alone and len(set(together)) > 5
+
+
+@pytest.mark.parametrize("end", ["<eos>", "\n"])
+def test_a_sample_ends_after_so_many_sentences(end):
+    """An end with nothing before it ends no sentence, whether in the prompt or drawn."""
+    vocab = Vocabulary(["a", "b", end], Characters() if end == "\n" else Words())
+    ids = torch.tensor([0, 1, 2, 2] * 50)  # a b end end
+    model = NGramLM(order=3, smoothing="mle").fit(ids, 3)
+    blank = "" if end == "\n" else " "
+    texts = [generate(model, vocab, f"a{blank}b", 40, sentences=n, seed=1) for n in (1, 2, 3)]
+    assert texts == ["\n\n".join([f"a{blank}b"] * n) for n in (1, 2, 3)]
+    assert generate(model, vocab, f"a{blank}b\n", 40, sentences=1, seed=1) == "\n\n".join([f"a{blank}b"] * 2)
+    assert generate(model, vocab, "a", 2, sentences=9, seed=1) == f"a{blank}b\n"  # tokens are the most
+    with pytest.raises(LMTutorError, match="neither <eos> nor a line feed"):
+        generate(tiny_model(vocab=2), Vocabulary(["a", "b"]), "a", sentences=1)
+
+
+def test_repetition_is_the_share_of_runs_seen_before():
+    assert repetition("a b c d e f g") == 0 == repetition("a b c")
+    assert repetition("a b c d a b c d e") == pytest.approx(1 / 6)  # abcd bcda cdab dabc abcd bcde
+    assert repetition("a " * 104) == pytest.approx(1 - 1 / 101)

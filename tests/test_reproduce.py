@@ -104,6 +104,10 @@ def test_kept_epochs_are_scored_by_the_full_protocol(run, tmp_path):
     assert best["nats_per_token"] == evaluate(model, run.recipe.load_corpus().valid).nats_per_token
     done = CliRunner().invoke(cli.app, ["evaluate", str(run.path), "--kept", "--split", "valid"])
     assert done.exit_code == 0 and f"{best['perplexity']:.4f}" in done.output
+    first, vocab = run.load(1)
+    assert evaluate(first, run.load_corpus(vocab).valid).perplexity == pytest.approx(table["perplexity"][0], rel=1e-9)
+    with pytest.raises(LMTutorError, match=r"epoch 3 \(kept: 1, 2\)"):
+        run.load(3)
     shutil.copytree(run.path, tmp_path / "none")
     shutil.rmtree(tmp_path / "none" / "epochs")
     with pytest.raises(LMTutorError, match="--keep-every"):

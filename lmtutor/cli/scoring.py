@@ -8,6 +8,8 @@ import typer
 from lmtutor.cli.texts import Split
 from lmtutor.system.errors import LMTutorError
 
+REPEATS = 0.1  # share of repeated runs of four words from which a sample is said to repeat itself
+
 
 def not_there_yet(path: Path | None) -> Path | None:
     """Refuse to write over a file: it may be the very text that is read."""
@@ -21,12 +23,12 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 CorpusName = Annotated[str | None, typer.Option(help="Score this corpus or text instead of the run's own.")]
 
 
-def load(run, device: str):
-    """The model of a run on a device, and its vocabulary."""
+def load(run, device: str, epoch: int | None = None):
+    """The model of a run, or of an epoch that it kept, on a device, and its vocabulary."""
     from lmtutor.system.machine import choose_device
 
     where = choose_device(device)
-    model, vocab = run.load()
+    model, vocab = run.load(epoch)
     return model.to(where), vocab
 
 
@@ -128,22 +130,44 @@ def tune_cache(
 def generate(
     run: RunName,
     prompt: Annotated[str, typer.Option(help="Text to continue.")] = "",
-    tokens: Annotated[int, typer.Option(help="How many tokens to add.")] = 60,
+    tokens: Annotated[int, typer.Option(help="How many tokens to add, at most.")] = 60,
+    sentences: Annotated[
+        int | None, typer.Option(help="Stop after so many sentences, or lines; 1 stops at <eos>.")
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Draw so many, with seeds one after the other.")] = 1,
     temperature: Annotated[float, typer.Option(help="0 is greedy; 1 the model's own distribution.")] = 1.0,
     top_k: Annotated[int | None, typer.Option(help="Draw from the k likeliest types.")] = None,
     top_p: Annotated[float | None, typer.Option(help="Draw from the smallest set that reaches probability p.")] = None,
     beam: Annotated[int | None, typer.Option(help="Search for the likeliest text with a beam this wide.")] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed draws the same text.")] = None,
     unk: Annotated[bool, typer.Option("--unk", help="Allow <unk> to be sampled.")] = False,
+    epoch: Annotated[
+        int | None, typer.Option(help="Of the epochs that train --keep-every kept; default: the best.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the text to this file.", callback=not_there_yet)] = None,
     device: Device = "auto",
 ) -> None:
-    """Continue a prompt."""
+    """Continue a prompt; without one, begin as after the end of a line. A blank line parts several samples."""
     from lmtutor.runs.run import find_run
     from lmtutor.scoring.sampling import generate as draw
+    from lmtutor.scoring.sampling import repetition
+    from lmtutor.system.files import write_atomically
 
-    model, vocab = load(find_run(run), device)
-    options = dict(temperature=temperature, top_k=top_k, top_p=top_p, beam=beam, seed=seed, unk=unk)
-    typer.echo(draw(model, vocab, prompt, tokens, **options))
+    model, vocab = load(find_run(run), device, epoch)
+    options = dict(
+        temperature=temperature, top_k=top_k, top_p=top_p, beam=beam, sentences=sentences, seed=seed, unk=unk
+    )
+    drawn = draw(model, vocab, prompt, tokens, samples=samples if samples > 1 else None, **options)
+    texts = drawn if samples > 1 else [drawn]
+    for number, text in enumerate(texts, 1):
+        if (share := repetition(text)) > REPEATS:
+            typer.echo(
+                f"note: sample {number} repeats itself: {share:.0%} of its runs of 4 words are not new", err=True
+            )
+    whole = "\n\n".join(texts)
+    if out:
+        return write_atomically(out, f"{whole}\n".encode())
+    typer.echo(whole)
 
 
 def score(

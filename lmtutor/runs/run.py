@@ -95,14 +95,27 @@ class Run:
                 raise LMTutorError(f"{self.path / 'result.json'} is damaged (a score of {number!r:.60}): train again.")
         return Score(nats, tokens, characters, protocol)
 
-    def load(self) -> tuple[nn.Module, Vocabulary]:
-        """The trained model and its vocabulary: the run's own checkpoint, or the packed weights that come with it."""
+    def load(self, epoch: int | None = None) -> tuple[nn.Module, Vocabulary]:
+        """The trained model and its vocabulary: the run's own checkpoint, or the packed weights that come with it.
+
+        With an `epoch`, the model as it was then, if the training kept it.
+        """
+        if epoch is not None:
+            if epoch not in self.kept:
+                kept = ", ".join(map(str, self.kept)) or "none: train with --keep-every 1"
+                raise LMTutorError(f"{self.reference} has not kept epoch {epoch} (kept: {kept}).")
+            return load_checkpoint(self.path / "epochs" / f"{epoch:04}")
         if self.packed is None and (self.path / "checkpoint").is_dir():
             return load_checkpoint(self.path / "checkpoint")
         packed = self.packed or next((p.name for p in pretrained_models().values() if p.run == self.name), None)
         if packed is None:
             raise LMTutorError(f"The run {self.name} is here without its weights: train it with lmtutor train.")
         return load_pretrained(packed)
+
+    @property
+    def kept(self) -> list[int]:
+        """The epochs that the training kept (``keep_every``)."""
+        return sorted(int(folder.name) for folder in (self.path / "epochs").glob("*") if folder.name.isdecimal())
 
     def load_corpus(self, vocab: Vocabulary) -> Corpus:
         """Its corpus, read with the vocabulary of its model: in a run that went on from another, not the text's own."""
