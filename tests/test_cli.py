@@ -80,6 +80,17 @@ def test_generate_and_score(folder, capsys):
     assert re.search(r"zebra\s+<unk>\s+-\d", out) and re.search(r"\d nats, perplexity \d", out)
 
 
+def test_a_text_becomes_the_ids_of_a_run_and_comes_back(folder, tmp_path, capsys):
+    (tmp_path / "own.txt").write_text("the cat sat 12\nthe dog\n")  # 12 is no word of it
+    cut = run("tokenize", str(tmp_path / "own.txt"), "--run", str(folder / "run"), capsys=capsys)
+    assert [line.split()[1] for line in cut.splitlines()][:4] == ["'the'", "'cat'", "'sat'", "'<unk>'"]
+    (tmp_path / "ids.txt").write_text(cut)
+    back = run("detokenize", str(folder / "run"), str(tmp_path / "ids.txt"), capsys=capsys)
+    assert back == "the cat sat <unk>\nthe dog\n\n"
+    ids = " ".join(line.split()[0] for line in cut.splitlines())
+    assert run("detokenize", str(folder / "run"), ids, capsys=capsys) == back
+
+
 def test_samples_go_to_a_file_and_say_when_they_repeat_themselves(folder, tmp_path, capsys):
     words = ("generate", str(folder / "run"), "--tokens", "8", "--sentences", "1", "--samples", "3", "--seed", "1")
     shown = run(*words, capsys=capsys)
@@ -117,6 +128,8 @@ def test_texts_described_cut_and_counted(folder, tmp_path, capsys):
         (["corpora", "describe", "no/such/file.txt"], "no such file"),
         (["tokenize", "baker-street", "--tokenizer", "word"], "Did you mean 'words'"),
         (["score", "{run}", " "], "no text to score"),
+        (["detokenize", "{run}", "5 999"], "ids from 0 to"),
+        (["detokenize", "{run}", "the cat"], "ids from 0 to"),
         (["generate", "{run}", "--temperature", "-1"], "temperature=-1.0"),
         (["generate", "{run}", "--epoch", "1"], "has not kept epoch 1 (kept: none"),
         (["generate", "{run}", "--out", "{folder}/cats.txt"], "is there already"),
@@ -156,7 +169,7 @@ def test_the_process_ends_with_code_2_and_one_line_on_stderr(tmp_path):
     "command",
     [
         [],
-        *[[c] for c in "train evaluate generate score runs tokenize vocabulary".split()],
+        *[[c] for c in "train evaluate generate score runs tokenize detokenize vocabulary".split()],
         *[[c] for c in "finetune tune-cache pretrained release".split()],
         *[["corpora", c] for c in ("list", "fetch", "verify", "describe", "sample")],
     ],

@@ -114,6 +114,7 @@ app.command(**example('lmtutor generate runs/mine --prompt "The detective" --see
 app.command(**example('lmtutor score runs/mine "It was a cold night ."'))(scoring.score)
 app.add_typer(texts.corpora, name="corpora")
 app.command(**example("lmtutor tokenize my-novel.txt --tokenizer bpe --limit 50"))(texts.tokenize)
+app.command(**example("lmtutor detokenize runs/mine '17 5 2'"))(texts.detokenize)
 app.command(**example("lmtutor vocabulary my-novel.txt --min-count 3 --out vocabulary.json"))(texts.vocabulary)
 
 

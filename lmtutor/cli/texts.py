@@ -1,5 +1,6 @@
 """The commands that read a text and train nothing: corpora, tokenize, vocabulary."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -78,16 +79,39 @@ def corpora_sample(
 def tokenize(
     text: TextName,
     tokenizer: TokenizerName = None,
+    run: Annotated[str | None, typer.Option(help="Cut the whole text as this run's model reads it.")] = None,
     split: Split = "train",
     limit: Annotated[int, typer.Option(min=1, help="Print this many tokens.")] = 200,
 ) -> None:
     """Print the first tokens of a text, one a line, with their ids."""
+    from lmtutor.runs.run import find_run
     from lmtutor.text.corpora import load_corpus
+    from lmtutor.text.sources import read_text
 
-    corpus = load_corpus(text, tokenizer=tokenizer)
-    ids = corpus.split(split)[:limit].tolist()
-    for number, token in zip(ids, corpus.vocab.decode(ids), strict=True):
+    if run:
+        vocab = find_run(run).load()[1]
+        ids = vocab.encode_text(read_text(text))
+    else:
+        corpus = load_corpus(text, tokenizer=tokenizer)
+        vocab, ids = corpus.vocab, corpus.split(split)
+    for number, token in zip(ids[:limit].tolist(), vocab.decode(ids[:limit]), strict=True):
         typer.echo(f"{number:>7} {token!r}")
+
+
+def detokenize(
+    run: Annotated[str, typer.Argument(help="The run whose ids they are.", metavar="RUN")],
+    ids: Annotated[str, typer.Argument(help="Ids, a file of them, or -; of each line the numbers that begin it.")],
+) -> None:
+    """Print the text that ids stand for, such as those that tokenize --run printed."""
+    from lmtutor.runs.run import find_run
+    from lmtutor.text.sources import read_text
+
+    vocab = find_run(run).load()[1]
+    begun = (re.match(r"(\s*\d+(?!\S))*", line)[0] for line in read_text(ids).split("\n"))
+    numbers = [int(number[:20]) for line in begun for number in line.split()]
+    if not numbers or max(numbers) >= len(vocab):
+        raise LMTutorError(f"{ids:.60} has to hold ids from 0 to {len(vocab) - 1:,}, of the vocabulary of {run}.")
+    typer.echo(vocab.decode_text(numbers))
 
 
 def vocabulary(
