@@ -1,6 +1,6 @@
-"""Record six families of language models under one budget: the comparison of chapter 08.
+"""Record six families of language models under one budget: the comparison of chapter 08; with --states, of chapter 09.
 
-    LMTUTOR_DATA=FOLDER OMP_NUM_THREADS=1 python -m tests.benchmarks.record_budget CORPUS --out FOLDER
+    LMTUTOR_DATA=FOLDER OMP_NUM_THREADS=1 python -m tests.benchmarks.record_budget CORPUS --out FOLDER [--states]
 
 Vanilla RNN, GRU, LSTM, AWD-LSTM, QRNN and Transformer, each with as many parameters as the Transformer has, are trained
 on a corpus in turn, a round of tokens each: on WikiText-2 for up to one epoch, on baker-street for three. Each family
@@ -95,11 +95,17 @@ TRIALS = {  # optimizers and learning rates
     "AWD-LSTM": (("sgd", 20.0), ("sgd", 40.0), ("adam", 4e-3)),
     "QRNN": (("sgd", 20.0), ("sgd", 40.0), ("adam", 4e-3)),
     "Transformer": (("sgd", 5.0), ("adam", 2e-3), ("adam", 4e-3)),
+    "minGRU": (("sgd", 20.0), ("adam", 4e-3)),  # chapter 09: two settings each
+    "gated linear attention": (("adam", 4e-3), ("adam", 8e-3)),
+    "delta rule": (("adam", 4e-3), ("adam", 8e-3)),
 }
 
 
-def shapes(types: int, plan: Plan) -> dict:
-    """The config of each family: as many parameters as the Transformer has, or a few less."""
+def shapes(types: int, plan: Plan, states: bool = False) -> dict:
+    """The config of each family: as many parameters as the Transformer has, or a few less.
+
+    Those of chapter 08, or with `states` those that chapter 09 sets beside them.
+    """
     width = plan.model.embedding
     configs = {
         "vanilla RNN": RecurrentConfig("rnn-tanh", width, width, 2, DROPOUT),
@@ -108,12 +114,18 @@ def shapes(types: int, plan: Plan) -> dict:
         "AWD-LSTM": AWDConfig("lstm", width, width, 3, **MILD),
         "QRNN": AWDConfig("qrnn", width, width, 4, **MILD_QRNN),
     }
+    if states:
+        configs = {
+            "minGRU": RecurrentConfig("min-gru", width, width, 2, DROPOUT),
+            "gated linear attention": dataclasses.replace(plan.model, mixer="gated", heads=2, units=width // 2),
+            "delta rule": dataclasses.replace(plan.model, mixer="delta", heads=2, units=width // 2),
+        }
     with torch.device("meta"):
         budget = parameter_count(build_model(plan.model, types))
     for name, config in configs.items():
         units = hidden_for(lambda h, c=config: build_model(dataclasses.replace(c, hidden=h), types), budget)
         configs[name] = dataclasses.replace(config, hidden=units)
-    return {**configs, "Transformer": plan.model}
+    return configs if states else {**configs, "Transformer": plan.model}
 
 
 class Student:
@@ -257,6 +269,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("corpus", choices=PLANS)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--states", action="store_true", help="the families of chapter 09")
     parser.add_argument("--rounds", type=int, help="fewer, or more, than planned")
     parser.add_argument("--most", type=int, help="score this many tokens of a split (a trial)")
     parser.add_argument("--no-scores", action="store_true", help="stop before the test split")
@@ -272,7 +285,7 @@ def main():
         print(f"{time.time() - began:.0f} s:", *text, flush=True)
 
     corpus = load_corpus(args.corpus)
-    configs = shapes(len(corpus.vocab), plan)
+    configs = shapes(len(corpus.vocab), plan, args.states)
     rates = train(args.out, corpus, plan, configs, rounds, say)
     if args.no_scores:
         return

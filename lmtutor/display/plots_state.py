@@ -1,0 +1,140 @@
+"""The figures of chapter 09: what a state of fixed size remembers and costs, how near it comes to a known floor."""
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from lmtutor.display.figures import COLOURS, MUTED, described, figure, floor_line, line, plain_log, style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@style()
+def plot_recall(history: pd.DataFrame, capacity: Mapping[str, int], chance: float) -> "Figure":
+    """The share of right answers against the number of pairs, and below it the numbers that each model carries.
+
+    Parameters
+    ----------
+    history
+        A row a family, seed and number of `pairs`: the `share` answered right, the `numbers` carried.
+    capacity
+        Family -> how many keys at right angles its state has room for; a tick on the curve.
+    chance
+        The share that guessing answers right.
+    """
+    groups = {"vectors and attention": [], "matrices": []}
+    for name in history["family"].unique():
+        groups["matrices" if name in capacity else "vectors and attention"].append(name)
+    fig, axes = figure(2, 2, height=5.0, sharex="col", gridspec_kw={"height_ratios": [3, 2]})
+    said = []
+    for column, (title, names) in enumerate(groups.items()):
+        top, strip = axes[0, column], axes[1, column]
+        for i, name in enumerate(names):
+            mean = history[history["family"] == name].groupby("pairs")[["share", "numbers"]].mean()
+            line(top, mean.index, mean["share"], i, name)
+            line(strip, mean.index, mean["numbers"], i, name)
+            if name in capacity:
+                top.axvline(capacity[name], ymax=0.05, color=COLOURS[i % 6], linewidth=3)
+            said.append(f"{name}: " + ", ".join(f"{share:.0%} of {n}" for n, share in mean["share"].items()))
+        top.axhline(chance, color=MUTED, linestyle=":")
+        top.set(title=title, ylim=(0, 1.04), xscale="log")
+        top.legend(fontsize=7, loc="lower left" if column else "upper right")
+        strip.set(yscale="log", xlabel="pairs in a line", ylim=(50, 60_000))
+        strip.set_xticks(mean.index, mean.index)
+        strip.minorticks_off()
+        plain_log(strip.yaxis)
+    axes[0, 0].set_ylabel("share of right answers")
+    axes[1, 0].set_ylabel("numbers carried")
+    return described(
+        fig, f"Share of right answers against pairs in a line; guessing gets {chance:.0%}. {'; '.join(said)}."
+    )
+
+
+def state_tables(states: Mapping[str, np.ndarray], answers: Mapping[str, str]) -> str:
+    """The matrices of several rules after the same text, side by side, as HTML: a row a key, a column a value.
+
+    The shades stand on light and on dark pages.
+    """
+    tables = []
+    for name, S in states.items():
+        columns = "".join(f'<th scope="col">{column}</th>' for column in range(S.shape[1]))
+        rows = ""
+        for key, row in zip("abcdefgh", S, strict=False):
+            cells = "".join(f'<td style="background:rgba(213,94,0,{min(x, 2) / 2.5:.2f})">{x:.2g}</td>' for x in row)
+            rows += f'<tr><th scope="row">{key}</th>{cells}</tr>'
+        caption = f"<caption>{html.escape(name)}<br><strong>{html.escape(answers[name])}</strong></caption>"
+        tables.append(f"<table>{caption}<thead><tr><td></td>{columns}</tr></thead><tbody>{rows}</tbody></table>")
+    return f'<div style="display:flex;flex-wrap:wrap;gap:1.5em">{"".join(tables)}</div>'
+
+
+@style()
+def plot_costs(passes: pd.DataFrame, steps: pd.DataFrame) -> "Figure":
+    """Tokens a second of a training pass against length, at batch 1; time and bytes of a token against those read."""
+    fig, axes = figure(1, 3, height=3.9)
+    said = []
+    alone = passes[passes["batch"] == 1]
+    for i, (name, part) in enumerate(alone.groupby("layer", sort=False)):
+        line(axes[0], part["steps"], part["tokens_per_second"], i, name)
+        axes[0].lines[-1].set_alpha(1 if i < 6 else 0.55)
+        said.append(f"{name}: {part['tokens_per_second'].iloc[0]:,.0f} to {part['tokens_per_second'].iloc[-1]:,.0f}")
+    for ax, column in ((axes[1], "milliseconds"), (axes[2], "bytes")):
+        for i, (name, part) in enumerate(steps.groupby("model", sort=False)):
+            line(ax, part["read"], part[column], i, name)
+            said.append(f"{column}, {name}: {part[column].iloc[0]:,.3g} to {part[column].iloc[-1]:,.3g}")
+    for ax, title, x in zip(
+        axes,
+        ("training, tokens/s", "one more token, ms", "the state, bytes"),
+        ("length", "tokens read", "tokens read"),
+        strict=True,
+    ):
+        ax.set(xscale="log", yscale="log", title=title, xlabel=x)
+        ax.title.set_fontsize(9)
+        plain_log(ax.yaxis)
+        ax.tick_params(axis="y", labelsize=8)
+    axes[0].legend(fontsize=6.5)
+    axes[1].legend(fontsize=6.5)
+    return described(
+        fig, f"Training speed, time and memory of a token, on logarithmic axes. Tokens a second: {'; '.join(said)}."
+    )
+
+
+@style()
+def plot_law(history: pd.DataFrame, floors: Mapping[str, float]) -> "Figure":
+    """ln(L − H) against ln(tokens) for every width, with each of several floors H taken off."""
+    fig, axes = figure(1, len(floors), height=3.4, sharey=True, squeeze=False)
+    said = []
+    for ax, (name, floor) in zip(axes[0], floors.items(), strict=True):
+        for i, (width, part) in enumerate(history.groupby("width")):
+            above = part["nats_per_token"] - floor
+            line(ax, part["tokens"], above.where(above > 0), i, f"{width} units")
+        said.append(f"with {name}, H = {floor:.3f}, the largest ends {above.iloc[-1]:.3f} nats above it")
+        ax.set(xscale="log", yscale="log", title=f"{name}: H = {floor:.3f}", xlabel="tokens read")
+        ax.title.set_fontsize(9)
+        plain_log(ax.yaxis)
+    axes[0, 0].set_ylabel("L − H, nats per token")
+    axes[0, 0].legend(fontsize=7)
+    return described(fig, f"Loss above a floor against tokens, on logarithmic axes, five widths. {'; '.join(said)}.")
+
+
+@style()
+def plot_tokens_and_seconds(curves: pd.DataFrame, families: Sequence[str], floor: float) -> "Figure":
+    """Perplexity of every family against what it has read, and against the processor seconds that took."""
+    fig, axes = figure(1, 2, height=3.8, sharey=True)
+    ends = []
+    for ax, column, label in ((axes[0], "tokens", "tokens"), (axes[1], "seconds", "processor seconds, one thread")):
+        for i, name in enumerate(families):
+            part = curves[curves["family"] == name]
+            line(ax, part[column], part["perplexity"], i, name)
+            ends += [f"{name} {part['perplexity'].iloc[-1]:.3g} after {part[column].iloc[-1]:,.0f} {label}"]
+        floor_line(ax, floor, "the exact floor", horizontal=True)
+        ax.set(yscale="log", xlabel=label)
+    axes[0].set_ylabel("validation perplexity")
+    plain_log(axes[0].yaxis)
+    axes[1].legend(fontsize=8)
+    return described(
+        fig, f"Perplexity against tokens and against seconds, down to a floor of {floor:.3g}. {'; '.join(ends)}."
+    )
