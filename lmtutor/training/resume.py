@@ -79,14 +79,17 @@ def resume(session: Trainer, state: dict[str, Any]) -> None:
         raise LMTutorError(f"The processes found different states in {session.out}: it must be a shared folder.")
 
 
-def form(value: Any) -> Any:
-    """The shape of nested data without its values: types of numbers and strings, shapes of tensors, names of fields."""
+def form(value: Any, free: int = 0) -> Any:
+    """The shape of nested data without its values: types of numbers and strings, shapes of tensors, names of fields.
+
+    Of the shapes the first `free` sizes are left out: a Transformer's state, (n, B, E), grows with the n tokens read.
+    """
     if isinstance(value, Tensor):
-        return str(value.dtype), tuple(value.shape)
+        return str(value.dtype), value.dim(), tuple(value.shape[free:])
     if isinstance(value, dict):
-        return {name: form(part) for name, part in value.items()}
+        return {name: form(part, free) for name, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [form(part) for part in value]
+        return [form(part, free) for part in value]
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return "number" if number else type(value).__name__
 
@@ -97,7 +100,7 @@ def _check_form(session: Trainer, state: dict[str, Any]) -> None:
     optimizer, row = own["optimizer"], dict.fromkeys(COLUMNS, 1.0)
     weights = {i: tuple(p.shape) for i, p in enumerate(session.model.parameters())}
     columns = session.config.batch_size // processes.world()
-    carried = form(map_state(Tensor.clone, session.model.initial_state(columns)))
+    carried = form(session.model.initial_state(columns), free=1)
 
     def same(name: str) -> bool:
         if name == "history":
@@ -105,9 +108,10 @@ def _check_form(session: Trainer, state: dict[str, Any]) -> None:
         if name == "config":
             return isinstance(state[name], dict)
         if name == "processes":
+            hidden = [form(None), carried] if session.config.cut == "stream" else None
             return all(
                 isinstance(entry, dict) and form(entry.get("rng")) == form(own[name][0]["rng"])
-                and (session.config.cut != "stream" or entry["hidden"] is None or form(entry["hidden"]) == carried)
+                and (hidden is None or form(entry["hidden"], free=1) in hidden)
                 for entry in state[name]
             )  # fmt: skip
         if name == "optimizer":

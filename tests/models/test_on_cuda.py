@@ -1,0 +1,81 @@
+"""The whole road on a GPU: train, stop within an epoch, resume, save, score, write, with the numbers of the CPU."""
+
+import pytest
+import torch
+
+import lmtutor as lm
+from lmtutor.models.attention import TransformerConfig
+from lmtutor.models.awd import AWDConfig
+from lmtutor.models.recurrent import RecurrentConfig
+from lmtutor.models.window import WindowConfig
+from lmtutor.scoring.dynamic import gradient_rms
+from lmtutor.training.session import Session
+from tests.helpers import tiny_corpus
+from tests.pretend_cuda import CUDA, pretend_cuda
+
+FAMILIES = {
+    "lstm": RecurrentConfig(embedding=8, hidden=8, layers=2),
+    "gru": RecurrentConfig(cell="gru", embedding=8, hidden=8),
+    "min-gru": RecurrentConfig(cell="min-gru", embedding=8, hidden=8),
+    "peephole": RecurrentConfig(cell="lstm-2002", embedding=8, hidden=8, layers=1),
+    "sampled": RecurrentConfig(embedding=8, hidden=8, head="sampled"),
+    "awd": AWDConfig(embedding=8, hidden=12, layers=2),
+    "awd-qrnn": AWDConfig(cell="qrnn", embedding=8, hidden=12, layers=2),
+    "window": WindowConfig(embedding=8, hidden=8),
+    "transformer": TransformerConfig(embedding=8, hidden=16, heads=2, layers=1, context=16),
+    "delta": TransformerConfig(embedding=8, hidden=16, heads=2, layers=1, mixer="delta", units=4),
+}
+CONFIG = lm.TrainConfig(epochs=2, batch_size=4, bptt=5, optimizer="adam", lr=0.01, seed=3, precision="float32")
+
+
+def trained(family, corpus, out, *, stopped=False):
+    """A model trained in `out`, at one go or stopped within the first epoch and resumed."""
+    torch.manual_seed(1)
+    model = lm.build_model(FAMILIES[family], corpus.vocab)
+    if stopped:
+        with pytest.MonkeyPatch.context() as patch:
+            look = Session.after_step
+
+            def ask(session, whole):
+                session.asked = session.step == 9
+                look(session, whole)
+
+            patch.setattr(Session, "after_step", ask)
+            patch.setattr("lmtutor.training.session.LOOK_EVERY", 1)
+            cut = lm.fit(model, corpus, CONFIG, out=out, progress=False)
+            assert cut.attrs["interrupted"] and not len(cut)
+    return model, lm.fit(model, corpus, CONFIG, out=out, resume=stopped, progress=False)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_run_stopped_within_an_epoch_goes_on_bit_for_bit(family, tmp_path):
+    """On the CPU, where nothing is pretended: whatever a model carries from batch to batch is saved."""
+    corpus = tiny_corpus()
+    (whole, expected), (resumed, history) = (
+        trained(family, corpus, None),
+        trained(family, corpus, tmp_path, stopped=True),
+    )
+    assert history["valid_loss"].tolist() == expected["valid_loss"].tolist()
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_is_trained_there_is_what_is_trained_here(family, monkeypatch, tmp_path):
+    corpus = tiny_corpus()
+    here, expected = trained(family, corpus, tmp_path / "here")
+    with pretend_cuda(monkeypatch):
+        there, history = trained(family, corpus, tmp_path / "there", stopped=True)
+        assert next(there.parameters()).device.type == "cpu"  # where it came from
+        assert history["valid_loss"].tolist() == pytest.approx(expected["valid_loss"].tolist(), rel=1e-4)
+        there.to(CUDA)
+        score = lm.evaluate(there, corpus.test)
+        assert score.nats == pytest.approx(lm.evaluate(here, corpus.test).nats, rel=1e-4)
+        assert lm.generate(there, corpus.vocab, "a b", 5, seed=2)
+        cache = lm.NeuralCache(there, 7, 0.5, 0.2)
+        assert lm.evaluate(cache, corpus.test).nats != score.nats
+        lm.tune_cache(there, corpus.test, [5], [0.5], [0.1])
+        rms = gradient_rms(there, corpus.train, batch_size=4, bptt=7, batches=2)
+        lm.dynamic_evaluate(there, corpus.test[:30], rms)
+        lm.save_checkpoint(tmp_path / "saved", there, corpus.vocab)
+    loaded, _ = lm.load_checkpoint(tmp_path / "saved")
+    assert lm.evaluate(loaded, corpus.test).nats == pytest.approx(score.nats, rel=1e-5)
