@@ -1,12 +1,17 @@
 """One reader for files, standard input and strings: what it makes of a text does not depend on where it came from."""
 
 import io
+import re
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import lmtutor as lm
+from lmtutor.text import sources
 from lmtutor.text.sources import read_text
+from lmtutor.text.tokenizers import Normalisation, Tokenizer
 
 TEXTS = {
     "plain": b"The cat sat .\nIt purred .\n",
@@ -46,3 +51,67 @@ def test_a_file_is_scored_whole(tmp_path):
     assert score.nats == lm.evaluate(model, "The cat sat .\nIt purred .\n", vocab=vocab).nats
     with pytest.raises(lm.LMTutorError, match="no such file"):
         lm.evaluate(model, tmp_path / "other.txt", vocab=vocab)
+
+
+# What a text may be made of: line ends of each kind, blank lines, what ends a sentence and what only seems to.
+PARTS = [*"aA.?!,'\"[—…“”’\ue001\u0301Σ´\x85\u2028", " ", "  ", "\n", "\n\n", " \n", "\n ", "\t", "\r", "\r\n"]
+PARTS += ["Mr. ", "Mr.", "e.g. ", "Holmes ", "he said", " He ", "3.5", "...", "?!", '!?" ', ".) ", "--", "<unk>"]
+LEARNED = ["Mr. Holmes saw it at 3 p.m. He said, e.g. to Mr. Watson, nothing.\n“Is it?” It was 3.5.\n\n"] * 20
+FITTED = [kind().fit(LEARNED) for kind in Tokenizer.kinds.values()]
+ALL_CHANGED = [kind(Normalisation(True, True, True)).fit(LEARNED) for kind in Tokenizer.kinds.values()]
+
+
+@given(st.lists(st.sampled_from(PARTS), min_size=1, max_size=40).map("".join), st.integers(1, 30))
+def test_tokens_do_not_depend_on_where_a_text_is_cut_in_blocks(text, size):
+    whole = re.sub("\r\n?", "\n", text)
+    whole += "" if whole.endswith("\n") else "\n"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sources, "BLOCK", size)
+        blocks = [*sources.blocks([sources.Span(text.encode())])]
+    assert "".join(blocks) == whole
+    for tokenizer in FITTED + ALL_CHANGED:
+        tokens = [token for block in tokenizer.tokenize_blocks(blocks) for token in block]
+        assert tokens == tokenizer.tokenize(whole), tokenizer
+
+
+def test_what_punkt_takes_back_when_more_comes():
+    """It ends a sentence after the `?` of `?!` until a word follows, and moves a quotation mark back over an end."""
+    for text in ("He ?!'!\n)", "So?!\nNo.", '“He saw it."\n" He was.', "It is Mr.\nHolmes at 3 p.m.\nHe said."):
+        for tokenizer in FITTED:
+            by_line = tokenizer.tokenize_blocks(text.splitlines(keepends=True))
+            assert [token for line in by_line for token in line] == tokenizer.tokenize(text)
+
+
+def test_what_is_learned_does_not_depend_on_blocks_either(monkeypatch):
+    text = "".join(LEARNED) * 60
+    for kind in ("treebank", "bpe"):
+        learned = [Tokenizer.kinds[kind]().fit(texts).to_dict() for texts in ([text], text.splitlines(keepends=True))]
+        assert learned[0] == learned[1]
+
+
+def test_sentences_over_many_blocks(tmp_path):
+    """Blocks cut no sentence in two: only the borders of the splits may."""
+    line = "The lamps were lit before the rain\ncame down on the street, and the cab\nstood by the door. "
+    (tmp_path / "t.txt").write_text((line * 4000).replace(". ", ".\n"))
+    corpus = lm.load_corpus(tmp_path / "t.txt", tokenizer="treebank")
+    ends = [int((corpus.split(split) == corpus.vocab.eos_id).sum()) for split in sources.SPLITS]
+    assert 4000 <= sum(ends) <= 4002
+
+
+def test_blanks_at_every_line_start_go(tmp_path):
+    (tmp_path / "t.txt").write_text("  indented by two\n" * 5000)
+    corpus = lm.load_corpus(tmp_path / "t.txt", tokenizer="characters", whitespace=True)
+    for split in sources.SPLITS:
+        text = corpus.vocab.decode_text(corpus.split(split))
+        assert not text.startswith(" ") and "\n " not in text
+
+
+@pytest.mark.parametrize("line_end", ["\r", "\r\n"])
+def test_splits_end_where_lines_end(line_end, tmp_path):
+    tokens = {}
+    for end in ("\n", line_end):
+        (tmp_path / "t.txt").write_text("a line of five words\n" * 400, newline=end)
+        corpus = lm.load_corpus(tmp_path / "t.txt")
+        tokens[end] = [len(corpus.split(split)) for split in sources.SPLITS]
+        assert all(corpus.split(split)[-1] == corpus.vocab.eos_id for split in sources.SPLITS)
+    assert tokens["\n"] == tokens[line_end] == [2160, 120, 120]

@@ -1,7 +1,7 @@
 // Cuts a text as lmtutor.text.tokenizers and lmtutor.text.byte_pairs do, in a page without a kernel. A function of the schemes
 // that lmtutor.display.pieces.Pieces describes; it returns a function of the text. Tests compare the two on hundreds of texts.
 (schemes) => {
-  const SPECIALS = ["<unk>", "<eos>", "<bos>", "<pad>"], SPECIAL = /<unk>|<eos>|<bos>|<pad>/g;
+  const SPECIAL = /<unk>|<eos>|<bos>|<pad>/g;
   // What Python takes for a blank; \s of JavaScript lacks \x1c to \x1f and \x85, and has \ufeff.
   const BLANK = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/;
   const atBlanks = (text) => text.split(BLANK).filter((part) => part);
@@ -11,18 +11,16 @@
 
   const characters = (text) => text.match(/<unk>|<eos>|<bos>|<pad>|./gsu) ?? [];
 
-  // NLTK's rules one after the other, over the whole text; it counts as one sentence. A special travels through them
-  // as one letter of the private use area.
+  // NLTK's rules one after the other, over the whole text; it counts as one sentence.
   const QUOTES = { "“": "``", "”": "''", "‘": "`", "’": "'" };
   const treebank = (rules) => {
     const ready = rules.map(([pattern, flags, replacement]) => [new RegExp(pattern, `gu${flags}`), replacement]);
     return (text) => {
-      let cut = text.replace(SPECIAL, (special) => ` ${String.fromCharCode(0xe000 + SPECIALS.indexOf(special))} `);
-      const open = !endsInBlank(cut);  // it stops within a sentence that may go on
-      cut = atBlanks(cut.replace(/[“”‘’]/g, (quote) => QUOTES[quote])).join(" ");
+      const spaced = text.replace(SPECIAL, " $& ").replace(/[“”‘’]/g, (quote) => QUOTES[quote]);
+      let cut = atBlanks(spaced).join(" ");
       for (const [pattern, replacement] of ready) cut = cut.replace(pattern, replacement);
-      const tokens = atBlanks(cut).map((word) => SPECIALS[word.charCodeAt(0) - 0xe000] ?? word);
-      return open || !tokens.length ? tokens : [...tokens, "<eos>"];
+      const tokens = atBlanks(cut);  // a text that does not end in a blank stops within a sentence that may go on
+      return tokens.length && endsInBlank(text) ? [...tokens, "<eos>"] : tokens;
     };
   };
 

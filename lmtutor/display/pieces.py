@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lmtutor.system.errors import LMTutorError
-from lmtutor.text.tokenizers import Normalisation
+from lmtutor.text.tokenizers import Normalisation, treebank_rules
 from lmtutor.text.vocabulary import Vocabulary
 
 # What JavaScript writes in other words: what Python takes for a letter of a word, and NLTK's own library `regex` does.
@@ -70,8 +70,7 @@ def _scheme(label: str, vocab: Vocabulary) -> dict[str, Any]:
 
 def _treebank_rules() -> list[tuple[str, str, str]]:
     """NLTK's rules in their order: pattern, flags and replacement, as JavaScript writes them."""
-    from nltk.tokenize.destructive import NLTKWordTokenizer as Rules
-
+    Rules = treebank_rules()
     pairs = [*Rules.STARTING_QUOTES, *Rules.PUNCTUATION, Rules.PARENS_BRACKETS, Rules.DOUBLE_DASHES]
     pairs += [(re.compile("^|$"), " "), *Rules.ENDING_QUOTES]  # these ask for a blank on each side
     pairs += [(pattern, r" \1 \2 ") for pattern in (*Rules.CONTRACTIONS2, *Rules.CONTRACTIONS3)]

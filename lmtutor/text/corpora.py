@@ -312,7 +312,8 @@ def coverage(name_or_path: str | Path, vocab: Vocabulary) -> pd.DataFrame:
     rows = {}
     for split, spans in found.splits.items():
         counts: Counter[str] = Counter()
-        for text in blocks(spans, found.encoding):
-            counts.update(vocab.tokenizer.tokenize(text))
+        for span in spans:
+            for tokens in vocab.tokenizer.tokenize_blocks(blocks([span], found.encoding)):
+                counts.update(tokens)
         rows[split] = vocab.coverage(counts)
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("split")

@@ -26,7 +26,7 @@ from lmtutor.system.files import alone, cache_folder
 from lmtutor.text.sources import SPLITS, Splits, blocks, digest
 from lmtutor.text.vocabulary import Tokenizer, Vocabulary
 
-KEY_FORMAT = 2  # part of every key: raise it when the same text and settings would give other ids
+KEY_FORMAT = 3  # part of every key: raise it when the same text and settings would give other ids
 CHUNK = 1 << 20  # tokens handled at a time
 LONGEST_TOKEN = 1000  # characters of an average token beyond which a text must have been cut the wrong way
 LEARNED_FROM = 10_000_000  # characters of the training split that Punkt or byte pairs learn from
@@ -156,7 +156,7 @@ def _build(folder: Path, splits: Splits, reading: Reading) -> None:
 def _first(splits: Splits, reading: Reading, most: int) -> Iterator[str]:
     """Yield the training text up to about `most` characters."""
     for text in blocks(splits["train"], reading.encoding):
-        yield text
+        yield text[:most]
         most -= len(text)
         if most <= 0:
             return
@@ -167,15 +167,20 @@ def _number(
 ) -> tuple[int, int]:
     """Write the provisional numbers of a split's tokens; return its characters and its tokens."""
     characters = tokens = 0
+
+    def counted(texts: Iterable[str]) -> Iterator[str]:
+        nonlocal characters
+        for text in texts:
+            characters += len(text)
+            yield text
+
     with path.open("wb") as file:
         for span in splits[split]:
             if reading.boundaries:
                 np.array([number["<bos>"]], dtype=np.int32).tofile(file)
                 tokens += 1
-            for text in blocks([span], reading.encoding):
-                cut = tokenizer.tokenize(text)
+            for cut in tokenizer.tokenize_blocks(counted(blocks([span], reading.encoding))):
                 np.fromiter(map(number.__getitem__, cut), dtype=np.int32, count=len(cut)).tofile(file)
-                characters += len(text)
                 tokens += len(cut)
     return characters, tokens
 

@@ -115,9 +115,7 @@ def blocks(spans: Sequence[Span], encoding: str = "utf-8") -> Iterator[str]:
     for span in spans:
         kept: list[str] = []
         for text in _decoded(span, encoding):
-            # Better a paragraph's end than a line's: sentences run over lines.
-            end = text.rfind("\n\n") + 2 if "\n\n" in text else text.rfind("\n") + 1
-            if end:
+            if end := text.rfind("\n") + 1:
                 yield "".join([*kept, text[:end]])
                 kept = []
             kept.append(text[end:])
@@ -257,10 +255,9 @@ def _line_end(file: BinaryIO, near: int, stop: int, reach: int = 1 << 16) -> int
     before = max(0, near - 1)
     file.seek(before)
     ahead = file.read(min(reach, stop - before))
-    for separator in (b"\n", b" "):
-        cut = before + ahead.find(separator) + 1
-        if before < cut < stop:
-            return cut
+    for separator in (rb"\n|\r(?!\Z)\n?", b" "):  # what follows a \r at the end of what was read is not known
+        if (found := re.search(separator, ahead)) and before + found.end() < stop:
+            return before + found.end()
     while near < stop and ahead[near - before] & 0b1100_0000 == 0b1000_0000:
         near += 1  # no blank either: at least do not cut through a character of several bytes
     return near

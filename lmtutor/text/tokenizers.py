@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,15 +25,15 @@ class Normalisation:
     """What is done to a text before it is cut into tokens. Every switch is off unless asked for."""
 
     nfkc: bool = False  # one form for each character: the ligature 'ﬁ' becomes 'fi', full-width 'Ａ' becomes 'A'
-    whitespace: bool = False  # a run of blanks becomes one space, blanks at line ends go
+    whitespace: bool = False  # a run of blanks becomes one space, blanks at both ends of a line go
     lower: bool = False  # fold case
 
     def __call__(self, text: str) -> str:
         """Return the text with the chosen changes made, always in this order."""
         if self.nfkc:
             text = unicodedata.normalize("NFKC", text)
-        if self.whitespace:
-            text = re.sub(r" ?\n ?", "\n", re.sub(r"[^\S\n]+", " ", text))
+        if self.whitespace:  # a text begins a line, so that a block of one does too
+            text = re.sub(r" ?\n ?", "\n", re.sub(r"[^\S\n]+", " ", text)).removeprefix(" ")
         return text.lower() if self.lower else text
 
     def __str__(self) -> str:
@@ -74,9 +75,16 @@ class Tokenizer:
 
     def tokenize(self, text: str) -> list[str]:
         """Return the tokens of a text, normalised first."""
+        return [token for tokens in self.tokenize_blocks([text]) for token in tokens]
+
+    def tokenize_blocks(self, texts: Iterable[str]) -> Iterator[list[str]]:
+        """Yield the tokens of a text that comes in blocks of whole lines; where it is cut in blocks does not matter."""
         if not self.fitted:
             raise LMTutorError(f"the {self.name!r} tokenizer has learned from no text yet: call fit(texts) first.")
-        return self._cut(self.normalisation(text))
+        return self._cut_blocks(map(self.normalisation, texts))
+
+    def _cut_blocks(self, texts: Iterable[str]) -> Iterator[list[str]]:
+        return map(self._cut, texts)
 
     def detokenize(self, tokens: Iterable[str]) -> str:
         """Return the text that tokens stand for, as nearly as the scheme remembers it."""
@@ -205,8 +213,8 @@ class Treebank(Tokenizer):
         from nltk.tokenize.punkt import PunktTrainer
 
         trainer = PunktTrainer()
-        for text in texts:
-            trainer.train(_plain(self.normalisation(text)), finalize=False)
+        for text in _in_pieces(map(self.normalisation, texts), PIECE):
+            trainer.train(_spaced(text), finalize=False)
         learned = trainer.get_params()
         punkt = {
             "abbrev_types": sorted(learned.abbrev_types),
@@ -218,7 +226,6 @@ class Treebank(Tokenizer):
 
     def _open(self) -> None:
         """Make NLTK's parts when the first text comes: importing NLTK takes a second."""
-        from nltk.tokenize.destructive import NLTKWordTokenizer
         from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
         from nltk.tokenize.treebank import TreebankWordDetokenizer
 
@@ -231,20 +238,39 @@ class Treebank(Tokenizer):
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise LMTutorError(f"the tokenizer's sentence ends are damaged ({error!r}): fit it again.") from None
         self._sentences = PunktSentenceTokenizer(learned)
-        self._words, self._glue = NLTKWordTokenizer(), TreebankWordDetokenizer()
+        self._words, self._glue = treebank_rules()(), TreebankWordDetokenizer()
 
-    def _cut(self, text: str) -> list[str]:
+    def _cut_blocks(self, texts: Iterable[str]) -> Iterator[list[str]]:
         if self._words is None:
             self._open()
-        text = _plain(text)
-        tokens: list[str] = []
-        for paragraph in re.split(r"\n\s*\n", text):
-            for sentence in self._sentences.tokenize(" ".join(paragraph.split())):
-                tokens += (_SHOWN.get(word, word) for word in self._words.tokenize(sentence))
-                tokens.append("<eos>")
-        if tokens and not text[-1].isspace():
-            tokens.pop()  # the text stops within a sentence that may go on
-        return tokens
+        held, enough, ends = "", 0, False  # a sentence that fills block after block is looked at when it has doubled
+        for text in texts:
+            held, ends = held + _spaced(text), text[-1:].isspace()
+            if len(held) >= enough:
+                sentences, held = self._ended(held)
+                enough = 2 * len(held)
+                yield self._words_of(sentences)
+        sentences, last = self._ended(held)
+        tokens = self._words_of([*sentences, *self._sentences_of(last.rstrip())])
+        yield tokens if ends else tokens[:-1]  # it stops within a sentence that may go on
+
+    def _ended(self, text: str) -> tuple[list[str], str]:
+        """The sentences of a text but the last, and the line of the last, whose end the next block may move.
+
+        Nor is an end within a run of signs certain: in `so?!` Punkt sees one after the `?` until a word follows.
+        """
+        *paragraphs, last = (" ".join(paragraph.split()) for paragraph in re.split(r"\n\s*\n", text))
+        spans = [*self._sentences.span_tokenize(last)]
+        start = max((start for start, _ in spans if last[start - 1 : start] == " "), default=0)
+        sentences = [sentence for paragraph in paragraphs for sentence in self._sentences_of(paragraph)]
+        sentences += [last[first:stop] for first, stop in spans if first < start]
+        return sentences, last[start:] + "\n"
+
+    def _sentences_of(self, paragraph: str) -> list[str]:
+        return [paragraph[first:stop] for first, stop in self._sentences.span_tokenize(paragraph)]
+
+    def _words_of(self, sentences: list[str]) -> list[str]:
+        return [token for sentence in sentences for token in [*self._words.tokenize(sentence), "<eos>"]]
 
     def _join(self, tokens: list[str]) -> str:
         if self._words is None:
@@ -255,11 +281,32 @@ class Treebank(Tokenizer):
         return super().to_dict() | {"punkt": self.punkt}
 
 
-# NLTK would cut '<unk>' in three, so each special travels through it as one letter of the private use area.
-_HIDDEN = {special: chr(0xE000 + i) for i, special in enumerate(SPECIALS)}
-_SHOWN = {hidden: special for special, hidden in _HIDDEN.items()}
+PIECE = 1 << 16  # characters from which Punkt learns at a time
 _QUOTES = str.maketrans({"“": "``", "”": "''", "‘": "`", "’": "'"})
 
 
-def _plain(text: str) -> str:
-    return SPECIAL.sub(lambda match: f" {_HIDDEN[match[0]]} ", text).translate(_QUOTES)
+def _spaced(text: str) -> str:
+    return SPECIAL.sub(r" \g<0> ", text).translate(_QUOTES)
+
+
+def _in_pieces(texts: Iterable[str], size: int) -> Iterator[str]:
+    """Cut a text anew, at the last line end within `size` characters; in one endless line, after them."""
+    kept = ""
+    for text in texts:
+        kept += text
+        while len(kept) >= size:
+            end = kept.rfind("\n", 0, size) + 1 or size
+            yield kept[:end]
+            kept = kept[end:]
+    yield kept
+
+
+@cache
+def treebank_rules() -> type:
+    """NLTK's class of Treebank rules, but for the specials, which it would cut in three."""
+    from nltk.tokenize.destructive import NLTKWordTokenizer
+
+    class TreebankRules(NLTKWordTokenizer):
+        PARENS_BRACKETS = (re.compile(rf"{SPECIAL.pattern}|[\]\[\(\)\{{\}}<>]"), r" \g<0> ")
+
+    return TreebankRules
