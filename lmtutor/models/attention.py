@@ -32,6 +32,9 @@ class TransformerConfig:
     heads: int = 4  # attentions side by side, each on E / heads units
     context: int = 128  # tokens that a layer sees at each step, the present one among them
     rotary: bool = True  # positions, by rotation (Su et al. 2021); without, only the mask tells what came first
+    sinusoidal: bool = False  # positions, added to the word vectors (Vaswani et al. 2017), counted up to `context`
+    norm_first: bool = True  # normalise what a half of a layer reads; False: what it has added (the same, 2017)
+    activation: str = "gelu"  # of the feed-forward half: gelu, relu
     dropout: float = 0.1  # probability: on the embedding, and on what each half of a layer adds
     tied: bool = True  # the head's weight is the embedding (Press & Wolf 2017)
     init_range: float = 0.1  # embedding and head start uniform in ± this
@@ -40,10 +43,16 @@ class TransformerConfig:
 
     def __post_init__(self):
         check_config(self, ["embedding", "hidden", "heads", "context", "units"], ["dropout"], ["init_range"])
+        if self.activation not in ACTIVATIONS:
+            raise LMTutorError(f"Unknown activation {self.activation!r}.{nearest(self.activation, ACTIVATIONS)}")
         if self.mixer not in MIXERS:
             raise LMTutorError(f"Unknown mixer {self.mixer!r}.{nearest(self.mixer, MIXERS)}")
         if self.mixer != "attention":
+            if self.sinusoidal:
+                raise LMTutorError(f"mixer={self.mixer!r} counts no positions: leave sinusoidal out.")
             return
+        if self.embedding % 2 and self.sinusoidal:
+            raise LMTutorError(f"embedding={self.embedding}: sine and cosine share the units, make it even.")
         share = 2 * self.heads if self.rotary else self.heads
         if self.embedding % share:
             raise LMTutorError(
@@ -145,11 +154,16 @@ MIXERS = {  # config → layer; all are called as `Attention` is
 }
 
 
+ACTIVATIONS = {"gelu": nn.GELU, "relu": nn.ReLU}
+
+
 class Block(nn.Module):
     """A layer: attention, then two linear maps with a GELU between, each added to what it reads after normalising it.
 
     What the config calls `mixer` may stand in the place of attention. Normalising before, not after, is what
-    lets it train without a long warm-up (Xiong et al. 2020).
+    lets it train without a long warm-up (Xiong et al. 2020). With ``norm_first=False``, as in 2017, the sums are
+    normalised instead. Ours drops what each half adds; `torch.nn.TransformerEncoderLayer` also drops attention weights
+    and the units between the two linear maps.
     """
 
     def __init__(self, config: TransformerConfig):
@@ -157,11 +171,18 @@ class Block(nn.Module):
         size = config.embedding
         self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(2))
         self.attention = MIXERS[config.mixer](config)
-        self.feed_forward = nn.Sequential(nn.Linear(size, config.hidden), nn.GELU(), nn.Linear(config.hidden, size))
+        self.feed_forward = nn.Sequential(
+            nn.Linear(size, config.hidden), ACTIVATIONS[config.activation](), nn.Linear(config.hidden, size)
+        )
+        self.norm_first = config.norm_first
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Read x (T, B, E) on from `state`; return what the next layer reads (T, B, E) and the new state."""
+        if not self.norm_first:
+            read, state = self.attention(x, state)
+            x = self.norms[0](x + self.dropout(read))
+            return self.norms[1](x + self.dropout(self.feed_forward(x))), state
         read, state = self.attention(self.norms[0](x), state)
         x = x + self.dropout(read)
         return x + self.dropout(self.feed_forward(self.norms[1](x))), state
@@ -184,7 +205,7 @@ class TransformerLM(LanguageModel):
         self.config = config
         self.embedding = nn.Embedding(vocab_size, config.embedding)
         self.layers = nn.ModuleList(Block(config) for _ in range(config.layers))
-        self.norm = nn.LayerNorm(config.embedding)
+        self.norm = nn.LayerNorm(config.embedding) if config.norm_first else nn.Identity()
         self.dropout = nn.Dropout(config.dropout)
         self.head = SoftmaxHead(config.embedding, vocab_size, self.embedding.weight if config.tied else None)
         for weight in (self.embedding.weight, self.head.weight):
@@ -194,13 +215,25 @@ class TransformerLM(LanguageModel):
         """No keys and no values: a tuple with a pair of (0, B, E) a layer; zeros where `mixer` is a state."""
         return tuple(layer.attention.initial_state(batch_size) for layer in self.layers)
 
+    def positions(self, before: int, steps: int, like: Tensor) -> Tensor:
+        """Sine and cosine, unit by unit, of the places of `steps` tokens after `before` others: (T, 1, E).
+
+        The count stops at ``context − 1``, the most that a state tells of what has been read.
+        """
+        cos, sin = turns(self.config.context, self.config.embedding, like)
+        places = torch.arange(before, before + steps, device=like.device).clamp(max=self.config.context - 1)
+        return torch.stack([sin, cos], dim=-1).flatten(1)[places, None]
+
     def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Read `inputs` (T, B) on from `state`; return what the head reads (T, B, E) and the new state.
 
         A state of n tokens is a pair of (n, B, E) a layer; n grows up to ``context − 1``.
         """
         vectors = F.embedding(inputs, self.embedding.weight, sparse=self.config.tied and self.training)
-        hidden = self.dropout(vectors * math.sqrt(self.config.embedding))
+        vectors = vectors * math.sqrt(self.config.embedding)
+        if self.config.sinusoidal:
+            vectors = vectors + self.positions(len(state[0][0]), len(inputs), vectors)
+        hidden = self.dropout(vectors)
         # In training all but the sums may be in bfloat16, where the processor multiplies it in hardware.
         half = self.training and product_dtype(self.head.precision, inputs.device) == torch.bfloat16
         new_state = []
@@ -216,6 +249,11 @@ ATTENTION_PRESETS = {
     "transformer-200": TransformerConfig(hidden=400, layers=2),
     # The small shape of chapter 08.
     "transformer-96": TransformerConfig(embedding=96, hidden=576, heads=3),
+    # As PyTorch's word_language_model example builds it, whose texts are cut into windows: cut = "windows".
+    "transformer-2017": TransformerConfig(
+        *(200, 200, 2, 2, 35),
+        **dict(rotary=False, sinusoidal=True, norm_first=False, activation="relu", dropout=0.2, tied=False),
+    ),
     # A matrix a head for a state, in the same block: chapter 09.
     "gated-200": TransformerConfig(hidden=400, layers=2, mixer="gated"),
     "delta-200": TransformerConfig(hidden=400, layers=2, mixer="delta"),

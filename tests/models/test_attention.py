@@ -16,6 +16,7 @@ from lmtutor.scoring.score import evaluate
 from lmtutor.system.errors import LMTutorError
 from lmtutor.training.checkpoint import load_checkpoint, save_checkpoint
 from lmtutor.training.config import TrainConfig
+from lmtutor.training.loop import Trainer
 from lmtutor.training.session import fit
 from tests.helpers import tiny_corpus
 
@@ -42,6 +43,33 @@ def test_attention_and_its_gradients_are_those_of_torch(heads):
     (got * weight).sum().backward()
     (expected * weight).sum().backward()
     torch.testing.assert_close(ours.inner.weight.grad, theirs.in_proj_weight.grad, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("changes", [dict(norm_first=False, activation="relu"), dict()], ids=["2017", "ours"])
+def test_a_stack_and_its_gradients_are_those_of_torchs_encoder(changes):
+    """With torch's own layers, and with positions written out from the paper's formula."""
+    model = small_model(rotary=False, sinusoidal=True, context=9, **changes).double()
+    norm_first, activation = model.config.norm_first, model.config.activation
+    layer = nn.TransformerEncoderLayer(12, 3, 20, 0.0, activation, norm_first=norm_first, dtype=torch.float64)
+    encoder = nn.TransformerEncoder(layer, 2, nn.LayerNorm(12) if norm_first else None, enable_nested_tensor=False)
+    for ours, theirs in zip(model.layers, encoder.layers, strict=True):
+        names = dict(zip(("norm1", "norm2"), ours.norms, strict=True), linear1=ours.feed_forward[0])
+        for name, part in {**names, "linear2": ours.feed_forward[2]}.items():
+            nn.init.normal_(part.weight)
+            getattr(theirs, name).load_state_dict(part.state_dict())
+        theirs.self_attn.in_proj_weight.data.copy_(ours.attention.inner.weight)
+        theirs.self_attn.in_proj_bias.data.copy_(ours.attention.inner.bias)
+        theirs.self_attn.out_proj.load_state_dict(ours.attention.outer.state_dict())
+    places = [[(math.sin, math.cos)[j % 2](t / 10_000 ** ((j - j % 2) / 12)) for j in range(12)] for t in range(9)]
+    inputs, weight = torch.randint(11, (9, 4)), torch.randn(9, 4, 12, dtype=torch.float64)
+    vectors = model.embedding.weight[inputs] * math.sqrt(12) + torch.tensor(places, dtype=torch.float64)[:, None]
+    mask = nn.Transformer.generate_square_subsequent_mask(9, dtype=torch.float64)
+    expected, (got, _) = encoder.double()(vectors, mask=mask), model(inputs, model.initial_state(4))
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-10)
+    (got * weight).sum().backward()
+    gradient, model.embedding.weight.grad = model.embedding.weight.grad, None
+    (expected * weight).sum().backward()
+    torch.testing.assert_close(gradient, model.embedding.weight.grad, rtol=0, atol=1e-9)
 
 
 def attend_by_loops(layer, x):
@@ -94,10 +122,10 @@ def test_the_carried_state_scores_as_brute_force_over_the_same_context_does():
     assert score.tokens == 22 and score.nats == pytest.approx(-expected.double().sum().item(), abs=1e-4)
 
 
-@pytest.mark.parametrize("rotary", [True, False])
+@pytest.mark.parametrize("changes", [{}, dict(rotary=False), dict(rotary=False, sinusoidal=True, norm_first=False)])
 @torch.no_grad()
-def test_reading_in_pieces_is_reading_at_once(rotary):
-    model = small_model(rotary=rotary)
+def test_reading_in_pieces_is_reading_at_once(changes):
+    model = small_model(**changes)
     inputs = torch.randint(11, (30, 3))
     whole, last = model(inputs, model.initial_state(3))
     for cut in ([1, 13, 2, 14], [1] * 30, [29, 1]):
@@ -186,7 +214,7 @@ def test_beam_search_reorders_keys_and_values():
     assert tuple(ids.tolist()) == max(paths, key=paths.get)
 
 
-def test_it_trains_resumes_and_comes_back_from_a_checkpoint(tmp_path):
+def test_it_trains_resumes_and_comes_back_from_a_checkpoint(tmp_path, monkeypatch):
     corpus = tiny_corpus()
     config = TrainConfig(
         epochs=2, optimizer="adam", lr=0.01, schedule="constant", bptt=10, batch_size=4, precision="float32"
@@ -202,6 +230,20 @@ def test_it_trains_resumes_and_comes_back_from_a_checkpoint(tmp_path):
     fit(parts, corpus, one, out=tmp_path / "b", progress=False)
     again = fit(parts, corpus, config, out=tmp_path / "b", resume=True, progress=False)
     assert again["valid_loss"].tolist() == history["valid_loss"].tolist()
+
+    step = Trainer.train_step
+
+    def stopping(self, batch, done):
+        self.stop = (self.epoch, self.step) == (1, 7)  # with keys and values of earlier batches in its state
+        return step(self, batch, done)
+
+    monkeypatch.setattr(Trainer, "train_step", stopping)
+    torch.manual_seed(0)
+    cut = build_model(SMALL, corpus.vocab, dropout=0.1)
+    assert fit(cut, corpus, config, out=tmp_path / "d", progress=False).attrs["interrupted"]
+    monkeypatch.setattr(Trainer, "train_step", step)
+    resumed = fit(cut, corpus, config, out=tmp_path / "d", resume=True, progress=False)
+    assert resumed["valid_loss"].tolist() == history["valid_loss"].tolist()
 
     save_checkpoint(tmp_path / "c", straight, corpus.vocab)
     loaded, _ = load_checkpoint(tmp_path / "c")
@@ -263,6 +305,8 @@ def test_config_goes_through_its_dictionary_and_back():
         ({"heads": 5}, "multiple of 10"),
         ({"heads": 5, "rotary": False}, "multiple of 5"),
         ({"context": 0}, "at least 1"),
+        ({"activation": "rel"}, "Did you mean 'relu'"),
+        ({"mixer": "delta", "sinusoidal": True}, "counts no positions"),
         ({"dropout": 1.0}, "below 1"),
         ({"head": 2}, "Did you mean 'heads'"),
     ],
