@@ -318,12 +318,46 @@ def test_adaptive_head_is_a_distribution_and_scores_its_own(tied, monkeypatch):
     assert head.loss(hidden, nothing) == 0 and (head.target_log_probs(hidden, nothing) == 0).all()
 
 
-@pytest.mark.parametrize("head", ["adaptive", "sampled"])
+@pytest.mark.parametrize("small", [True, False])
+def test_split_head_is_the_product_of_two_softmaxes(small, monkeypatch):
+    """Against the definition, a type at a time; loss and gradients, by torch's operators and by our tiles."""
+    torch.manual_seed(0)
+    monkeypatch.setattr(fused, "PLAIN_LOGITS", 1 << 18 if small else 0)
+    embedding = torch.nn.Embedding(100, 8)
+    head = losses.SplitHead(8, 100, embedding.weight, (5, 20, 60)).double()
+    for p in head.parameters():
+        torch.nn.init.normal_(p)
+    hidden, targets = torch.randn(6, 4, 8, dtype=torch.float64, requires_grad=True), torch.randint(0, 100, (6, 4))
+    targets[0] = torch.tensor([4, 5, 19, 99])
+    targets[3, 1] = -100
+
+    def nats(h, v):
+        logits = head.weight @ h + head.bias
+        first = torch.cat([logits[:5], head.clusters @ h + head.cluster_bias]).softmax(0)
+        if v < 5:
+            return -first[v].log()
+        n, (a, b) = next((n, c) for n, c in enumerate([(5, 20), (20, 60), (60, 100)]) if v < c[1])
+        return -(first[5 + n] * logits[a:b].softmax(0)[v - a]).log()
+
+    full = head.log_probs(hidden)
+    assert torch.allclose(full.exp().sum(-1), torch.ones(6, 4, dtype=torch.float64))
+    expected = [nats(hidden[t, b], int(targets[t, b])) for t in range(6) for b in range(4) if targets[t, b] >= 0]
+    assert torch.allclose(-full[0, 0, 4], expected[0]) and torch.allclose(-full[0, 3, 99], expected[3])
+    scored = head.target_log_probs(hidden, targets)
+    assert torch.allclose(scored[targets >= 0], -torch.stack(expected)) and scored[3, 1] == 0
+    loss, by_hand = head.loss(hidden, targets), torch.stack(expected).mean()
+    assert torch.allclose(loss, by_hand)
+    ours, theirs = (torch.autograd.grad(x, [hidden, *head.parameters()], retain_graph=True) for x in (loss, by_hand))
+    assert all(torch.allclose(a, b) for a, b in zip(ours, theirs, strict=True))
+    assert head.loss(hidden, torch.full_like(targets, -100)) == 0
+
+
+@pytest.mark.parametrize("head", ["adaptive", "sampled", "split"])
 def test_the_other_heads_learn_a_small_language(head):
     """Train on ids whose successor is fixed: the exact cross-entropy has to fall from ln 30 to nearly 0."""
     torch.manual_seed(0)
     embedding = torch.nn.Embedding(30, 64)
-    model = losses.make_head(head, 64, 30, embedding.weight if head == "sampled" else None)
+    model = losses.make_head(head, 64, 30, None if head == "adaptive" else embedding.weight)
     between = torch.nn.Linear(64, 64)
     parameters = {*embedding.parameters(), *model.parameters(), *between.parameters()}
     optimizer = torch.optim.Adam(parameters, lr=0.01)
@@ -345,8 +379,11 @@ def test_heads_by_name():
     with pytest.raises(LMTutorError, match="Unknown head 'adaptative'. Did you mean 'adaptive'"):
         losses.make_head("adaptative", 4, 9)
     for cutoffs in ((5, 3), (0, 3), (4, 9), (4, 4)):
-        with pytest.raises(LMTutorError, match="cutoffs="):
-            losses.AdaptiveHead(4, 9, cutoffs=cutoffs)
+        for kind in losses.CLUSTERED:
+            with pytest.raises(LMTutorError, match="cutoffs="):
+                losses.make_head(kind, 4, 9, cutoffs=cutoffs)
+    with pytest.raises(LMTutorError, match="leave cutoffs out"):
+        losses.make_head("softmax", 4, 9, cutoffs=(3,))
     with pytest.raises(LMTutorError, match="too few"):
         losses.AdaptiveHead(4, 2)
     with pytest.raises(LMTutorError, match="samples=0"):

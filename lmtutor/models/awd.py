@@ -43,7 +43,8 @@ class AWDConfig:
     window: int = 2  # QRNN: inputs that the first layer's gates see; the others see 1
     zoneout: float = 0.0  # QRNN: probability of a unit to keep its cell for a step
     init_range: float = 0.1  # embedding and head start uniform in ± this
-    head: str = "softmax"  # softmax; adaptive (Grave et al. 2017); sampled: trained on a part of the vocabulary
+    head: str = "softmax"  # softmax; adaptive (Grave et al. 2017); split; sampled: trained on a part of the vocabulary
+    cutoffs: tuple = ()  # of the heads adaptive and split: ids at which the clusters begin; () chooses
 
     def __post_init__(self):
         if self.cell not in AWD_CELLS:
@@ -73,7 +74,8 @@ class AWDLM(LanguageModel):
             self.make_layer(depth, below, above) for depth, (below, above) in enumerate(itertools.pairwise(sizes))
         )
         nn.init.uniform_(self.embedding.weight, -config.init_range, config.init_range)
-        self.head = make_head(config.head, top, vocab_size, self.embedding.weight if config.tied else None)
+        tied = self.embedding.weight if config.tied else None
+        self.head = make_head(config.head, top, vocab_size, tied, config.cutoffs)
         if not config.tied and config.head != "adaptive":  # the adaptive head's clusters start as torch starts them
             nn.init.uniform_(self.head.weight, -config.init_range, config.init_range)
 

@@ -257,6 +257,18 @@ CELLS: dict[str, Callable[[int, int], nn.Module]] = {
     "lstm-2000": LSTM2000,
     "lstm-2002": LSTM2002,
 }
+BIASES = {  # what a cell takes after the range of its weights
+    "elman-1990": ("start",), "lstm-1997": ("output_bias",), "lstm-2000": ("bias_step",),
+    "lstm-2002": ("forget_bias", "output_bias"),
+}  # fmt: skip
+
+
+def make_cell(
+    name: str, input_size: int, hidden_size: int, block_size: int = 0, init_range: float = 0.0, biases: tuple = ()
+) -> nn.Module:
+    """A cell of `CELLS`; what is 0 or empty is the paper's, `biases` are those of `BIASES`."""
+    chosen = {key: value for key, value in dict(block_size=block_size, init_range=init_range).items() if value}
+    return CELLS[name](input_size, hidden_size, **chosen, **dict(zip(BIASES[name], biases, strict=bool(biases))))
 
 
 def parameter_count(module: nn.Module) -> int:

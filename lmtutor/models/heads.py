@@ -5,6 +5,7 @@ three methods: `loss` for training, `log_probs` for generating, `target_log_prob
 in float32 for every head, whatever road its training takes.
 """
 
+import itertools
 import math
 
 import torch
@@ -148,6 +149,91 @@ class SampledHead(Head):
         return torch.where(scored, nats, 0.0).sum() / scored.sum().clamp(min=1)
 
 
+class SplitHead(Head):
+    r"""A softmax in two steps, of full width (the *split* softmax of Merity et al. 2018's toolkit).
+
+    The first step chooses a frequent type or a cluster of rarer ones, the second a type of that cluster:
+    :math:`p(v) = p(\text{cluster}) \, p(v \mid \text{cluster})`. Clusters are as wide as the rest, unlike those of
+    `AdaptiveHead`, so that the whole weight can be tied; beside it each has one vector and one bias. Training
+    multiplies with a cluster's rows only where a target lies in it. The probabilities are exact, of another model than
+    the full softmax. Ids have to run from frequent to rare.
+
+    Parameters
+    ----------
+    hidden_size, vocab_size, tied_weight : as of `SoftmaxHead`.
+    cutoffs : the ids at which the clusters begin; 1 %, 7 % and 28 % of the vocabulary unless given, which is where the
+        toolkit cuts that of WikiText-103.
+    """
+
+    def __init__(
+        self, hidden_size: int, vocab_size: int, tied_weight: nn.Parameter | None = None, cutoffs: tuple[int, ...] = ()
+    ):
+        super().__init__(hidden_size, vocab_size, tied_weight)
+        self.cutoffs = check_cutoffs(vocab_size, cutoffs or shares(vocab_size, (1, 7, 28)))
+        self.clusters = nn.Parameter(torch.zeros(len(self.cutoffs), hidden_size))
+        self.cluster_bias = nn.Parameter(torch.zeros(len(self.cutoffs)))
+
+    def steps(self) -> list[tuple[Tensor, Tensor]]:
+        """Weight and bias of the first step, the clusters after the frequent types, then of each cluster."""
+        sizes = [b - a for a, b in itertools.pairwise([0, *self.cutoffs, self.vocab_size])]
+        parts = list(zip(self.weight.split(sizes), self.bias.split(sizes), strict=True))
+        first = torch.cat([parts[0][0], self.clusters]), torch.cat([parts[0][1], self.cluster_bias])
+        return [first, *parts[1:]]
+
+    def asked(self, targets: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Which rows each step is asked for, and the ids within it; targets (N,)."""
+        edges = [*self.cutoffs, self.vocab_size]
+        cluster = torch.bucketize(targets, torch.tensor(self.cutoffs, device=targets.device), right=True)
+        first = torch.where(cluster == 0, targets, self.cutoffs[0] + cluster - 1)
+        rows = [(cluster == number).nonzero()[:, 0] for number in range(1, len(edges))]
+        everything = torch.arange(len(targets), device=targets.device)
+        return [(everything, first), *((r, targets[r] - start) for r, start in zip(rows, self.cutoffs, strict=True))]
+
+    def loss(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        """Mean negative log-probability of the targets in nats, a 0-dim tensor; targets of -100 do not count."""
+        rows, ids = hidden.flatten(0, -2), targets.flatten()
+        scored = ids != IGNORED
+        rows, ids = rows[scored], ids[scored]
+        dtype = product_dtype(self.precision, hidden.device) if hidden.dtype == torch.float32 else hidden.dtype
+        nats = [
+            linear_cross_entropy(rows[where], weight, bias, within, dtype) * len(where)
+            for (weight, bias), (where, within) in zip(self.steps(), self.asked(ids), strict=True)
+            if len(where)
+        ]
+        return sum(nats, rows.sum() * 0.0) / max(1, len(ids))
+
+    def log_probs(self, hidden: Tensor) -> Tensor:
+        """Log-probabilities of every type in nats: (…, H) to (…, V)."""
+        first, *others = (F.log_softmax(F.linear(hidden, weight, bias), -1) for weight, bias in self.steps())
+        known, clusters = first.tensor_split([self.cutoffs[0]], dim=-1)
+        return torch.cat([known, *(clusters[..., n, None] + other for n, other in enumerate(others))], dim=-1)
+
+    @torch.no_grad()
+    def target_log_probs(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        """Log-probability of each target in nats: (T, B, H) and (T, B) to (T, B); 0 where the target is -100."""
+        rows, ids = hidden.flatten(0, -2), targets.flatten()
+        out = rows.new_zeros(len(ids))
+        for (weight, bias), (where, within) in zip(self.steps(), self.asked(ids.clamp(min=0)), strict=True):
+            out.index_add_(0, where, linear_log_probs(rows[where], weight, bias, within))
+        return out.masked_fill(ids == IGNORED, 0.0).view(targets.shape)
+
+
+def shares(vocab_size: int, percent: tuple[int, ...]) -> tuple[int, ...]:
+    """The ids at so many hundredths of a vocabulary, each at least 1 and once."""
+    return tuple(sorted({max(1, vocab_size * share // 100) for share in percent}))
+
+
+def check_cutoffs(vocab_size: int, cutoffs: tuple[int, ...]) -> tuple[int, ...]:
+    """Raise `LMTutorError` unless the cutoffs are different ids in rising order."""
+    if vocab_size < 3:
+        raise LMTutorError(f"{vocab_size} types are too few to be split into clusters: use the full softmax.")
+    if not all(type(c) is int for c in cutoffs) or [0, *cutoffs, vocab_size] != sorted({0, *cutoffs, vocab_size}):
+        raise LMTutorError(
+            f"cutoffs={list(cutoffs)}: they have to be different ids in rising order, from 1 to {vocab_size - 1}."
+        )
+    return tuple(cutoffs)
+
+
 class AdaptiveHead(nn.Module):
     """Adaptive softmax (Grave et al. 2017): a short list of frequent types, and clusters of rare ones with fewer units.
 
@@ -171,23 +257,15 @@ class AdaptiveHead(nn.Module):
         hidden_size: int,
         vocab_size: int,
         tied_weight: nn.Parameter | None = None,
-        cutoffs: tuple[int, ...] | None = None,
+        cutoffs: tuple[int, ...] = (),
     ):
         super().__init__()
-        if vocab_size < 3:
-            raise LMTutorError(f"AdaptiveHead: {vocab_size} types are too few to be split; use the full softmax.")
-        if cutoffs is None:
-            cutoffs = tuple(sorted({max(1, vocab_size * share // 100) for share in (6, 30)}))
+        cutoffs = check_cutoffs(vocab_size, cutoffs or shares(vocab_size, (6, 30)))
         check_tied("AdaptiveHead", tied_weight, vocab_size, hidden_size)
         self.vocab_size = vocab_size
         self.precision = "float32"  # its products are small: there is nothing to choose
         narrowing = 4.0 if hidden_size >= 4 ** len(cutoffs) else 1.0
-        try:
-            self.stock = nn.AdaptiveLogSoftmaxWithLoss(hidden_size, vocab_size, cutoffs, narrowing, head_bias=True)
-        except ValueError as error:
-            raise LMTutorError(
-                f"cutoffs={cutoffs}: they have to be different ids in rising order, from 1 to {vocab_size - 1}."
-            ) from error
+        self.stock = nn.AdaptiveLogSoftmaxWithLoss(hidden_size, vocab_size, cutoffs, narrowing, head_bias=True)
         for weight in self.stock.parameters():
             nn.init.uniform_(weight, -0.1, 0.1)
         if tied_weight is not None:
@@ -229,13 +307,18 @@ class _TiedShortList(nn.Module):
         return F.linear(hidden, torch.cat([self.weight[: self.shortlist], self.clusters]), self.bias)
 
 
-HEADS = {"softmax": SoftmaxHead, "adaptive": AdaptiveHead, "sampled": SampledHead}
+HEADS = {"softmax": SoftmaxHead, "adaptive": AdaptiveHead, "split": SplitHead, "sampled": SampledHead}
+CLUSTERED = ("adaptive", "split")  # take cutoffs
 
 
 def make_head(
-    kind: str, hidden_size: int, vocab_size: int, tied_weight: nn.Parameter | None = None
+    kind: str,
+    hidden_size: int,
+    vocab_size: int,
+    tied_weight: nn.Parameter | None = None,
+    cutoffs: tuple[int, ...] = (),
 ) -> Head | AdaptiveHead:
-    """A head by name: "softmax", "adaptive" or "sampled".
+    """A head by name: "softmax", "adaptive", "split" or "sampled"; `cutoffs` are of the second and third.
 
     Raises
     ------
@@ -243,4 +326,6 @@ def make_head(
     """
     if kind not in HEADS:
         raise LMTutorError(f"Unknown head {kind!r}.{nearest(kind, HEADS)}")
-    return HEADS[kind](hidden_size, vocab_size, tied_weight)
+    if cutoffs and kind not in CLUSTERED:
+        raise LMTutorError(f"head={kind!r} has no clusters: leave cutoffs out.")
+    return HEADS[kind](hidden_size, vocab_size, tied_weight, *([cutoffs] if cutoffs else []))

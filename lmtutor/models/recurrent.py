@@ -1,6 +1,8 @@
 """The recurrent language model: embedding, recurrent layers, softmax. Chapters 03 and 04."""
 
+import functools
 import itertools
+import math
 from dataclasses import dataclass
 
 import torch
@@ -34,12 +36,22 @@ class RecurrentConfig:
     dropout: float = 0.2  # probability: on the embedding, between layers, before the head
     tied: bool = True  # the head's weight is the embedding (Press & Wolf 2017)
     init_range: float = 0.1  # embedding and head start uniform in ± this
-    head: str = "softmax"  # softmax; adaptive (Grave et al. 2017); sampled: trained on a part of the vocabulary
+    block_size: int = 0  # of a historical LSTM: cells that share their gates; 0 as in its paper
+    cell_range: float = 0.0  # of a historical cell: its weights start uniform in ± this; 0 as in its paper
+    biases: tuple = ()  # of a historical cell: its first biases, in the order of `cells.BIASES`; () as in its paper
+    head: str = "softmax"  # softmax; adaptive (Grave et al. 2017); split; sampled: trained on a part of the vocabulary
+    cutoffs: tuple = ()  # of the heads adaptive and split: ids at which the clusters begin; () chooses
 
     def __post_init__(self):
         if self.cell not in RECURRENT_CELLS:
             raise LMTutorError(f"Unknown cell {self.cell!r}.{nearest(self.cell, RECURRENT_CELLS)}")
-        check_config(self, ["embedding", "hidden"], ["dropout"], ["init_range"])
+        check_config(self, ["embedding", "hidden"], ["dropout"], ["init_range", "cell_range", "block_size"])
+        names = cells.BIASES.get(self.cell, ())
+        if (self.cell_range or self.block_size) and not names or self.block_size and self.cell == "elman-1990":
+            raise LMTutorError(f"cell={self.cell!r} has no block_size or cell_range: they are of the historical cells.")
+        numbers = [bias for bias in self.biases if isinstance(bias, int | float) and math.isfinite(bias)]
+        if self.biases and (len(self.biases) != len(names) or len(numbers) != len(names)):
+            raise LMTutorError(f"biases={list(self.biases)}: cell={self.cell!r} takes {', '.join(names) or 'none'}.")
 
 
 class RecurrentLM(LanguageModel):
@@ -49,6 +61,10 @@ class RecurrentLM(LanguageModel):
 
     With ``tied=True``, :math:`W = E`: one matrix reads words and writes them. Dropout stands where Zaremba et al.
     (2014) put it: on the way up, never on the way from one time step to the next.
+
+    GluonNLP's `StandardRNN`, whose figures several recipes aim at, differs in two things. Before the softmax it drops
+    the same units at all steps of a batch, ours others at each step. And its layers begin with Xavier's weights
+    (uniform in ± 0.0775 at 200 units) and biases of 0, ours as torch's do, all uniform in ± 1/√H.
     """
 
     def __init__(self, config: RecurrentConfig, vocab_size: int):
@@ -57,11 +73,15 @@ class RecurrentLM(LanguageModel):
         self.embedding = nn.Embedding(vocab_size, config.embedding)
         top = config.embedding if config.tied else config.hidden
         sizes = [config.embedding, *[config.hidden] * (config.layers - 1), top]
-        make = RECURRENT_CELLS[config.cell]
-        self.layers = nn.ModuleList(make(below, above) for below, above in itertools.pairwise(sizes))
+        make, first = RECURRENT_CELLS[config.cell], {}
+        if config.cell in cells.CELLS:
+            make = functools.partial(cells.make_cell, config.cell)
+            first = dict(block_size=config.block_size, init_range=config.cell_range, biases=config.biases)
+        self.layers = nn.ModuleList(make(below, above, **first) for below, above in itertools.pairwise(sizes))
         self.dropout = nn.Dropout(config.dropout)
         nn.init.uniform_(self.embedding.weight, -config.init_range, config.init_range)
-        self.head = make_head(config.head, top, vocab_size, self.embedding.weight if config.tied else None)
+        tied = self.embedding.weight if config.tied else None
+        self.head = make_head(config.head, top, vocab_size, tied, config.cutoffs)
         if not config.tied and config.head != "adaptive":  # the adaptive head's clusters start as torch starts them
             nn.init.uniform_(self.head.weight, -config.init_range, config.init_range)
 

@@ -12,6 +12,7 @@ import lmtutor as lm
 from lmtutor.models import build_model, model_config
 from lmtutor.models.awd import HALF_FROM, PROBABILITIES, AWDConfig, unregularised
 from lmtutor.models.base import detach
+from lmtutor.models.registry import config_from_dict, config_to_dict
 from lmtutor.system.errors import LMTutorError
 from lmtutor.system.machine import has_bfloat16
 from lmtutor.training.checkpoint import load_checkpoint, model_tensors, save_checkpoint
@@ -124,6 +125,56 @@ def test_weight_drop_cuts_weights_of_every_layer_anew_for_each_batch(cell):
         cut.append([w.grad == 0 for w in weights])
     for first, second in zip(*cut, strict=True):
         assert 0.3 < first.float().mean() < 0.7 and not torch.equal(first, second)
+
+
+def step_by_step(model, inputs, targets):
+    """Loss and penalty of a training step as the papers write them, one time step after the other; the masks drawn."""
+    c, x = model.config, model.embedding.weight[inputs]
+
+    def mask(p, *shape):
+        return torch.empty(shape, dtype=x.dtype).bernoulli_(1 - p) / (1 - p)
+
+    x = x * mask(c.embedding_dropout, V)[inputs][..., None]
+    x = x * mask(c.input_dropout, 1, *x.shape[1:])
+    for depth, layer in enumerate(model.layers):
+        h = cell = x.new_zeros(B, layer.hidden_size)
+        raw = []
+        if c.cell == "qrnn":
+            weight = F.dropout(layer.gates.weight, c.weight_drop)
+            zone = torch.empty(T, B, layer.hidden_size, dtype=x.dtype).bernoulli_(1 - c.zoneout)
+            padded = [x.new_zeros(B, x.shape[2])] * (layer.window - 1) + list(x)
+            for t in range(T):
+                seen = torch.cat(padded[t : t + layer.window], dim=1)
+                z, f, o = (seen @ weight.T + layer.gates.bias).chunk(3, dim=1)
+                f = torch.where(zone[t] == 0, 1.0, f.sigmoid())  # a zoned-out unit keeps its cell
+                cell = f * cell + (1 - f) * z.tanh()
+                raw.append(o.sigmoid() * cell)
+        else:
+            weight = F.dropout(layer.weight_hh_l0, c.weight_drop)
+            for t in range(T):
+                gates = x[t] @ layer.weight_ih_l0.T + h @ weight.T + layer.bias_ih_l0 + layer.bias_hh_l0
+                i, f, g, o = gates.chunk(4, dim=1)
+                cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
+                h = o.sigmoid() * cell.tanh()
+                raw.append(h)
+        raw = torch.stack(raw)
+        x = raw * mask(c.output_dropout if depth == c.layers - 1 else c.hidden_dropout, 1, *raw.shape[1:])
+    logits = x @ model.embedding.weight.T + model.head.bias
+    penalty = c.alpha * (x**2).mean() + c.beta * ((raw[1:] - raw[:-1]) ** 2).mean()
+    return F.cross_entropy(logits.flatten(0, 1), targets.flatten()), penalty
+
+
+@pytest.mark.parametrize("cell", ["lstm", "qrnn"])
+def test_a_training_step_with_every_regulariser_is_that_of_a_loop(cell):
+    model = small(cell, window=3, zoneout=0.3 if cell == "qrnn" else 0.0).double()
+    inputs, targets = batch()
+    torch.manual_seed(7)
+    nats, penalty, _ = model.loss(inputs, targets, model.initial_state(B))
+    torch.manual_seed(7)
+    expected = step_by_step(model, inputs, targets)
+    torch.testing.assert_close((nats, penalty), expected, rtol=0, atol=1e-12)
+    ours, theirs = (torch.autograd.grad(sum(x), list(model.parameters())) for x in ((nats, penalty), expected))
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
 
 
 def test_zoneout_reaches_every_quasi_recurrent_layer():
@@ -244,6 +295,16 @@ def test_a_sampled_head_trains_and_its_scores_are_exact():
     twin = build_model("awd-lstm-600", corpus.vocab, embedding=16, hidden=24)
     twin.load_state_dict(model.state_dict())
     assert lm.evaluate(twin, corpus.valid).nats == lm.evaluate(model, corpus.valid).nats < before
+
+
+@pytest.mark.parametrize("head", ["adaptive", "split"])
+def test_heads_in_clusters_are_fields_of_the_config(head):
+    corpus = tiny_corpus()
+    model = build_model("awd-lstm-600", corpus.vocab, head=head, cutoffs=[3, 7], embedding=16, hidden=24)
+    assert config_from_dict(config_to_dict(model.config)) == model.config and model.config.cutoffs == (3, 7)
+    before = lm.evaluate(model, corpus.valid).nats
+    fit(model, corpus, TrainConfig(epochs=1, optimizer="adam", lr=0.01, bptt=12, batch_size=5), progress=False)
+    assert lm.evaluate(model, corpus.valid).nats < before
 
 
 @pytest.mark.skipif(not has_bfloat16(), reason="needs a processor that multiplies bfloat16")

@@ -137,6 +137,24 @@ def test_first_values_follow_the_papers():
     assert cells["elman-1990"].initial_state(2).unique().tolist() == [0.5]
 
 
+def test_blocks_and_first_values_are_fields_of_the_config():
+    model = build_model(
+        RecurrentConfig("lstm-2002", 12, 12, 1, block_size=3, cell_range=0.5, biases=(1.5, -1.0)), vocab=9
+    )
+    layer = model.layers[0]
+    assert layer.block_size == 3 and 0.45 < layer.weight_hh.abs().max() <= 0.5
+    assert layer.bias[: 3 * 4].tolist() == [0.0] * 4 + [1.5] * 4 + [-1.0] * 4
+    assert build_model(RecurrentConfig("elman-1990", biases=(0.0,)), vocab=9).layers[0].start == 0.0
+    plain = build_model(RecurrentConfig("lstm-1997", 8, 8, 1), vocab=9).layers[0]
+    assert plain.block_size == 2 and plain.weight_hh.abs().max() <= 0.2  # the paper's
+    for wrong in (
+        dict(block_size=2), dict(cell="gru", cell_range=0.1), dict(cell="elman-1990", block_size=2),
+        dict(cell="lstm-2002", biases=(1.0,)), dict(cell="lstm-2000", biases=("a",)), dict(biases=(1.0,)),
+    ):  # fmt: skip
+        with pytest.raises(LMTutorError):
+            RecurrentConfig(**wrong)
+
+
 def test_equal_parameters():
     for name, make in CELLS.items():
         step = 2 if name in ("lstm-1997", "lstm-2000") else 1
