@@ -1,5 +1,6 @@
 """The command: what it makes, what it prints, and how it refuses."""
 
+import json
 import math
 import re
 import subprocess
@@ -34,6 +35,15 @@ def run(*words: str, capsys=None) -> str:
 
 def test_training_makes_a_run_and_says_the_score(folder):
     assert {"recipe.toml", "history.csv", "result.json", "checkpoint"} <= {p.name for p in (folder / "run").iterdir()}
+
+
+def test_a_dry_run_says_what_a_training_takes_and_writes_nothing(folder, tmp_path, capsys):
+    out = run("train", str(folder / "cats.toml"), "--out", str(tmp_path / "new"), "--dry-run", capsys=capsys)
+    assert list(tmp_path.iterdir()) == []
+    model = json.loads((folder / "run" / "result.json").read_text())
+    assert re.search(rf"total +{model['parameters']}\n", out) and re.search(r"embedding.weight +\(\d+, 8\)", out)
+    assert re.search(r"memory: 0 MiB of weights, gradients and optimizer, [1-9][\d,]* MiB in all", out)
+    assert re.search(r"an epoch: \d+\.\d\d minutes at [\d,]+ tokens/s", out)
 
 
 def test_the_published_figure_stands_beside_the_one_reached(folder, capsys):

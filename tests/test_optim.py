@@ -74,6 +74,47 @@ def test_average_is_the_mean_of_the_weights_since_the_start():
     torch.testing.assert_close(optimizer.state[p]["average"], expected, rtol=0, atol=1e-14)
 
 
+@pytest.mark.parametrize("nonmono", [0, 1, 3])
+def test_a_whole_training_is_algorithm_1(nonmono):
+    """NT-ASGD as the paper writes it, in plain numbers: logs of the validation loss, a trigger T, a mean from T on."""
+    noise = torch.Generator().manual_seed(3)
+    jolts = torch.randn(12, 5, generator=noise, dtype=torch.float64).tolist()
+    w, lr, logs, walk_from_trigger, scores = 4.0, 0.3, [], None, []
+    p = nn.Parameter(torch.tensor([4.0], dtype=torch.float64))
+    optimizer = make_optimizer("nt-asgd", [p], lr, nonmono=nonmono)
+    for epoch in jolts:
+        for jolt in epoch:
+            w -= lr * (w + jolt)
+            if walk_from_trigger is not None:
+                walk_from_trigger.append(w)
+            p.grad = p.detach() + jolt
+            optimizer.step()
+        mean = w if walk_from_trigger is None else sum(walk_from_trigger) / len(walk_from_trigger)
+        v = mean**2  # the validation loss, with the averaged weights where there are any
+        with averaged_weights(optimizer):
+            assert p.item() == pytest.approx(mean, abs=1e-12)
+        optimizer.after_epoch(v)
+        if walk_from_trigger is None and len(logs) > nonmono and v > min(logs[: len(logs) - nonmono]):
+            walk_from_trigger = [w]
+        logs.append(v)
+        scores.append(walk_from_trigger is not None)
+        assert optimizer.averaging == scores[-1]
+    assert True in scores and not scores[0]
+
+
+def test_torchs_asgd_begins_its_mean_two_terms_later():
+    """As the docstring says: the toolkit's optimizer leaves out the weights that it begins with, and the next."""
+    theirs = nn.Parameter(torch.full((3,), 4.0, dtype=torch.float64))
+    asgd = torch.optim.ASGD([theirs], lr=0.3, lambd=0.0, alpha=0.0, t0=0)
+    path = walk(asgd, theirs, 6)
+    ours = nn.Parameter(torch.full((3,), 4.0, dtype=torch.float64))
+    optimizer = make_optimizer("asgd", [ours], 0.3)
+    torch.testing.assert_close(torch.stack(walk(optimizer, ours, 6)), torch.stack(path))
+    torch.testing.assert_close(asgd.state[theirs]["ax"], torch.stack(path[1:]).mean(0))
+    start = torch.full((1, 3), 4.0, dtype=torch.float64)
+    torch.testing.assert_close(optimizer.state[ours]["average"], torch.cat([start, torch.stack(path)]).mean(0))
+
+
 def test_the_walk_is_plain_sgd():
     one, two = nn.Parameter(torch.ones(4)), nn.Parameter(torch.ones(4))
     ours = make_optimizer("asgd", [one], 0.3, 0.01)
@@ -206,6 +247,33 @@ def test_weight_decay_is_a_share_of_the_weight():
     p.grad = torch.zeros(3)
     optimizer.step()
     torch.testing.assert_close(p.detach(), torch.full((3,), 2.0 * (1 - 0.5 * 0.1)))
+
+
+@pytest.mark.parametrize("name", ["sgd", "asgd", "adamw"])
+def test_weight_decay_may_spare_vectors(name):
+    matrix, bias = (nn.Parameter(torch.full(shape, 2.0)) for shape in ((3, 2), (3,)))
+    optimizer = make_optimizer(name, [bias, matrix], 0.5, 0.1, decay_vectors=False)
+    bias.grad, matrix.grad = torch.zeros(3), torch.zeros(3, 2)
+    optimizer.step()
+    torch.testing.assert_close(matrix.detach(), torch.full((3, 2), 2.0 * (1 - 0.5 * 0.1)))
+    torch.testing.assert_close(bias.detach(), torch.full((3,), 2.0))
+    with averaged_weights(optimizer) as swapped:
+        assert swapped == (name == "asgd")
+        torch.testing.assert_close(matrix.detach(), torch.full((3, 2), 1.95 if swapped else 1.9))
+
+
+def test_epsilon_and_warm_up_reach_the_training():
+    """Adam's first step is lr · g / (|g| + ε); a linear schedule is at half its height after half of the warm-up."""
+    config = TrainConfig(optimizer="adamw", lr=0.5, epsilon=3.0, schedule="linear", warmup=0.2, bptt=7, batch_size=4)
+    trainer = Trainer(tiny_model(), tiny_corpus(), config)
+    p = trainer.optimizer.param_groups[0]["params"][0]
+    assert trainer.schedule.lr(0.1) == pytest.approx(0.5 * (0.01 + 0.5))
+    assert trainer.optimizer.param_groups[0]["eps"] == 3.0
+    before = p.detach().clone()
+    for other in trainer.model.parameters():
+        other.grad = torch.full_like(other, 7.0)
+    trainer.optimizer.step()
+    torch.testing.assert_close(p.detach(), before - 0.5 * 7 / 10)
 
 
 @pytest.mark.parametrize(("name", "expected"), [("adam", 2 - 0.5), ("adamw", 2 * (1 - 0.5 * 0.1) - 0.5)])

@@ -102,11 +102,15 @@ def test_kept_epochs_are_scored_by_the_full_protocol(run, tmp_path):
     assert best["perplexity"] == pytest.approx(run.score("valid").perplexity, rel=1e-6)
     model, _ = run.load()
     assert best["nats_per_token"] == evaluate(model, run.recipe.load_corpus().valid).nats_per_token
-    done = CliRunner().invoke(cli.app, ["evaluate", str(run.path), "--kept", "--split", "valid"])
+    done = CliRunner().invoke(cli.app, ["evaluate", str(run.path), "--epochs", "all", "--split", "valid"])
     assert done.exit_code == 0 and f"{best['perplexity']:.4f}" in done.output
     first, vocab = run.load(1)
     assert evaluate(first, run.load_corpus(vocab).valid).perplexity == pytest.approx(table["perplexity"][0], rel=1e-9)
-    with pytest.raises(LMTutorError, match=r"epoch 3 \(kept: 1, 2\)"):
+    assert score_kept(run, "valid", "2-9")["epoch"].tolist() == score_kept(run, "valid", "2")["epoch"].tolist() == [2]
+    for wrong, says in (("3-9", r"kept: 1, 2"), ("best", "such as 3-8"), ("1-", "such as 3-8")):
+        with pytest.raises(LMTutorError, match=says):
+            score_kept(run, "valid", wrong)
+    with pytest.raises(LMTutorError, match=r"epoch 3 \(kept: \[1, 2\]\)"):
         run.load(3)
     shutil.copytree(run.path, tmp_path / "none")
     shutil.rmtree(tmp_path / "none" / "epochs")

@@ -15,7 +15,8 @@ from lmtutor.system.errors import Diverged, LMTutorError
 from lmtutor.training.config import TrainConfig
 from lmtutor.training.loop import COLUMNS, Trainer
 from lmtutor.training.optim import Schedule
-from lmtutor.training.session import fit
+from lmtutor.training.resume import read_rows
+from lmtutor.training.session import STEPS, fit
 from tests.helpers import tiny_corpus, tiny_model
 
 CONFIG = TrainConfig(epochs=2, lr=2.0, bptt=7, batch_size=4, precision="float32")
@@ -81,7 +82,7 @@ def test_two_runs_with_one_seed_agree_bit_for_bit():
     [
         {},
         dict(optimizer="adamw", lr=0.01, schedule="one-cycle", weight_decay=0.1),
-        dict(random_bptt=True, bptt=20, schedule="linear"),
+        dict(random_bptt=True, bptt=20, schedule="linear", warmup=0.5, weight_decay=0.1, decay_vectors=False),
     ],
 )
 @pytest.mark.parametrize("stop_after", [1, 20, 30])
@@ -115,6 +116,40 @@ def test_an_interrupted_run_resumes_bit_for_bit(tmp_path, monkeypatch, changes, 
         assert torch.equal(ours, theirs)
     on_disk = pd.read_csv(tmp_path / "history.csv")
     assert list(on_disk["epoch"]) == [1, 2, 3]
+
+
+def test_steps_are_logged_and_a_resumed_log_is_that_of_one_run(tmp_path, monkeypatch, capsys):
+    corpus, whole, cut = tiny_corpus(), tmp_path / "whole", tmp_path / "cut"
+    history = fit(tiny_model(), corpus, CONFIG, out=whole, log_every=5)
+    assert "epoch 2, step 30: train " in capsys.readouterr().out
+    assert (whole / "steps.csv").read_text().startswith(",".join(STEPS))
+    steps = read_rows(whole / "steps.csv", STEPS, counts=3)
+    assert steps["step"].tolist() == [*range(5, 36, 5)] * 2
+    plain = fit(tiny_model(), corpus, CONFIG, progress=False)
+    assert plain["train_loss"].tolist() == history["train_loss"].tolist()  # looking changes nothing
+    for epoch, rows in steps.groupby("epoch"):
+        tokens = rows["tokens"].diff().fillna(rows["tokens"])
+        assert (rows["train_loss"] * tokens).sum() == pytest.approx(rows["nats"].iloc[-1])
+        assert rows["nats"].iloc[-1] / rows["tokens"].iloc[-1] == pytest.approx(history["train_loss"][epoch - 1], 0.05)
+
+    step = Trainer.train_step
+    monkeypatch.setattr("lmtutor.training.session.LOOK_EVERY", 1)
+
+    def stopping(self, batch, done):
+        self.stop = (self.epoch, self.step) == (1, 7)
+        return step(self, batch, done)
+
+    monkeypatch.setattr(Trainer, "train_step", stopping)
+    fit(tiny_model(), corpus, CONFIG, out=cut, log_every=5, progress=False)
+    monkeypatch.setattr(Trainer, "train_step", step)
+    with (cut / "steps.csv").open("a") as file:
+        file.write("2,10,280,1.0,1.0,1.0,1.0\n")  # of a step after the last save
+    fit(tiny_model(), corpus, CONFIG, out=cut, log_every=5, resume=True, progress=False)
+    again = read_rows(cut / "steps.csv", STEPS, counts=3)
+    pd.testing.assert_frame_equal(again.drop(columns="seconds"), steps.drop(columns="seconds"), check_exact=True)
+    (cut / "steps.csv").write_text("epoch,step\n1,x\n")
+    with pytest.raises(LMTutorError, match="steps.csv is damaged"):
+        fit(tiny_model(), corpus, CONFIG, out=cut, resume=True, progress=False)
 
 
 def test_resume_refuses_another_training(tmp_path):
@@ -190,6 +225,7 @@ def test_texts_and_vocabularies_that_do_not_fit():
         *(dict([(name, 0)]) for name in ("bptt", "batch_size", "epochs")),
         dict(seed=1 << 40),
         dict(betas=(2.0, 0.9)),
+        *(dict(warmup=1.0), dict(epsilon=0.0)),
     ],
 )
 def test_settings_without_a_meaning(bad):

@@ -31,17 +31,23 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in that folder.")] = False,
     set: Annotated[list[str] | None, typer.Option(help="Change a value: lr=5, model.dropout=0.5.")] = None,
     keep_every: Annotated[int, typer.Option(min=0, help="Keep every n-th epoch; 0 keeps only the best.")] = 0,
+    log_every: Annotated[int, typer.Option(min=0, help="Log every n-th step, in steps.csv too.")] = 0,
     sample: Annotated[str | None, typer.Option(help="Print a continuation of this prompt after each epoch.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Train and write nothing: say shapes, memory, and minutes an epoch.")
+    ] = False,
 ) -> None:
     """Train a recipe and make a run folder: recipe.toml, history.csv, result.json, checkpoint/."""
     from lmtutor.runs.recipe import read_recipe
-    from lmtutor.runs.train import train_recipe
+    from lmtutor.runs.train import rehearse, train_recipe
     from lmtutor.system import processes
 
     plan = read_recipe(recipe).with_changes(set or [])
     processes.start(plan.training.device)
+    if dry_run:
+        return typer.echo(rehearse(plan))
     folder = out or Path("runs") / plan.name
-    run = train_recipe(plan, folder, resume=resume, keep_every=keep_every, sample=sample)
+    run = train_recipe(plan, folder, resume=resume, keep_every=keep_every, log_every=log_every, sample=sample)
     if processes.rank() > 0:
         return
     if run.interrupted:

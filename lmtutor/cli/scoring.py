@@ -52,7 +52,7 @@ def evaluate(
     theta: Annotated[float | None, typer.Option(help="Of the cache: inverse temperature.")] = None,
     lam: Annotated[float | None, typer.Option(help="Of the cache: its share of the mixture.")] = None,
     dynamic: Annotated[bool, typer.Option("--dynamic", help="With dynamic evaluation: it learns as it reads.")] = False,
-    kept: Annotated[bool, typer.Option("--kept", help="Score every epoch that train --keep-every kept.")] = False,
+    epochs: Annotated[str | None, typer.Option(help="A table of epochs that were kept: all, 5 or 3-8.")] = None,
     per_line: Annotated[bool, typer.Option("--per-line", help="Of a text: a table with a row a line.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write the table to this CSV file.", callback=not_there_yet)] = None,
     device: Device = "auto",
@@ -69,17 +69,17 @@ def evaluate(
     from lmtutor.text.sources import read_text
     from lmtutor.training.config import text_to_score
 
-    if text is not None and (corpus or kept):
-        raise LMTutorError("give a text to score, or --corpus or --kept, not both.")
+    if text is not None and (corpus or epochs):
+        raise LMTutorError("give a text to score, or --corpus or --epochs, not both.")
     if per_line and (text is None or dynamic):
         raise LMTutorError("--per-line wants a file, - or a text to score, and goes without --dynamic.")
-    if out and not (per_line or kept):
-        raise LMTutorError("--out is for a table: give --per-line or --kept too.")
+    if out and not (per_line or epochs):
+        raise LMTutorError("--out is for a table: give --per-line or --epochs too.")
     found = find_run(run)
-    if kept:
+    if epochs:
         if corpus or cache or dynamic:
-            raise LMTutorError("--kept scores the run's own corpus, without a cache: leave the other options out.")
-        return show(score_kept(found, split), out)
+            raise LMTutorError("--epochs scores the run's own corpus, without a cache: leave the other options out.")
+        return show(score_kept(found, split, epochs), out)
     chosen = {name: value for name, value in (("window", window), ("theta", theta), ("lam", lam)) if value is not None}
     settings = None
     if cache or chosen:

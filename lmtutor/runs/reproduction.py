@@ -1,6 +1,7 @@
 """Looking back at a run: train it again and compare, or score the epochs that it kept."""
 
 import dataclasses
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ from lmtutor.runs.run import Run, find_run, recorded_runs
 from lmtutor.runs.train import train_recipe
 from lmtutor.scoring.score import evaluate
 from lmtutor.system.errors import LMTutorError
-from lmtutor.training.checkpoint import load_checkpoint
 from lmtutor.training.config import text_to_score
 
 NOISE = 0.03  # of a perplexity, where nobody has recorded what another seed changes
@@ -125,8 +125,8 @@ def seed_noise(recipe: str) -> float:
     return max(tests) / min(tests) - 1 if len(tests) > 1 else NOISE
 
 
-def score_kept(run: Run, split: str = "valid") -> pd.DataFrame:
-    """Score every epoch that a training kept (``keep_every``), by the full-split protocol.
+def score_kept(run: Run, split: str = "valid", epochs: str = "all") -> pd.DataFrame:
+    """Score epochs that a training kept (``keep_every``), by the full-split protocol: ``"all"``, ``"5"`` or ``"3-8"``.
 
     Returns
     -------
@@ -134,15 +134,17 @@ def score_kept(run: Run, split: str = "valid") -> pd.DataFrame:
 
     Raises
     ------
-    LMTutorError : the run kept none.
+    LMTutorError : the run kept none of them.
     """
-    found = [folder for folder in (run.path / "epochs").glob("*") if folder.name.isdecimal()]
-    folders = sorted(found, key=lambda folder: int(folder.name))
-    if not folders:
-        raise LMTutorError(f"{run.path} kept no epochs: train with --keep-every 1.")
-    corpus, rows = run.load_corpus(load_checkpoint(folders[0])[1]), []
-    for folder in folders:
-        model, _ = load_checkpoint(folder)
-        score = evaluate(model, text_to_score(corpus, split, run.recipe.training))
-        rows.append({"epoch": int(folder.name), "nats_per_token": score.nats_per_token, "perplexity": score.perplexity})
+    ends = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", epochs)
+    if not ends and epochs != "all":
+        raise LMTutorError(f"epochs={epochs!r:.60}: say all, one such as 5, or a range such as 3-8.")
+    wanted = [epoch for epoch in run.kept if not ends or int(ends[1]) <= epoch <= int(ends[2] or ends[1])]
+    if not wanted:
+        kept = ", ".join(map(str, run.kept)) or "none: train with --keep-every 1"
+        raise LMTutorError(f"{run.path} has kept no such epochs (kept: {kept}).")
+    corpus, rows = run.load_corpus(run.load(wanted[0])[1]), []
+    for epoch in wanted:
+        score = evaluate(run.load(epoch)[0], text_to_score(corpus, split, run.recipe.training))
+        rows.append({"epoch": epoch, "nats_per_token": score.nats_per_token, "perplexity": score.perplexity})
     return pd.DataFrame(rows)

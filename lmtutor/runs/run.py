@@ -22,6 +22,7 @@ from lmtutor.text.corpora import Corpus
 from lmtutor.text.vocabulary import Vocabulary
 from lmtutor.training.checkpoint import load_checkpoint
 from lmtutor.training.loop import COLUMNS
+from lmtutor.training.resume import read_rows
 
 
 @dataclass(frozen=True)
@@ -57,15 +58,10 @@ class Run:
     @property
     def history(self) -> pd.DataFrame:
         """One row per epoch, as `fit` returned it; `LMTutorError` where the file is missing or damaged."""
-        path = self.path / "history.csv"
         try:
-            table = pd.read_csv(path).reindex(columns=COLUMNS)
-            return table.astype({"epoch": int}).astype(dict.fromkeys(COLUMNS[1:], float))
+            return read_rows(self.path / "history.csv", COLUMNS)
         except FileNotFoundError:
             raise LMTutorError(f"{self.path} has no history.csv: no epoch has ended.") from None
-        except (ValueError, ArithmeticError) as error:
-            reason = " ".join(str(error).split())
-            raise LMTutorError(f"{path} is damaged ({reason}): restore it, or train again.") from None
 
     @property
     def result(self) -> dict[str, Any]:
@@ -102,8 +98,7 @@ class Run:
         """
         if epoch is not None:
             if epoch not in self.kept:
-                kept = ", ".join(map(str, self.kept)) or "none: train with --keep-every 1"
-                raise LMTutorError(f"{self.reference} has not kept epoch {epoch} (kept: {kept}).")
+                raise LMTutorError(f"{self.reference} has not kept epoch {epoch} (kept: {self.kept or 'none'}).")
             return load_checkpoint(self.path / "epochs" / f"{epoch:04}")
         if self.packed is None and (self.path / "checkpoint").is_dir():
             return load_checkpoint(self.path / "checkpoint")

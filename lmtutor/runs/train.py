@@ -1,6 +1,7 @@
 """Training a recipe into a run folder: the weights it begins with, the lock, the scores at its end."""
 
 import dataclasses
+import itertools
 import json
 import re
 import time
@@ -8,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from lmtutor.models.registry import build_model, config_to_dict
+from lmtutor.models.registry import build_model, config_to_dict, describe
 from lmtutor.runs.provenance import git_commit, provenance
 from lmtutor.runs.recipe import Recipe, read_recipe
 from lmtutor.runs.run import Run, find_run, score_dict
@@ -18,6 +19,8 @@ from lmtutor.scoring.score import evaluate
 from lmtutor.system import processes
 from lmtutor.system.errors import LMTutorError
 from lmtutor.system.files import UNFINISHED, alone, read_table, write_atomically
+from lmtutor.system.machine import describe_device, peak_memory
+from lmtutor.text.batches import scored_tokens
 from lmtutor.text.corpora import Corpus
 from lmtutor.training.checkpoint import load_tensors, model_tensors
 from lmtutor.training.config import text_to_score
@@ -25,14 +28,22 @@ from lmtutor.training.extend import extend_vocabulary
 from lmtutor.training.session import Session
 
 LOCK = ".lock"  # in a run folder: held while a process trains into it
-RUN_FILES = ("recipe.toml", "history.csv", "result.json", "state.safetensors", "model.safetensors", "vocabulary.json")
+RUN_FILES = (
+    "recipe.toml",
+    "history.csv",
+    "steps.csv",
+    "result.json",
+    "state.safetensors",
+    "model.safetensors",
+    "vocabulary.json",
+)
 HALF_WRITTEN = re.compile(f"{re.escape(UNFINISHED)}({'|'.join(map(re.escape, RUN_FILES))})[.]\\w{{8}}")
 
 
 def train_recipe(recipe: Recipe, out: str | Path, *, resume: bool = False, **options: Any) -> Run:
     """Train a recipe into the folder `out` and score the best epoch on the validation and test splits.
 
-    `options` are those of `fit`: ``keep_every``, ``sample``, ``progress``.
+    `options` are those of `fit`: ``keep_every``, ``log_every``, ``sample``, ``progress``.
 
     Raises
     ------
@@ -70,6 +81,7 @@ def _train(
     resume: bool,
     *,
     keep_every: int = 0,
+    log_every: int = 0,
     sample: str | None = None,
     progress: bool = True,
 ) -> Run:
@@ -79,7 +91,7 @@ def _train(
     model, corpus = starting_point(recipe)
     saved = processes.gather(resume and (out / "state.safetensors").is_file())[0]  # the first process decides
     # What cannot be trained or resumed is refused by these two, before anything is written.
-    session = Session(model, corpus, recipe.training, out, progress, keep_every, sample)
+    session = Session(model, corpus, recipe.training, out, progress, keep_every, sample, log_every)
     if saved:
         session.restore()
     if processes.rank() == 0:
@@ -114,6 +126,49 @@ def _train(
     words = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
     write_atomically(out / "result.json", words.encode(errors="replace"))  # the command may hold bytes that are no text
     return Run(out)
+
+
+def rehearse(recipe: Recipe) -> str:
+    """Time a few steps of a training without keeping anything: its shapes, its memory, its minutes an epoch.
+
+    The memory of weights, gradients and optimizer follows from their shapes; averages that begin later (nt-asgd) take
+    as much again as the weights. The peak is that of the process so far, or on CUDA of the device.
+    """
+    model, corpus = starting_point(recipe)
+    session, config = Session(model, corpus, recipe.training), recipe.training
+    step = timed_steps(session)
+    some = corpus.valid[: max(2, round(1 / step))]  # about a second, or less
+    began = time.monotonic()
+    evaluate(model, some)
+    scoring = (time.monotonic() - began) / len(some) * len(corpus.valid) / 60
+    whole = scored_tokens(corpus.train, corpus.vocab, config.cut, config.batch_size)
+    minutes = whole * step / 60 + scoring
+    kept = [
+        value for entry in session.optimizer.state.values() for value in entry.values() if isinstance(value, Tensor)
+    ]
+    numbers = sum(value.nbytes for value in [*kept, *model.parameters(), *model.parameters()])
+    return "\n".join(
+        [
+            f"{recipe.name}: {corpus.note}",
+            describe(model).to_string(index=False),
+            f"memory: {numbers >> 20:,} MiB of weights, gradients and optimizer, {peak_memory() >> 20:,} MiB in all",
+            f"an epoch: {minutes:.2f} minutes at {1 / step:,.0f} tokens/s, {scoring:.2f} of them to score valid",
+            f"{config.epochs} epochs: {minutes * config.epochs:,.1f} minutes on {describe_device(session.device)}",
+        ]
+    )
+
+
+def timed_steps(session: Session, most: int = 10, patience: float = 20.0) -> float:
+    """Seconds a token of training, over so many steps or seconds at most, without the first, which sets things up."""
+    seconds, tokens = [], []
+    for batch in itertools.islice(session.batches(), most + 1):
+        began = time.monotonic()
+        float(session.train_step(batch, 0.5))  # waits for the device
+        seconds.append(time.monotonic() - began)
+        tokens.append(session.scored(batch))
+        if sum(seconds) > patience:
+            break
+    return sum(seconds[1:] or seconds) / sum(tokens[1:] or tokens)
 
 
 def starting_point(recipe: Recipe) -> tuple[nn.Module, Corpus]:

@@ -84,6 +84,15 @@ def describe_device(device: torch.device | str, precision: str = "auto") -> str:
     return f"{where}; the softmax's products in {kind}{why}"
 
 
+def peak_memory() -> int:
+    """The most memory that this process has held so far, bytes; where there is CUDA, of the device."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    import resource  # not on Windows
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if platform.system() == "Darwin" else 1024)
+
+
 @functools.cache
 def keep_freed_memory() -> bool:
     """Ask the C library to keep large pieces of freed memory for the next use; True where it agreed.

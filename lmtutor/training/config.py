@@ -19,15 +19,18 @@ class TrainConfig:
     optimizer: str = "sgd"  # sgd, nt-asgd, asgd, adam, adamw
     lr: float = 20.0  # highest learning rate
     schedule: str = "plateau"  # constant, plateau, steps, linear, one-cycle, four-phase: see optim.Schedule
+    warmup: float = 0.02  # share of the run over which the schedule `linear` rises
     milestones: tuple = ()  # epochs after which the schedule `steps` divides lr by 10
     momentum: float = 0.0  # of sgd; the cycles take up to 0.1 off it while lr is high
     betas: tuple = (0.9, 0.999)  # of adam and adamw; likewise the first
+    epsilon: float = 1e-8  # of adam and adamw: added to the root of the mean squared gradient
     nonmono: int = 5  # epochs that nt-asgd and asgd do not compare with
     clip: float = 0.25  # largest Euclidean norm of the whole gradient; 0 does not clip
     bptt: int = 35  # tokens through which the gradient flows
     random_bptt: bool = False  # draw each batch's length around bptt, and scale its learning rate with it
     batch_size: int = 20  # columns read side by side
     weight_decay: float = 0.0  # share of a weight taken off a step, times lr
+    decay_vectors: bool = True  # whether it reaches biases and the norms' factors too, or matrices alone
     cut: str = "stream"  # stream; sentences, documents, windows: samples, each from a fresh state
     stride: int = 0  # of windows, which are bptt long: tokens from one to the next; 0 is bptt, no overlap
     seed: int = 1  # of the dropout and of all else that is drawn
@@ -41,8 +44,11 @@ class TrainConfig:
             high = 1 << 31 if name in (*positive, *counts) else math.inf
             if not low <= value < high:
                 raise LMTutorError(f"{name} must be at least {low} and below {high} (got {value})")
-        if not 0 < self.lr < math.inf:
-            raise LMTutorError(f"lr must be a positive number (got {self.lr})")
+        for name in ("lr", "epsilon"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise LMTutorError(f"{name} must be a positive number (got {getattr(self, name)})")
+        if not 0 <= self.warmup < 1:
+            raise LMTutorError(f"warmup must be a share of the run, at least 0 and below 1 (got {self.warmup})")
         if not all(type(epoch) is int and epoch > 0 for epoch in self.milestones):
             raise LMTutorError(f"milestones must be epochs, integers from 1 on (got {list(self.milestones)})")
         betas = [beta for beta in self.betas if isinstance(beta, (int, float)) and 0 <= beta < 1]

@@ -37,9 +37,10 @@ class Trainer:
         self.model, self.corpus, self.config = model, corpus, config
         self.device = next(model.parameters()).device
         self.ids = corpus.train.to(self.device) if config.cut == "stream" else corpus.train
-        more = dict(momentum=config.momentum, betas=config.betas, nonmono=config.nonmono)
-        self.optimizer = make_optimizer(config.optimizer, model.parameters(), config.lr, config.weight_decay, **more)
-        self.schedule = Schedule(config.schedule, config.lr, milestones=config.milestones)
+        names = ("weight_decay", "decay_vectors", "momentum", "betas", "epsilon", "nonmono")
+        more = {name: getattr(config, name) for name in names}
+        self.optimizer = make_optimizer(config.optimizer, model.parameters(), config.lr, **more)
+        self.schedule = Schedule(config.schedule, config.lr, config.warmup, config.milestones)
         self.lr = config.lr  # of the last step, before random BPTT scales it
         self.epoch, self.step = 0, 0  # finished epochs; finished steps of the one under way
         self.nats, self.tokens, self.seconds = 0.0, 0, 0.0  # of the epoch under way

@@ -19,8 +19,10 @@ def make_optimizer(
     lr: float,
     weight_decay: float = 0.0,
     *,
+    decay_vectors: bool = True,
     momentum: float = 0.0,
     betas: tuple[float, float] = (0.9, 0.999),
+    epsilon: float = 1e-8,
     nonmono: int = 5,
 ) -> torch.optim.Optimizer:
     """A torch optimizer by name, fused into one pass over the parameters.
@@ -31,8 +33,9 @@ def make_optimizer(
     parameters : what is to be trained.
     lr : learning rate.
     weight_decay : adamw takes this share, times lr, off a weight; the others add it, times the weight, to the gradient.
+    decay_vectors : whether it reaches parameters of one dimension, biases and the factors of norms.
     momentum : of sgd.
-    betas : decay of the running means of Adam's gradient and squared gradient.
+    betas, epsilon : of Adam: decay of the running means of the gradient and its square; added to the latter's root.
     nonmono : patience of nt-asgd and asgd, epochs.
 
     Raises
@@ -41,9 +44,16 @@ def make_optimizer(
     """
     if name not in OPTIMIZERS:
         raise LMTutorError(f"Unknown optimizer {name!r}.{nearest(name, OPTIMIZERS)}")
+    if not decay_vectors:
+        weights = list(parameters)
+        parameters = [
+            {"params": [p for p in weights if p.dim() > 1]},
+            {"params": [p for p in weights if p.dim() <= 1], "weight_decay": 0.0},
+        ]
     if name in ("adam", "adamw"):
         kind = torch.optim.Adam if name == "adam" else torch.optim.AdamW
-        return kind(parameters, lr=lr, betas=tuple(map(float, betas)), weight_decay=weight_decay, fused=True)
+        betas = tuple(map(float, betas))
+        return kind(parameters, lr=lr, betas=betas, eps=epsilon, weight_decay=weight_decay, fused=True)
     if name == "sgd":
         return torch.optim.SGD(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=True)
     return AveragedSGD(parameters, lr, weight_decay, nonmono=nonmono, at_once=name == "asgd")
@@ -64,7 +74,8 @@ class AveragedSGD(torch.optim.SGD):
     .. math:: \bar w_k = \frac{1}{k - T + 1} \sum_{i=T}^{k} w_i
 
     The walk itself is plain SGD (Polyak and Juditsky 1992). The mean is kept in this optimizer's state, so that it is
-    saved and restored with it; `averaged_weights` puts it into the model for a while.
+    saved and restored with it; `averaged_weights` puts it into the model for a while. `torch.optim.ASGD`, with which
+    the toolkit of Merity et al. averages and finetunes, leaves out the first two terms of the sum.
 
     Parameters
     ----------
@@ -85,7 +96,7 @@ class AveragedSGD(torch.optim.SGD):
     ):
         super().__init__(parameters, lr=lr, weight_decay=weight_decay, fused=True)
         self.nonmono, self.at_once = nonmono, at_once
-        # In the parameter group because that is what `state_dict` keeps.
+        # In the first group of parameters because that is what `state_dict` keeps.
         self.param_groups[0].update(averaged=0, losses=[], triggered=False)
         if at_once:
             self.begin_averaging()
@@ -103,7 +114,7 @@ class AveragedSGD(torch.optim.SGD):
     @torch.no_grad()
     def begin_averaging(self) -> None:
         """Let the mean start from the weights of this moment."""
-        for p in self.param_groups[0]["params"]:
+        for p in parameters_of(self):
             self.state[p]["average"] = p.detach().clone()
         self.param_groups[0]["averaged"] = 1
 
@@ -114,7 +125,7 @@ class AveragedSGD(torch.optim.SGD):
         if self.averaging:
             group = self.param_groups[0]
             group["averaged"] += 1
-            for p in group["params"]:
+            for p in parameters_of(self):
                 self.state[p]["average"].lerp_(p, 1 / group["averaged"])
         return loss
 
@@ -128,6 +139,11 @@ class AveragedSGD(torch.optim.SGD):
         group["losses"].append(valid_loss)
 
 
+def parameters_of(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    """What an optimizer trains, in the order in which its state numbers them."""
+    return [p for group in optimizer.param_groups for p in group["params"]]
+
+
 @contextmanager
 @torch.no_grad()
 def averaged_weights(optimizer: torch.optim.Optimizer) -> Iterator[bool]:
@@ -138,7 +154,7 @@ def averaged_weights(optimizer: torch.optim.Optimizer) -> Iterator[bool]:
     if not (isinstance(optimizer, AveragedSGD) and optimizer.averaging):
         yield False
         return
-    parameters = optimizer.param_groups[0]["params"]
+    parameters = parameters_of(optimizer)
     raw: list[Tensor] = [p.clone() for p in parameters]
     for p in parameters:
         p.copy_(optimizer.state[p]["average"])

@@ -4,8 +4,10 @@ import dataclasses
 import hashlib
 import json
 import math
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -16,6 +18,7 @@ from lmtutor.text.corpora import Corpus
 from lmtutor.training import checkpoint
 from lmtutor.training.config import TrainConfig
 from lmtutor.training.loop import COLUMNS, Trainer
+from lmtutor.training.optim import parameters_of
 
 PLAIN = ("epoch", "step", "nats", "tokens", "seconds", "lr")  # numbers
 GROUP = ("averaged", "losses", "triggered")  # what an optimizer's group has that no config says
@@ -79,6 +82,16 @@ def resume(session: Trainer, state: dict[str, Any]) -> None:
         raise LMTutorError(f"The processes found different states in {session.out}: it must be a shared folder.")
 
 
+def read_rows(path: Path, columns: list[str], counts: int = 1) -> pd.DataFrame:
+    """Read a table of numbers, the first `counts` columns whole ones; `LMTutorError` where the file is damaged."""
+    try:
+        table = pd.read_csv(path, dtype=object).reindex(columns=columns)  # pandas would round the last digit
+        return table.astype({name: int if n < counts else float for n, name in enumerate(columns)})
+    except (ValueError, ArithmeticError) as error:
+        reason = " ".join(str(error).split())
+        raise LMTutorError(f"{path} is damaged ({reason}): restore it, or train again.") from None
+
+
 def form(value: Any, free: int = 0) -> Any:
     """The shape of nested data without its values: types of numbers and strings, shapes of tensors, names of fields.
 
@@ -98,7 +111,7 @@ def _check_form(session: Trainer, state: dict[str, Any]) -> None:
     """Refuse what does not look like a state of this session: its own present state is the measure."""
     own = training_state(session)
     optimizer, row = own["optimizer"], dict.fromkeys(COLUMNS, 1.0)
-    weights = {i: tuple(p.shape) for i, p in enumerate(session.model.parameters())}
+    weights = {i: tuple(p.shape) for i, p in enumerate(parameters_of(session.optimizer))}
     columns = session.config.batch_size // processes.world()
     carried = form(session.model.initial_state(columns), free=1)
 

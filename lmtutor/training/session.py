@@ -28,10 +28,12 @@ from lmtutor.text.corpora import Corpus
 from lmtutor.training import checkpoint
 from lmtutor.training.config import TrainConfig, text_to_score
 from lmtutor.training.loop import COLUMNS, Trainer
-from lmtutor.training.resume import corpus_digest, resume, training_state
+from lmtutor.training.resume import corpus_digest, read_rows, resume, training_state
 
 LOOK_EVERY = 20  # steps between two looks at the loss; on a GPU each look waits for the device
 SAVE_EVERY = 300  # seconds between two saves within an epoch
+# A row of steps.csv: where it is; tokens and nats of the epoch so far; mean loss since the last row, nats per token.
+STEPS = ["epoch", "step", "tokens", "nats", "train_loss", "seconds", "lr"]
 
 
 def fit(
@@ -43,6 +45,7 @@ def fit(
     resume: bool = False,
     keep_every: int = 0,
     keep_start: bool = False,
+    log_every: int = 0,
     sample: str | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
@@ -57,6 +60,7 @@ def fit(
     resume : continue from ``out/state.safetensors``, exactly as if there had been no interruption.
     keep_every : also keep every n-th epoch, in ``out/epochs/``.
     keep_start : only an epoch better than the initial weights replaces them; for finetuning.
+    log_every : every so many steps print a line, and write a row into ``out/steps.csv``: see `STEPS`.
     sample : after each epoch, print a continuation of this prompt.
     progress : show a progress bar and one line per epoch.
 
@@ -72,7 +76,7 @@ def fit(
     Diverged : the loss is NaN, infinite, or stays worse than guessing; the message says where and what to try.
     LMTutorError : the text is too small for the batch, or `resume` finds nothing that fits.
     """
-    session = Session(model, corpus, config or TrainConfig(), out, progress, keep_every, sample)
+    session = Session(model, corpus, config or TrainConfig(), out, progress, keep_every, sample, log_every)
     if resume:
         session.restore()
     elif keep_start:
@@ -92,6 +96,7 @@ class Session(Trainer):
         progress: bool = False,
         keep_every: int = 0,
         sample: str | None = None,
+        log_every: int = 0,
     ):
         if model.vocab_size != len(corpus.vocab):
             raise LMTutorError(
@@ -106,6 +111,7 @@ class Session(Trainer):
         super().__init__(model.to(choose_device(config.device)), corpus, config)
         model.head.precision = config.precision
         self.out, self.keep_every, self.sample = Path(out) if out else None, keep_every, sample
+        self.log_every, self.steps = log_every, []
         self.shows = progress and processes.rank() == 0
         self.writes = out is not None and processes.rank() == 0
         self.best: dict[str, Tensor] | None = None  # weights of the best epoch
@@ -160,6 +166,8 @@ class Session(Trainer):
         processes.average_gradients(self.model.parameters())
 
     def after_step(self, whole: int) -> None:
+        if self.log_every and self.step % self.log_every == 0:
+            self.log_step()
         if self.step % LOOK_EVERY and self.tokens < whole:
             return
         self.count()
@@ -173,6 +181,16 @@ class Session(Trainer):
         self.agree_to_stop()
         if self.total(torch.tensor(float(due), device=self.device)) > 0:
             self.save()
+
+    def log_step(self) -> None:
+        """Note how the training stands, a row of `STEPS`."""
+        nats, before = self.nats + float(self.total(self.fresh)), self.steps[-1] if self.steps else {"epoch": 0}
+        last = before if before["epoch"] == self.epoch + 1 else {"nats": 0.0, "tokens": 0}
+        loss = (nats - last["nats"]) / (self.tokens - last["tokens"])
+        row = (self.epoch + 1, self.step, self.tokens, nats, loss, self.seconds, self.lr)
+        self.steps.append(dict(zip(STEPS, row, strict=True)))
+        if self.shows:
+            print(f"epoch {row[0]}, step {self.step}: train {loss:.4f} nats per token, lr {self.lr:.4g}", flush=True)
 
     def keep(self, score: Score, improved: bool) -> None:
         if not score.nats_per_token < self.hopeless():  # NaN too
@@ -276,7 +294,10 @@ class Session(Trainer):
             self.write_history()
 
     def write_history(self) -> None:
-        """Write ``history.csv``."""
+        """Write ``history.csv``, and ``steps.csv`` where steps are logged."""
+        if self.steps:
+            steps = pd.DataFrame(self.steps, columns=STEPS)
+            write_atomically(self.out / "steps.csv", steps.to_csv(index=False).encode())
         write_atomically(self.out / "history.csv", self.frame().to_csv(index=False).encode())
 
     def restore(self) -> None:
@@ -284,5 +305,8 @@ class Session(Trainer):
         if not self.out:
             raise LMTutorError("resume=True needs out=, the folder of the run to resume.")
         resume(self, checkpoint.load_state(self.out / "state.safetensors"))
+        if (self.out / "steps.csv").is_file():  # without what came after the state
+            rows = read_rows(self.out / "steps.csv", STEPS, counts=3).to_dict("records")
+            self.steps = [row for row in rows if (row["epoch"], row["step"]) <= (self.epoch + 1, self.step)]
         if self.writes and self.history:
             self.write_history()  # the end may have come between the state and the history of its last epoch

@@ -48,17 +48,20 @@ STRANGE = st.recursive(
 )
 # Amounts of work (epochs, tokens to draw) stay small: a long training that was asked for is no hang.
 COMMANDS = {
-    "evaluate RUN": ("--split", "--corpus", "--cache", "--dynamic"),
-    "generate RUN --tokens 3": ("--prompt", "--temperature", "--top-k", "--top-p", "--beam", "--seed", "--unk"),
+    "evaluate RUN": ("--split", "--corpus", "--cache", "--dynamic", "--per-line", "--epochs", "--out"),
+    "generate RUN --tokens 3": (
+        "--prompt", "--temperature", "--top-k", "--top-p", "--beam", "--seed", "--unk", "--sentences",
+        "--epoch", "--out",
+    ),
     "score RUN": (),
     "runs": (),
     "corpora list": (), "corpora fetch": (), "corpora verify": (),
     "corpora describe": ("--tokenizer",),
     "corpora sample": ("--split", "--characters"),
-    "tokenize": ("--tokenizer", "--split", "--limit"),
+    "tokenize": ("--tokenizer", "--split", "--limit", "--run"), "detokenize RUN": (),
     "vocabulary": ("--tokenizer", "--min-count", "--max-size", "--limit", "--out"),
     "pretrained": ("--verify",),
-    "train cats.toml --out new": ("--resume", "--set", "--keep-every", "--sample"),
+    "train cats.toml --out new": ("--resume", "--set", "--keep-every", "--log-every", "--sample", "--dry-run"),
     "train cats.toml --out run --resume": ("--set",),
     "finetune RUN --out new": ("--resume", "--set"),
     "reproduce RUN --out new": ("--resume",),
