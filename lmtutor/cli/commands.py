@@ -10,7 +10,7 @@ import typer
 
 from lmtutor.classroom.cli import app as assignments
 from lmtutor.cli import scoring, texts
-from lmtutor.cli.scoring import RunName
+from lmtutor.cli.scoring import RunName, not_there_yet
 from lmtutor.cli.texts import example
 from lmtutor.system.errors import LMTutorError
 
@@ -158,6 +158,20 @@ def release(
 
     for split, score in pack(find_run(run), name, title, licence).items():
         typer.echo(f"{name} {split}: {score}")
+
+
+@app.command(**example("lmtutor export lstm-200-wikitext-2 lstm.onnx"))
+def export(
+    run: RunName,
+    out: Annotated[Path, typer.Argument(help="The file to write.", metavar="FILE", callback=not_there_yet)],
+) -> None:
+    """Write an LSTM as an ONNX file, for other programs, and its vocabulary beside it. Needs the extra onnx."""
+    from lmtutor.runs.onnx import export_onnx
+    from lmtutor.runs.run import find_run
+
+    types = not_there_yet(Path(f"{out}.json"))
+    export_onnx(*find_run(run).load(), out)
+    typer.echo(f"{out}: from ids and states to log-probabilities and states; {types}: the vocabulary")
 
 
 app.add_typer(assignments, name="assignments")

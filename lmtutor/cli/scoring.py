@@ -14,7 +14,7 @@ REPEATS = 0.1  # share of repeated runs of four words from which a sample is sai
 def not_there_yet(path: Path | None) -> Path | None:
     """Refuse to write over a file: it may be the very text that is read."""
     if path and path.exists():
-        raise LMTutorError(f"{path} is there already: name another file with --out.")
+        raise LMTutorError(f"{path} is there already: name another file.")
     return path
 
 

@@ -44,19 +44,20 @@ def make_optimizer(
     """
     if name not in OPTIMIZERS:
         raise LMTutorError(f"Unknown optimizer {name!r}.{nearest(name, OPTIMIZERS)}")
+    groups: Iterable = parameters
     if not decay_vectors:
         weights = list(parameters)
-        parameters = [
+        groups = [
             {"params": [p for p in weights if p.dim() > 1]},
             {"params": [p for p in weights if p.dim() <= 1], "weight_decay": 0.0},
         ]
     if name in ("adam", "adamw"):
         kind = torch.optim.Adam if name == "adam" else torch.optim.AdamW
         betas = tuple(map(float, betas))
-        return kind(parameters, lr=lr, betas=betas, eps=epsilon, weight_decay=weight_decay, fused=True)
+        return kind(groups, lr=lr, betas=betas, eps=epsilon, weight_decay=weight_decay, fused=True)
     if name == "sgd":
-        return torch.optim.SGD(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=True)
-    return AveragedSGD(parameters, lr, weight_decay, nonmono=nonmono, at_once=name == "asgd")
+        return torch.optim.SGD(groups, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=True)
+    return AveragedSGD(groups, lr, weight_decay, nonmono=nonmono, at_once=name == "asgd")
 
 
 def non_monotone(losses: Sequence[float], loss: float, nonmono: int) -> bool:
