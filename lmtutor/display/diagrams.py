@@ -1,8 +1,8 @@
-"""Drawings of chapters 06 to 08: boxes, arrows and small tables of numbers, no data."""
+"""Drawings of chapters 02 to 08: boxes, arrows and small tables of numbers, no data."""
 
 import numpy as np
 
-from lmtutor.display.figures import COLOURS, INK, MUTED, PAPER, described, figure, style
+from lmtutor.display.figures import COLOURS, GRID, INK, MUTED, PAPER, described, figure, style
 
 BLUE, ORANGE = COLOURS[:2]
 
@@ -23,6 +23,135 @@ def _box(ax, x: float, y: float, text: str, colour: str = MUTED, size: float = 1
 def _go(ax, start, end, colour: str = INK, bend: float = 0.0, width: float = 1.3, dash="-") -> None:
     arrow = {"arrowstyle": "-|>", "color": colour, "lw": width, "linestyle": dash, "shrinkA": 0, "shrinkB": 0}
     ax.annotate("", end, start, arrowprops=arrow | {"connectionstyle": f"arc3,rad={bend}"})
+
+
+@style()
+def backward_diagram():
+    """Chapter 02: three steps of a recurrent network, and the way of the errors back through them."""
+    fig, axes = figure(height=3.1)
+    for t, step in enumerate(("t-1", "t", "t+1")):
+        left, back = 3.0 * t, {"arrowstyle": "-|>", "color": COLOURS[1], "lw": 2, "linestyle": "--"}
+        for y, name in ((0, f"$x_{{{step}}}$"), (1.5, f"$h_{{{step}}}$"), (3, f"$z_{{{step}}}$")):
+            axes.text(left, y, name, ha="center", va="center", bbox={"boxstyle": "round", "fc": PAPER, "ec": INK})
+        for x, y0, y1 in ((left - 0.25, 0.3, 1.2), (left - 0.25, 1.8, 2.7)):
+            axes.annotate("", (x, y1), (x, y0), arrowprops={"arrowstyle": "-|>", "color": COLOURS[0]})
+        axes.annotate("", (left + 0.25, 1.8), (left + 0.25, 2.7), arrowprops=back)
+        axes.annotate("", (left + 0.25, 0.3), (left + 0.25, 1.2), arrowprops=back)
+        axes.text(left + 0.4, 2.25, "$dz\\,W_{hy}^{\\top}$", va="center", color=COLOURS[1])
+        if t < 2:
+            axes.annotate(
+                "", (left + 2.3, 1.65), (left + 0.7, 1.65), arrowprops={"arrowstyle": "-|>", "color": COLOURS[0]}
+            )
+            axes.annotate("", (left + 0.7, 1.35), (left + 2.3, 1.35), arrowprops=back)
+            axes.text(left + 1.5, 1.0, "$da\\,W_{hh}^{\\top}$", ha="center", color=COLOURS[1])
+    axes.set(xlim=(-1, 7.6), ylim=(-0.5, 3.5))
+    axes.axis("off")
+    return described(
+        fig,
+        "Three columns of boxes x, h and z. Solid arrows lead up in each column and from each h to the next. Dashed "
+        "arrows lead back, from each z down to its h, from each h to the h before, and from each h down to its x.",
+    )
+
+
+@style()
+def lstm_cell_diagram():
+    """Chapter 03: one LSTM cell: the carousel above, the gates below, the peepholes dashed."""
+    fig, axes = figure(height=4.1)
+
+    def go(start, end, **look):
+        axes.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "lw": 1.3, "color": MUTED, **look})
+
+    def put(x, y, text, colour=PAPER, shape="round,pad=0.35"):
+        box = {"boxstyle": shape, "fc": colour, "ec": INK}
+        axes.text(x, y, text, ha="center", va="center", fontsize=13, zorder=5, color=INK, bbox=box)
+
+    go((0, 3.4), (9.6, 3.4), lw=3.4, color=INK)
+    for x, y, sign in ((2, 3.4, "×"), (4.2, 3.4, "+"), (4.2, 2.45, "×"), (7.9, 1.5, "×")):
+        put(x, y, sign, shape="circle,pad=0.15")
+    for x, name in ((2, "f"), (3.6, "i"), (4.8, "g"), (6.6, "o")):
+        put(x, 1.5, name, GRID)
+        go((x, 0.35), (x, 1.1))
+    put(7.9, 2.5, "tanh", GRID)
+    for start, end in (
+        ((2, 1.9), (2, 3.1)), ((3.65, 1.9), (4.08, 2.2)), ((4.75, 1.9), (4.32, 2.2)), ((4.2, 2.7), (4.2, 3.1)),
+        ((7.9, 3.4), (7.9, 2.85)), ((7.9, 2.2), (7.9, 1.78)), ((6.95, 1.5), (7.62, 1.5)), ((8.15, 1.5), (9.6, 1.5)),
+    ):  # fmt: skip
+        go(start, end)
+    for start, end in (((0.7, 3.3), (1.7, 1.85)), ((0.9, 3.3), (3.25, 1.8)), ((7.1, 3.3), (6.7, 1.9))):
+        go(start, end, linestyle="--", lw=1.1)
+    axes.plot([0.2, 6.6], [0.35, 0.35], color=MUTED, lw=1.3)
+    for x, y, name in (
+        (-0.55, 3.4, "$c_{t-1}$"),
+        (10, 3.4, "$c_t$"),
+        (10, 1.5, "$h_t$"),
+        (-0.75, 0.35, "$x_t, h_{t-1}$"),
+    ):
+        axes.text(x, y, name, fontsize=14, ha="center", va="center")
+    axes.set(xlim=(-1.6, 10.5), ylim=(0, 3.9))
+    axes.axis("off")
+    return described(
+        fig,
+        "A thick line runs from the old cell c at the left through a times sign and a plus sign to the new cell at the "
+        "right. Below it stand four boxes fed by x and the old h. f feeds the times sign; i and g meet in another "
+        "times sign that feeds the plus sign; o is multiplied with the tanh of the new cell to give the new h. Dashed "
+        "arrows lead from the old cell to f and i, and from the new cell to o.",
+    )
+
+
+@style()
+def columns_diagram(text: str = "abcdefghijklmnopqrstuvwxyz", columns: int = 4):
+    """Chapter 04: a text cut into pieces of equal length, which then stand side by side and are read downwards."""
+    rows = len(text) // columns
+    fig, ax = _canvas(len(text) + 1, rows + 3.2, 2.9)
+    left = (len(text) - 3 * columns) / 2 + 1.5
+    for i, letter in enumerate(text):
+        column, row = divmod(i, rows)
+        kept = column < columns
+        colour = COLOURS[column] if kept else MUTED
+        _box(ax, i + 1, rows + 2.5, letter, colour, 9)
+        if kept:
+            _box(ax, left + 3 * column, rows - row, letter, colour, 9)
+    for column in range(columns):
+        x = left + 3 * column
+        _go(ax, (column * rows + rows / 2 + 0.5, rows + 2), (x, rows + 0.6), COLOURS[column], width=1)
+        if column + 1 < columns:
+            _go(ax, (x + 0.5, 1), (x + 2.5, rows), MUTED, dash="--", width=1)
+    ax.annotate("time", (left - 2, 0.8), (left - 2, rows), ha="center",
+                arrowprops={"arrowstyle": "-|>", "color": INK})  # fmt: skip
+    ax.text(len(text) - 0.5, rows + 1.2, "left out", color=MUTED, ha="center", fontsize=9)
+    alt = (
+        f"Above, the {len(text)} letters in a row, in {columns} pieces of {rows}; the last {len(text) % columns} are "
+        f"left out. Below, the pieces as {columns} columns read downwards; a dashed arrow leads from the end of each "
+        "column to the beginning of the next."
+    )
+    return described(fig, alt)
+
+
+@style()
+def cut_diagram(steps: int = 3, batches: int = 2):
+    """Chapter 04: the state passes from batch to batch, the gradient does not."""
+    fig, ax = _canvas(2 * steps * batches + 1.4, 4.4, 2.6)
+    last = steps * batches
+    for t in range(last):
+        x = 1.2 + 2 * t
+        _box(ax, x, 0.7, f"$x_{t + 1}$")
+        _box(ax, x, 2.1, f"$h_{t + 1}$", BLUE)
+        _box(ax, x, 3.6, f"$x_{t + 2}$", COLOURS[2])
+        _go(ax, (x - 0.12, 1.05), (x - 0.12, 1.7), BLUE)
+        _go(ax, (x - 0.12, 2.5), (x - 0.12, 3.2), BLUE)
+        _go(ax, (x + 0.15, 3.2), (x + 0.15, 2.5), ORANGE, dash="--")
+        if t + 1 < last:
+            _go(ax, (x + 0.5, 2.25), (x + 1.5, 2.25), BLUE, width=2)
+            if (t + 1) % steps:
+                _go(ax, (x + 1.5, 1.95), (x + 0.5, 1.95), ORANGE, dash="--")
+    for batch in range(1, batches):
+        ax.plot([0.2 + 2 * steps * batch] * 2, [0.3, 4.1], color=INK, linestyle=":", linewidth=1.6)
+    alt = (
+        f"{last} steps in {batches} batches of {steps}: inputs below, states in the middle, targets above. Solid "
+        "arrows carry the state from step to step, across the border of the batches too. Dashed arrows carry the "
+        "gradient back, and none crosses the border."
+    )
+    return described(fig, alt)
 
 
 @style()

@@ -215,3 +215,18 @@ class CharLSTM:
             dc_later = f[t] * dc + p_i * d_i + p_f * d_f
             dh = np.concatenate([d_i, d_f, dc * i[t] * (1 - g[t] ** 2), d_o], axis=1) @ W_h_T
         return {name: np.array(values) for name, values in norms.items()}
+
+    @classmethod
+    def of_torch(cls, model) -> "CharLSTM":
+        """Copy a one-layer LSTM of `lmtutor.models`; its embedding times its input matrix becomes the table W_x."""
+
+        def array(tensor) -> NDArray:
+            return tensor.detach().double().numpy()
+
+        cell, twin = model.layers[0], cls(model.vocab_size, model.layers[0].hidden_size, peepholes=False)
+        parts = (getattr(cell, f"{kind}_l0") for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+        for k, w_ih, w_hh, b_ih, b_hh in zip(BLOCKS, *(np.split(array(part), 4) for part in parts), strict=True):
+            twin.params[f"W_x{k}"] = array(model.embedding.weight) @ w_ih.T
+            twin.params[f"W_h{k}"], twin.params[f"b_{k}"] = w_hh.T.copy(), b_ih + b_hh
+        twin.params["W_hy"], twin.params["b_y"] = array(model.head.weight).T.copy(), array(model.head.bias)
+        return twin

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from lmtutor.display.figures import COLOURS, DASHES, MARKERS, MUTED, PAPER, described, figure, plain_log, style
+from lmtutor.display.figures import COLOURS, DASHES, MARKERS, MUTED, PAPER, described, figure, line, plain_log, style
 from lmtutor.system.errors import LMTutorError
 
 if TYPE_CHECKING:
@@ -95,3 +95,43 @@ def plot_roofline(parts: pd.DataFrame, bandwidth: float, products: Mapping[str, 
         f"Roofline on two logarithmic axes: billion operations a second over operations per byte moved. The roof rises "
         f"with the memory's {bandwidth / 1e9:.0f} GB a second up to {roofs}. Below it: {said}.",
     )
+
+
+@style()
+def plot_sweep(
+    sweep: pd.DataFrame, heads: Mapping[str, str], sizes: Mapping[str, tuple[str, Sequence[int]]]
+) -> "Figure":
+    """Speed (above) and memory (below) of a training step while one size of the model grows.
+
+    Parameters
+    ----------
+    sweep
+        One row per measurement: `axis`, `head`, `value`, `tokens_per_cpu_second`, `peak_mib_above_imports`.
+    heads
+        What `head` says -> its name in the legend.
+    sizes
+        What `axis` says -> a title, and the ticks.
+    """
+    fig, axes = figure(2, len(sizes), height=4.8, sharex="col")
+    said = []
+    for column, (size, (title, ticks)) in enumerate(sizes.items()):
+        for i, (head, name) in enumerate(heads.items()):
+            rows = sweep[(sweep["axis"] == size) & (sweep["head"] == head)]
+            speed, memory = rows["tokens_per_cpu_second"], rows["peak_mib_above_imports"]
+            line(axes[0, column], rows["value"], speed, i, name)
+            line(axes[1, column], rows["value"], memory, i, name)
+            said.append(
+                f"{name}, {title} from {rows['value'].iloc[0]:,} to {rows['value'].iloc[-1]:,}: "
+                f"{speed.iloc[0]:,.0f} to {speed.iloc[-1]:,.0f} tokens per second, "
+                f"{memory.iloc[0]:,.0f} to {memory.iloc[-1]:,.0f} MiB"
+            )
+        for row in (0, 1):
+            axes[row, column].set(xscale="log", yscale="log")
+            plain_log(axes[row, column].yaxis)
+        axes[1, column].set(xlabel=title)
+        axes[1, column].minorticks_off()
+        axes[1, column].set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    axes[0, 0].set(ylabel="tokens / processor second")
+    axes[1, 0].set(ylabel="memory, MiB")
+    axes[0, -1].legend(loc="center")
+    return described(fig, f"Curves in two rows: speed above, memory below. {'; '.join(said)}.")
