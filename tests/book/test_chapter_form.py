@@ -1,0 +1,78 @@
+"""The chapters are of one form: short cells in sight, plots in the package, pictures between the words."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+CHAPTERS = sorted((ROOT / "book" / "chapters").glob("*.md"))
+HIDDEN = {"hide-input", "hide-cell", "remove-cell", "remove-input"}
+CELL = re.compile(r"^(`{3,})\{code-cell\}[^\n]*\n(.*?)^\1\s*$", flags=re.M | re.S)
+HEX = re.compile(r"#[0-9a-fA-F]{6}\b|#[0-9a-fA-F]{3}\b(?=[\"'])")
+# How the last line of a cell begins that shows a table or a figure.
+SHOWS = re.compile(
+    r"^(lm|plots|diagrams|pd)\.|_diagram\(|explorer|report\(\)|^\)|^(table|follow)\b"
+    r"|^[\w.\[\]\"', ]+(\.round|\.style|\.set_index|\.T)\b"
+)
+LONGEST_CELL, LONGEST_LINE, MOST_HIDDEN, MOST_WORDS = 30, 120, 0.15, 700
+
+
+def cells(source: str) -> list[tuple[set[str], list[str]]]:
+    """Return the tags and the lines of code of each cell."""
+    found = []
+    for _, body in CELL.findall(source):
+        options, code = "", body
+        if body.startswith("---\n"):
+            _, options, code = re.split(r"^---\n", body, maxsplit=2, flags=re.M)
+        else:
+            head = re.match(r"(?::[\w-]+:.*\n)*", body)[0]
+            options, code = re.sub(r"^:", "", head, flags=re.M), body[len(head) :]
+        tags = set((yaml.safe_load(options) or {}).get("tags", []))
+        found.append((tags, [line for line in code.splitlines() if line.strip()]))
+    return found
+
+
+def stretches(source: str) -> list[int]:
+    """Return the words between pictures and tables: what a cell shows, a table of Markdown, and a formula's neighbours.
+
+    Exercises and what follows them are left out: nobody reads them in one go.
+    """
+    text = source.split("## Exercises")[0]
+    text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.S)
+    mark = "\0"
+
+    def seen(match: re.Match) -> str:
+        ((tags, code),) = cells(match[0])
+        shows = "figure:" in match[0] or "display(" in match[0] or (code and SHOWS.search(code[-1]))
+        return mark if shows and "remove-cell" not in tags else " "
+
+    text = CELL.sub(seen, text)
+    text = re.sub(r"(?:^\|.*\n)+", mark, text, flags=re.M)
+    text = re.sub(r"^\$\$.*?^\$\$[^\n]*$|\$[^$\n]*\$", " x ", text, flags=re.M | re.S)
+    return [len(re.findall(r"[\w’'-]+", part)) for part in text.split(mark)]
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
+def test_cells_are_short_lines_fit_and_colours_have_names(chapter):
+    for _, code in cells(chapter.read_text(encoding="utf-8")):
+        assert len(code) <= LONGEST_CELL, f"{len(code)} lines: {code[0]}"
+        assert not HEX.search("\n".join(code)), "take a colour of lmtutor.display.figures"
+    for n, line in enumerate(chapter.read_text(encoding="utf-8").splitlines(), 1):
+        assert len(line) <= LONGEST_LINE, f"line {n} has {len(line)} characters"
+
+
+def test_little_code_is_hidden():
+    """Code that a reader need not see belongs into the package; the assertions beside the text are not counted."""
+    hidden = shown = 0
+    for chapter in CHAPTERS:
+        for tags, code in cells(chapter.read_text(encoding="utf-8")):
+            if "remove-cell" not in tags:
+                hidden, shown = (hidden + len(code), shown) if tags & HIDDEN else (hidden, shown + len(code))
+    assert hidden / (hidden + shown) <= MOST_HIDDEN, f"{hidden} of {hidden + shown} lines are hidden"
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
+def test_no_long_stretch_without_a_picture_or_a_table(chapter):
+    assert max(stretches(chapter.read_text(encoding="utf-8"))) <= MOST_WORDS
