@@ -193,7 +193,7 @@ def test_roofline_has_the_lower_of_two_limits_and_each_part_at_its_place():
         (lambda: plots.plot_gates({"i": np.zeros((3, 2))}, ["a"]), r"shape \(3, 2\)"),
         (lambda: plots.plot_waterfall(["a"], []), "1 steps and 0 times"),
         (lambda: plots.plot_roofline(ROOF.drop(columns="bytes"), 1.0, {"float32": 1.0}), "needs 'bytes'"),
-        (lambda: plots.plot_roofline(ROOF, 1.0, {}), "have to be above 0"),
+        (lambda: plots.plot_roofline(ROOF, 1.0, {}), "must be above 0"),
         (lambda: plots.plot_roofline(ROOF.iloc[:0], 1.0, {"float32": 1.0}), "has no rows"),
     ],
 )

@@ -93,7 +93,7 @@ def to_html(fig, alt: str, caption: str | None = None) -> str:
 
 
 def show(fig, alt: str | None = None, caption: str | None = None) -> None:
-    """Display any matplotlib figure with an alternative text (its own unless given) and a caption.
+    """Display any matplotlib figure with an alternative text (default: its own) and a caption.
 
     Raises
     ------

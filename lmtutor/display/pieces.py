@@ -72,7 +72,7 @@ def _treebank_rules() -> list[tuple[str, str, str]]:
     """NLTK's rules in their order: pattern, flags and replacement, as JavaScript writes them."""
     Rules = treebank_rules()
     pairs = [*Rules.STARTING_QUOTES, *Rules.PUNCTUATION, Rules.PARENS_BRACKETS, Rules.DOUBLE_DASHES]
-    pairs += [(re.compile("^|$"), " "), *Rules.ENDING_QUOTES]  # these ask for a blank on each side
+    pairs += [(re.compile("^|$"), " "), *Rules.ENDING_QUOTES]  # these ask for a space on each side
     pairs += [(pattern, r" \1 \2 ") for pattern in (*Rules.CONTRACTIONS2, *Rules.CONTRACTIONS3)]
     return [
         (

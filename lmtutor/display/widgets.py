@@ -100,7 +100,7 @@ class Explorer:
         -------
         ipywidgets.VBox
             Its first child is the control, whose ``value`` is the name of the state that is shown, its second the
-            output. The last one is a field for a text of one's own, with `own`.
+            output. The last one is a field for the reader's own text, with `own`.
         """
         import ipywidgets
 
@@ -183,9 +183,9 @@ def explorer(
         Value of the control -> what to show: a matplotlib figure (its alternative text goes along), a frame or
         anything else that knows its HTML, a string of HTML that begins with a tag, or plain text.
     start
-        The value shown first; the first of `states` unless given.
+        The value shown first (default: the first of `states`).
     control
-        ``"slider"`` for an order, ``"menu"`` for names; unless given, a slider if all values are numbers.
+        ``"slider"`` for an order, ``"menu"`` for names (default: a slider if all values are numbers).
     caption
         A sentence below.
     own

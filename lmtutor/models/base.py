@@ -63,14 +63,14 @@ def check_config(config: Any, sizes: Sequence[str], shares: Sequence[str] = (), 
             if not low <= getattr(config, name) <= high:
                 ends = f"at least {low}" if getattr(config, name) < low else f"at most {high:,}"
                 ends = "at least 0 and below 1" if names is shares else ends
-                raise LMTutorError(f"{name}={getattr(config, name)}: it has to be {ends}.")
+                raise LMTutorError(f"{name} must be {ends} (got {getattr(config, name)}).")
 
 
 class Scorer(Protocol):
     """What scoring asks of a model: a torch model, n-grams, or a `NeuralCache` around one. Shapes are time-major."""
 
     vocab_size: int
-    protocol: str  # what `Score.protocol` adds of a model that goes on learning while it reads; else empty
+    protocol: str  # what `Score.protocol` adds of a model that keeps learning while it reads; else empty
 
     def initial_state(self, batch_size: int) -> State:
         """The state before the first token."""

@@ -5,7 +5,7 @@ All are called as `torch.nn.LSTM` is: ``output (T, B, H), state = cell(x (T, B, 
 Every LSTM here is made of *memory-cell blocks*: a block of S cells shares its gates, so H cells have H / S gates of
 each kind. `spread` copies a block's gate to its cells.
 
-The first weights and biases are arguments; unless given they are those of one experiment of the paper, named in each
+The initial weights and biases are arguments; by default they are those of one experiment of the paper, named in each
 class together with what is *not* the paper's. Two things differ in all three LSTMs. The papers cut the gradient
 wherever it would leave a cell through a gate, and here autograd follows every path. And they tell each network's
 biases block by block for four blocks at most; with more, the list begins again.
@@ -46,7 +46,7 @@ class Elman1990(nn.Module):
 
         h_t = σ(W_ih x_t + W_hh h_{t−1} + b),   h_0 = 0.5
 
-    From the paper: the logistic units, and context units that begin at 0.5. Ours: the range of the first weights,
+    From the paper: the logistic units, and context units that begin at 0.5. Ours: the range of the initial weights,
     which the paper does not give, and the gradient, which here goes back through time; there it stopped at the context.
 
     Parameters

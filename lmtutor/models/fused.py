@@ -16,7 +16,7 @@ times as fast, and the factor log2(e) goes into the small matrix.)
 
 *Division last.* Dividing by the row sums scales rows of the small matrices (H columns), never the tiles.
 
-What is kept of a block of rows is E, for the weight gradient Eᵀ · h; in bfloat16 that is two bytes a logit. Large
+What is kept of a block of rows is E, for the weight gradient Eᵀ · h; in bfloat16 that is two bytes per logit. Large
 batches are taken in several blocks of rows, so that what is kept stays below `KEPT` bytes, or `LEAST_ROWS` rows.
 
 All of this is for a processor with a cache. On a GPU many small operations cost more than the memory they save: there
@@ -45,7 +45,7 @@ LOG2_E = math.log2(math.e)
 
 @functools.cache
 def _onednn_linear():
-    """oneDNN's float32 product a @ b.T, or None where it is not to be had or not right.
+    """oneDNN's float32 product a @ b.T, or None where it is unavailable or incorrect.
 
     torch sends float32 products to MKL, which runs at half of oneDNN's speed or less on processors not made by Intel.
     The operator is not part of torch's public interface, so it is tried on a small case before it is trusted.

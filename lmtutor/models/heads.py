@@ -126,7 +126,7 @@ class SampledHead(Head):
     def __init__(self, hidden_size: int, vocab_size: int, tied_weight: nn.Parameter | None = None, samples: int = 1024):
         super().__init__(hidden_size, vocab_size, tied_weight)
         if samples < 1:
-            raise LMTutorError(f"samples={samples}: it has to be at least 1.")
+            raise LMTutorError(f"samples must be at least 1 (got {samples}).")
         self.samples = samples
 
     def loss(self, hidden: Tensor, targets: Tensor) -> Tensor:
@@ -245,7 +245,7 @@ class AdaptiveHead(nn.Module):
     ----------
     hidden_size, vocab_size : H, V
     tied_weight : the (V, H) matrix of an embedding. Only the short list can share it: clusters have fewer units.
-    cutoffs : the ids at which the clusters begin; 6 % and 30 % of the vocabulary unless given
+    cutoffs : the ids at which the clusters begin; default: 6 % and 30 % of the vocabulary
 
     Raises
     ------

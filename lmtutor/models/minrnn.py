@@ -47,7 +47,7 @@ class MinGRU(LinearRNN):
 
     .. math:: z_t = \sigma(W_z x_t + b_z), \quad h_t = (1 - z_t) \odot h_{t-1} + z_t \odot (W_h x_t + b_h)
 
-    The paper's form in log space makes what enters positive; `scan` needs no logarithms, so nothing has to be.
+    The paper's form in log space makes what enters positive; `scan` needs no logarithms, so nothing must be.
     """
 
     parts = 2

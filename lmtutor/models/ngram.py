@@ -43,7 +43,7 @@ class NGramLM:
         Length n of the longest n-gram: the history is n − 1 tokens.
     smoothing : str
         ``"mle"`` relative frequencies; ``"add-k"`` (count + k) / (total + k·V); ``"kneser-ney"`` interpolated
-        Kneser-Ney with one discount an order; ``"modified-kneser-ney"`` with three (Chen and Goodman
+        Kneser-Ney with one discount per order; ``"modified-kneser-ney"`` with three (Chen and Goodman
         1999, eq. 23 to 26).
     k : float
         The added count of ``"add-k"``.

@@ -7,7 +7,7 @@ from torch.autograd.function import once_differentiable
 from lmtutor.models.regularise import call_with_weight_drop
 from lmtutor.system.errors import LMTutorError
 
-LOOP_FROM = 4096  # numbers a step: on the CPU, steps at least this wide are faster one after the other
+LOOP_FROM = 4096  # numbers per step: on the CPU, steps at least this wide are faster one after the other
 
 
 def scan(a: Tensor, b: Tensor) -> Tensor:
@@ -128,7 +128,7 @@ class QRNNLayer(nn.Module):
     ):
         super().__init__()
         if window < 1:
-            raise LMTutorError(f"window={window}: a QRNN layer has to see at least the present input.")
+            raise LMTutorError(f"window must be at least 1, the present input (got {window}).")
         self.input_size, self.hidden_size, self.window = input_size, hidden_size, window
         self.zoneout, self.weight_drop = zoneout, weight_drop
         self.products = torch.float32

@@ -22,7 +22,7 @@ class WindowConfig:
 
     def __post_init__(self):
         if self.order < 2:
-            raise LMTutorError(f"order={self.order}: a window model needs 2 or more (one token of history).")
+            raise LMTutorError(f"order must be at least 2, one token of history (got {self.order}).")
         check_config(self, ["order", "embedding", "hidden"], ["dropout"], ["init_range"])
 
 

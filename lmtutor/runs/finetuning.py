@@ -52,7 +52,7 @@ def finetune(
     run : a run with its weights: the object, its folder or its name.
     out : folder of the new run.
     changes : ``key=value`` changes of the recipe, such as ``epochs=20``.
-    resume : go on with an interrupted finetuning in `out`. The start may have moved since, and `run` says where to.
+    resume : continue an interrupted finetuning in `out`. The start may have moved since, and `run` says where to.
     options : go to `lmtutor.fit`: ``keep_every``, ``sample``, ``progress``.
 
     Raises

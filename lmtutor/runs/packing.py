@@ -34,7 +34,8 @@ CARD = """# {name}
 | protocol | {protocol} |
 
 For teaching and for first experiments: to score and continue text like that of its corpus. It repeats what that
-corpus says and how it says it, mistakes and prejudices included; it knows nothing after it; it is no source of facts.
+corpus says and how it says it, mistakes and prejudices included; it knows nothing after it; it is not a source of
+facts.
 """
 
 

@@ -1,6 +1,6 @@
 """Small trained models that come with the book, with their vocabularies and model cards.
 
-A packed model takes a quarter of its size: every row of a matrix becomes 8-bit whole numbers and one scale,
+A packed model takes a quarter of its size: every row of a matrix becomes 8-bit integers and one scale,
 
     q = round(w / s),   s = max |w| / 127 over the row,   w ≈ s · q,
 

@@ -12,7 +12,7 @@ def published_curve(name: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row an epoch (from 1): ``epoch``, ``epoch_seconds``, ``valid_perplexity``, ``test_perplexity`` (empty where
+        One row per epoch (from 1): ``epoch``, ``epoch_seconds``, ``valid_perplexity``, ``test_perplexity`` (empty where
         it was not measured). The sources are in ``data/published/README.md``.
     """
     folder = data_files.path("published")

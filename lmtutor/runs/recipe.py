@@ -1,6 +1,6 @@
 """Recipes: what to train, written down before.
 
-A *recipe* is a TOML file with the tables ``[corpus]``, ``[model]``, ``[training]``, for a training that goes on from
+A *recipe* is a TOML file with the tables ``[corpus]``, ``[model]``, ``[training]``, for training that continues from
 another run ``[start]``, and ``[published]``, the figures that it aims at.
 """
 
@@ -123,7 +123,7 @@ def check_tables(tables: dict[str, dict[str, Any]], where: object) -> None:
             except (ValueError, RecursionError):
                 raise LMTutorError(
                     f"{where}: [{table}] has plain names, and finite numbers, true, false, text and lists of these; "
-                    f"mend {name!r}."
+                    f"fix {name!r}."
                 ) from None
 
 
@@ -150,7 +150,7 @@ def read_recipe(name_or_path: str | Path) -> Recipe:
         raise LMTutorError(f"{path} is not a TOML file: {error}.") from None
     unknown = set(tables) - set(TABLES)
     if unknown or not all(isinstance(table, dict) for table in tables.values()):
-        raise LMTutorError(f"{path}: a recipe has the tables {', '.join(TABLES)}; mend {', '.join(unknown) or 'it'}.")
+        raise LMTutorError(f"{path}: a recipe has the tables {', '.join(TABLES)}; fix {', '.join(unknown) or 'it'}.")
     check_tables(tables, path)
     name = path.relative_to(RECIPES).with_suffix("").as_posix() if path.is_relative_to(RECIPES) else path.stem
     training = replace_checked(TrainConfig(), tables.get("training", {}))

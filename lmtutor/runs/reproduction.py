@@ -26,8 +26,8 @@ class Comparison:
     Attributes
     ----------
     table
-        One row a figure: ``recorded``, ``here`` and ``ratio``, the second over the first. Losses of every epoch are in
-        nats a token, the last two rows are perplexities.
+        One row per figure: ``recorded``, ``here`` and ``ratio``, the second over the first. Losses of every epoch are
+        in nats per token, the last two rows are perplexities.
     differences
         What is not the same about the machine, a line each; empty where bit-equality is promised.
     noise
@@ -75,8 +75,8 @@ def reproduce(
     Parameters
     ----------
     name_or_path : a recorded run, a run folder, or a pretrained model.
-    out : folder of the new run; ``runs/reproduced/NAME`` unless given.
-    resume : go on with an interrupted repetition in `out`.
+    out : folder of the new run (default: ``runs/reproduced/NAME``).
+    resume : continue an interrupted repetition in `out`.
     options : go to `lmtutor.fit`: ``progress``.
 
     Raises
@@ -126,11 +126,11 @@ def seed_noise(recipe: str) -> float:
 
 
 def score_kept(run: Run, split: str = "valid", epochs: str = "all") -> pd.DataFrame:
-    """Score epochs that a training kept (``keep_every``), by the full-split protocol: ``"all"``, ``"5"`` or ``"3-8"``.
+    """Score epochs that a run kept (``keep_every``), by the full-split protocol: ``"all"``, ``"5"`` or ``"3-8"``.
 
     Returns
     -------
-    One row a kept epoch: ``epoch``, ``nats_per_token``, ``perplexity``.
+    One row per kept epoch: ``epoch``, ``nats_per_token``, ``perplexity``.
 
     Raises
     ------

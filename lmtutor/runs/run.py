@@ -1,4 +1,4 @@
-"""Runs: what came out of a training.
+"""Runs: what training leaves behind.
 
 Training a recipe makes a *run*, a folder with ``recipe.toml``, ``history.csv``, ``result.json`` and ``checkpoint/``.
 Recorded runs lie in ``data/runs/``, without their weights.

@@ -1,4 +1,4 @@
-"""Dynamic evaluation (Krause, Kahembwe, Murray and Renals 2018): a model that goes on learning while it is tested.
+"""Dynamic evaluation (Krause, Kahembwe, Murray and Renals 2018): a model that keeps learning while it is tested.
 
 The text is read in segments. Each is scored with the weights as they are, *then* one gradient step on it is taken:
 
@@ -64,9 +64,9 @@ def gradient_rms(
     Parameters
     ----------
     train_ids : (N,) ids of the training split.
-    batch_size, bptt : columns and steps of the batches whose mean loss is differentiated. More tokens a batch make
+    batch_size, bptt : columns and steps of the batches whose mean loss is differentiated. More tokens per batch make
         smaller gradients, and so larger steps afterwards: the learning rate belongs to these two.
-    batches : stop after this many; the whole split unless given.
+    batches : stop after this many (default: the whole split).
     progress : show a progress bar.
 
     Returns
@@ -78,7 +78,7 @@ def gradient_rms(
     LMTutorError : too few tokens for the columns, or nothing to average.
     """
     if batches is not None and batches < 1:
-        raise LMTutorError(f"batches={batches}: at least one batch is needed for the gradient's statistics.")
+        raise LMTutorError(f"batches must be at least 1 for the gradient's statistics (got {batches}).")
     parameters, device = dict(model.named_parameters()), device_of(model)
     squares = [torch.zeros_like(p) for p in parameters.values()]
     state, number = None, 0
@@ -130,7 +130,7 @@ def dynamic_evaluate(
     """
     for name, value, low in (("lr", lr, 0), ("decay", decay, 0), ("segment", segment, 1), ("epsilon", epsilon, 0)):
         if not low <= value < math.inf:
-            raise LMTutorError(f"{name}={value!r}: it has to be a number from {low} up.")
+            raise LMTutorError(f"{name} must be at least {low} (got {value!r}).")
     check_ids(model, ids)
     cache = model if isinstance(model, NeuralCache) else None
     inner = model.model if cache else model

@@ -98,8 +98,8 @@ class NeuralCache(nn.Module):
     window : w, how many tokens the cache goes back; the cache may be partly filled.
     theta : θ, inverse temperature of the softmax over those tokens: at 0 all count alike.
     lam : λ, the cache's share of the mixture; 0 leaves the model alone.
-    layers : which layers' outputs are compared, by number from 0 upwards, laid side by side; what the softmax
-        reads (the top layer) unless given.
+    layers : which layers' outputs are compared, by number from 0 upwards, laid side by side (default:
+        what the softmax reads, the top layer).
 
     Raises
     ------
@@ -119,7 +119,7 @@ class NeuralCache(nn.Module):
         check_settings([window], [theta], [lam])
         known = list(range(getattr(model.config, "layers", 0)))
         if layers is not None and not (layers and set(layers) <= set(known)):
-            raise LMTutorError(f"layers={layers!r}: it has to be one or more of this model's layers {known}.")
+            raise LMTutorError(f"layers must be one or more of this model's layers {known} (got {layers!r}).")
         self.model, self.window, self.theta, self.lam = model, window, theta, lam
         self.layers = None if layers is None else sorted(set(layers))
 
@@ -216,13 +216,13 @@ def check_settings(windows: Sequence[int], thetas: Sequence[float], lams: Sequen
     if not (len(windows) and len(thetas) and len(lams)):
         raise LMTutorError("The cache needs at least one window, one theta and one lam to try.")
     for name, values, kind, low, high, wanted in (
-        ("window", windows, numbers.Integral, 1, math.inf, "a whole number of tokens, at least 1"),
+        ("window", windows, numbers.Integral, 1, math.inf, "an integer of at least 1 (tokens)"),
         ("theta", thetas, numbers.Real, 0, math.inf, "a number from 0 up, such as 0.3"),
         ("lam", lams, numbers.Real, 0, 1, "a share, at least 0 and below 1"),
     ):
         for value in values:
             if isinstance(value, bool) or not isinstance(value, kind) or not low <= value < high:
-                raise LMTutorError(f"{name}={value!r}: it has to be {wanted}.")
+                raise LMTutorError(f"{name} must be {wanted} (got {value!r}).")
 
 
 @torch.no_grad()
@@ -245,7 +245,7 @@ def tune_cache(
 
     Returns
     -------
-    surface : DataFrame ``window theta lam nats_per_token perplexity``, a row a setting.
+    surface : DataFrame ``window theta lam nats_per_token perplexity``, one row per setting.
     best : the row with the lowest perplexity, as ``{"window": …, "theta": …, "lam": …}`` for `NeuralCache`.
 
     Raises

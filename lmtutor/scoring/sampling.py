@@ -178,10 +178,10 @@ def _check(end, tokens, temperature, top_k, top_p, beam, sentences, samples, see
         ("beam", beam, beam is None or beam >= 1, "at least 1"),
         ("sentences", sentences, sentences is None or sentences >= 1, "at least 1"),
         ("samples", samples, samples is None or samples >= 1, "at least 1"),
-        ("seed", seed, seed is None or 0 <= seed < 1 << 63, "a whole number from 0 to 2^63 − 1"),
+        ("seed", seed, seed is None or 0 <= seed < 1 << 63, "an integer from 0 to 2^63 − 1"),
     ):
         if not fine:
-            raise LMTutorError(f"{name}={value}: it has to be {wanted}.")
+            raise LMTutorError(f"{name} must be {wanted} (got {value}).")
     if beam is not None and (sentences or samples):
         raise LMTutorError("A beam search finds one text of so many tokens: leave out sentences and samples.")
     if sentences and end is None:

@@ -123,7 +123,7 @@ def evaluate(
 def read_ids(model: Scorer, vocab, text: str | Path) -> tuple[Tensor, int]:
     """The ids of a string, a file or the standard input, read whole, and its characters."""
     if vocab is None:
-        raise LMTutorError("A text has to become ids before it is scored: pass vocab=vocab, the model's vocabulary.")
+        raise LMTutorError("A text must become ids before it is scored: pass vocab=vocab, the model's vocabulary.")
     check_vocabulary(model, vocab)
     if isinstance(text, Path):
         open_bytes(text).close()  # a missing file is an error, not a text
@@ -187,8 +187,8 @@ def score_lines(model: Scorer, vocab, text: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row a line: ``line`` (from 1), ``tokens`` (scored: all but the very first of the text), ``unknown`` (tokens
-        read as ``<unk>``), ``nats``, ``perplexity`` (of the line, NaN where no token is scored).
+        One row per line: ``line`` (from 1), ``tokens`` (scored: all but the very first of the text), ``unknown``
+        (tokens read as ``<unk>``), ``nats``, ``perplexity`` (of the line, NaN where no token is scored).
     """
     check_vocabulary(model, vocab)
     lines = [vocab.encode_text(line) for line in re.findall("[^\n]*\n|[^\n]+", text)]

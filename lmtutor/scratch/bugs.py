@@ -1,6 +1,6 @@
 """A backward pass with five errors to find: the exercise of chapter 03.
 
-The errors are those of a listing that many people learnt from. Each can be switched on alone, so that its symptoms
+The errors are those of a listing that many people learned from. Each can be switched on alone, so that its symptoms
 can be studied: which gradients are off, by how much, and what it does to training. The correct lines, and why they
 are so, are in `lstm.CharLSTM.backward`.
 """
@@ -31,7 +31,7 @@ class BrokenLSTM(CharLSTM):
     vocab_size, hidden : int
         V symbols, H cells.
     bugs : iterable of int
-        Which of `BUGS` to switch on; all five unless given, none makes the backward pass right.
+        Which of `BUGS` to switch on (default: all five); none makes the backward pass right.
     **options
         Those of `CharLSTM`; peepholes stay on.
 

@@ -41,7 +41,7 @@ class CharLSTM:
     peepholes : bool
         False leaves out p_i, p_f and p_o: the LSTM of `torch.nn.LSTM`.
     seed : int
-        Of the first weights, which are normal with deviation `scale`.
+        Of the initial weights, which are normal with deviation `scale`.
     dtype : data type
         float32 trains faster; the gradient check needs float64.
     forget_bias : float

@@ -27,7 +27,7 @@ class CharRNN:
     vocab_size, hidden : int
         V symbols, H units.
     seed : int
-        Of the first weights, which are normal with deviation `scale`.
+        Of the initial weights, which are normal with deviation `scale`.
     dtype : data type
         float32 trains faster; the gradient check needs float64.
 
@@ -142,7 +142,7 @@ class CharRNN:
         length : int
             Symbols to draw.
         state : float array (1, H), optional
-            Where to begin; zeros unless given.
+            Where to begin (default: zeros).
         temperature : float
             Logits are divided by this.
 

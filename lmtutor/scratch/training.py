@@ -237,4 +237,4 @@ def check_batch(x: NDArray, y: NDArray, vocab_size: int) -> None:
 def check_state(state: NDArray, shape: tuple[int, int]) -> None:
     """Refuse a carried state of another shape than (B, H)."""
     if state.shape != shape:
-        raise LMTutorError(f"forward: the state is {state.shape} but has to be (B, H) = {shape}.")
+        raise LMTutorError(f"forward: the state must be (B, H) = {shape} (got {state.shape}).")

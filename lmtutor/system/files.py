@@ -88,7 +88,7 @@ def write_atomically(path: str | Path, data: bytes) -> None:
     except OSError as error:
         raise LMTutorError(
             f"{path} cannot be written ({error.strerror}); what was there before is as it was: "
-            "free some disk or mend the folder, and go on."
+            "free some disk space or fix the folder's permissions, then retry."
         ) from None
 
 

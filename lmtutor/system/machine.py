@@ -65,7 +65,7 @@ def choose_device(name: str = "auto") -> torch.device:
     gpus = torch.cuda.device_count()
     names = ["auto", "cpu", *(["cuda"] if gpus else []), *(f"cuda:{number}" for number in range(gpus))]
     if name not in names:
-        raise LMTutorError(f"device={name!r}: it has to be one of this machine's; say {' or '.join(names)}.")
+        raise LMTutorError(f"device must be {' or '.join(names)} on this machine (got {name!r}).")
     return torch.device(name if name != "auto" else "cuda" if gpus else "cpu")
 
 

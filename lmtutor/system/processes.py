@@ -64,7 +64,7 @@ def exchanging() -> Iterator[None]:
     except RuntimeError as error:
         raise LMTutorError(
             "An exchange with the other processes of this training failed; one of them has probably ended. What was "
-            f"saved last is whole: the same torchrun command with --resume goes on from there. ({error})"
+            f"saved last is whole: the same torchrun command with --resume continues from there. ({error})"
         ) from error
 
 

@@ -8,7 +8,7 @@ EMPTY = {"text/plain": "", "text/html": ""}
 
 
 class Progress:
-    """Tokens done, tokens a second, time left, and figures of the moment.
+    """Tokens done, tokens per second, time left, and figures of the moment.
 
     On a terminal the bar is one line; in a notebook it vanishes when done; a log file gets a line a minute.
 

@@ -1,9 +1,9 @@
 """How torch's threads wait for one another; imported before torch, which asks once.
 
 OpenMP's threads spin while they wait. Alone on a machine that is fastest; beside other work the spinning takes the
-processor from whoever is waited for. Waiting asleep is slower on a quiet machine and faster on a busy one: with two
-threads on two cores about a fifth slower alone, and a third faster beside one competing process. A policy of your own
-is left as it is.
+processor from the thread that is waited for. Waiting asleep is slower on a quiet machine and faster on a busy one: with
+two threads on two cores about a fifth slower alone, and a third faster beside one competing process. A policy that you
+set is left as it is.
 """
 
 import os

@@ -62,7 +62,7 @@ class TrainConfig:
 
 
 def text_to_score(corpus, split: str, config: TrainConfig) -> Tensor | Iterable[Batch]:
-    """A split as `evaluate` reads it: the stream of its ids, or the samples of a training that is cut into samples."""
+    """A split as `evaluate` reads it: the stream of its ids, or the samples where training is cut into samples."""
     ids = corpus.split(split)
     if config.cut == "stream":
         return ids

@@ -13,7 +13,7 @@ from lmtutor.training.checkpoint import model_tensors
 
 @torch.no_grad()
 def extend_vocabulary(model, vocab: Vocabulary, words: Vocabulary) -> tuple[torch.nn.Module, Vocabulary]:
-    """Add the types of `words` that `vocab` lacks, for training to go on with another text.
+    """Add the types of `words` that `vocab` lacks, so that training can continue on another text.
 
     A new type starts as what it was before, the unknown word: it takes over the vector of ``<unk>``, and its bias
     minus ln n, so that the n new types share out among them the probability that ``<unk>`` has. The model, with its

@@ -131,7 +131,7 @@ class AveragedSGD(torch.optim.SGD):
         return loss
 
     def after_epoch(self, valid_loss: float) -> None:
-        """Take note of an epoch's validation loss (nats a token), and begin to average if it is time."""
+        """Take note of an epoch's validation loss (nats per token), and begin to average if it is time."""
         group = self.param_groups[0]
         if not group["triggered"] and non_monotone(group["losses"], valid_loss, self.nonmono):
             group["triggered"] = True
@@ -196,7 +196,7 @@ class Schedule:
             raise LMTutorError(f"Unknown schedule {name!r}.{nearest(name, SCHEDULES)}")
         self.name, self.peak, self.warmup, self.milestones = name, lr, warmup, tuple(milestones)
         self.scale = 1.0  # what the plateaus and steps have left of the learning rate
-        self.best = math.inf  # lowest validation loss, nats a token
+        self.best = math.inf  # lowest validation loss, nats per token
 
     def lr(self, done: float) -> float:
         """Learning rate when the share `done` of the run is behind, from 0 up to (not including) 1."""
@@ -220,7 +220,7 @@ class Schedule:
         return 0.1 * min(1.0, max(0.0, self.lr(done) / self.peak - 0.1) / 0.9)
 
     def after_epoch(self, valid_loss: float, epoch: int = 0) -> bool:
-        """Take note of the validation loss (nats a token) of an epoch, counted from 1; True when the best so far."""
+        """Take note of the validation loss (nats per token) of an epoch, counted from 1; True when the best so far."""
         improved = valid_loss < self.best
         if improved:
             self.best = valid_loss

@@ -1,4 +1,4 @@
-"""Everything of a training that changes from step to step, out of a session and back into one."""
+"""Save and restore everything that changes during a training run."""
 
 import dataclasses
 import hashlib

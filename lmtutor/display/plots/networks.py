@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @style()
 def plot_gradient_norms_by_lag(curves: Mapping[str, Sequence[float]]) -> "Figure":
-    """How much of the gradient arrives k steps earlier, one curve a model, on a logarithmic axis.
+    """How much of the gradient arrives k steps earlier, one curve per model, on a logarithmic axis.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def plot_gates(activations: Mapping[str, np.ndarray], tokens: Sequence[str]) -> 
 
 @style()
 def plot_error_by_lag(curves: Mapping[int, Sequence[float]], read: int) -> "Figure":
-    """One moment of a training: how much of an error is left k letters back, among the other moments.
+    """One moment of training: how much of an error is left k letters back, among the other moments.
 
     Parameters
     ----------

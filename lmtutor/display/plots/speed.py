@@ -25,7 +25,7 @@ def plot_waterfall(steps: Sequence[str], seconds: Sequence[float], *, unit: str 
         Time before all changes, then after each of them, in `unit`.
     """
     if len(steps) != len(seconds) or not len(steps):
-        raise LMTutorError(f"plot_waterfall: {len(steps)} steps and {len(seconds)} times; give one time a step")
+        raise LMTutorError(f"plot_waterfall: {len(steps)} steps and {len(seconds)} times; give one time per step")
     fig, axes = figure(height=0.9 + 0.42 * len(steps))
     rows, times = np.arange(len(steps)), np.asarray(seconds, dtype=float)
     axes.barh(rows, times, color=COLOURS[0], height=0.62)
@@ -52,11 +52,11 @@ def plot_roofline(parts: pd.DataFrame, bandwidth: float, products: Mapping[str, 
     Parameters
     ----------
     parts
-        A row a computation: `part` (its name), `operations`, `bytes` moved and `seconds`.
+        One row per computation: `part` (its name), `operations`, `bytes` moved and `seconds`.
     bandwidth
-        Of the memory, bytes a second: the sloping part of the roof.
+        Of the memory, bytes per second: the sloping part of the roof.
     products
-        Operations a second of the machine's best product, by the name of its format: the level parts of the roof.
+        Operations per second of the machine's best product, by the name of its format: the level parts of the roof.
     """
     if not len(parts):
         raise LMTutorError("plot_roofline: `parts` has no rows")
@@ -64,7 +64,7 @@ def plot_roofline(parts: pd.DataFrame, bandwidth: float, products: Mapping[str, 
         if name not in parts or (name != "part" and not (pd.to_numeric(parts[name], errors="coerce") > 0).all()):
             raise LMTutorError(f"plot_roofline: every row of `parts` needs {name!r}, a number above 0 or a name")
     if bandwidth <= 0 or not products or min(products.values()) <= 0:
-        raise LMTutorError("plot_roofline: bandwidth and the rates of `products` have to be above 0")
+        raise LMTutorError("plot_roofline: bandwidth and the rates of `products` must be above 0")
     intensity, rate = parts["operations"] / parts["bytes"], parts["operations"] / parts["seconds"] / 1e9
     fig, axes = figure(height=3.9)
     edges = [most / bandwidth for most in products.values()]
@@ -81,19 +81,19 @@ def plot_roofline(parts: pd.DataFrame, bandwidth: float, products: Mapping[str, 
         x, y = intensity.iloc[row], rate.iloc[row]
         axes.plot(x, y, MARKERS[row % 6], color=COLOURS[row % 6], markersize=8, label=f"{name}: {y:.3g}")
     axes.set(xscale="log", yscale="log", xlim=(low, high))
-    axes.set(xlabel="operations per byte moved", ylabel="billion operations a second")
+    axes.set(xlabel="operations per byte moved", ylabel="billion operations per second")
     plain_log(axes.xaxis)
     plain_log(axes.yaxis)
     axes.legend(loc="lower right")
     said = "; ".join(
-        f"{name} {y:.3g} at {x:.3g} operations a byte"
+        f"{name} {y:.3g} at {x:.3g} operations per byte"
         for name, x, y in zip(parts["part"], intensity, rate, strict=True)
     )
     roofs = ", ".join(f"{name} {most / 1e9:.0f}" for name, most in products.items())
     return described(
         fig,
-        f"Roofline on two logarithmic axes: billion operations a second over operations per byte moved. The roof rises "
-        f"with the memory's {bandwidth / 1e9:.0f} GB a second up to {roofs}. Below it: {said}.",
+        f"Roofline on two logarithmic axes: billion operations per second over operations per byte moved. The roof "
+        f"rises with the memory's {bandwidth / 1e9:.0f} GB per second up to {roofs}. Below it: {said}.",
     )
 
 

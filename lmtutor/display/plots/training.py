@@ -83,7 +83,7 @@ def plot_run_curves(
     x: str = "epoch",
     log_x: bool = False,
 ) -> "Figure":
-    """One curve a run, on a logarithmic axis.
+    """One curve per run, on a logarithmic axis.
 
     Parameters
     ----------
