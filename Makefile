@@ -62,7 +62,7 @@ $(BIN)/python:
 $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing the pinned packages into $(VENV) (one to three minutes the first time; torch alone is 200 MB or more)"
 	$(call patiently,installing,$(INSTALL))
-	@mkdir -p $(VENV)/etc/ipython  # a kernel's note about its transport is no news to a reader
+	@mkdir -p $(VENV)/etc/ipython  # a kernel's note about its transport is not news to a reader
 	@echo '{"IPKernelApp": {"log_level": "ERROR"}}' > $(VENV)/etc/ipython/ipython_kernel_config.json
 	@touch $@
 
