@@ -155,10 +155,10 @@ def test_bad_input_says_what_to_do(model):
     rms = gradient_rms(model, text(200), batch_size=4, bptt=7)
     other = build_model("lstm-200", V, embedding=5, hidden=5)
     for wrong, match in [
-        (dict(lr=-1.0), "lr=-1"),
-        (dict(lr=math.nan), "lr=nan"),
+        (dict(lr=-1.0), "lr must be .*got -1"),
+        (dict(lr=math.nan), "lr must be .*got nan"),
         (dict(decay=-0.1), "decay"),
-        (dict(segment=0), "segment=0"),
+        (dict(segment=0), "segment must be .*got 0"),
     ]:
         with pytest.raises(LMTutorError, match=match):
             dynamic_evaluate(model, text(50), rms, **wrong)

@@ -178,7 +178,49 @@ def test_roofline_has_the_lower_of_two_limits_and_each_part_at_its_place():
     assert points == [(80, pytest.approx(80)), (0.1, pytest.approx(2))]
     high = plots.plot_roofline(ROOF.iloc[:1], 4e10, {"float32": 1e11}).axes[0].lines[0].get_xdata()
     assert np.all(np.diff(high) > 0)  # the roof rises to its edge, also where every part is to the right of it
-    assert "40 GB a second up to float32 100, bfloat16 200" in fig.alt and "far 2 at 0.1 operations a byte" in fig.alt
+    assert (
+        "40 GB per second up to float32 100, bfloat16 200" in fig.alt and "far 2 at 0.1 operations per byte" in fig.alt
+    )
+
+
+def test_lines_stand_where_the_table_says_and_the_text_has_their_ends():
+    table = {"a": pd.Series([3.0, 2.0], index=[1, 10]), "b": pd.Series([9.0, 4.0, 1.0], index=[1, 5, 10])}
+    fig = plots.plot_lines({"left": table, "right": {"a": table["a"]}}, floor=0.5, levels={"half": 1.5}, mark={"b": 5},
+                           at={"right": 7}, xlabel=("step", "day"), ylabel="nats")  # fmt: skip
+    left, right = fig.axes
+    assert [list(part) for part in curves(left)["b"]] == [[1, 5, 10], [9, 4, 1]]
+    assert [list(part) for part in curves(left)["a"]] == [[1, 10], [3, 2]]  # no gap where only b has a value
+    assert (left.get_xlabel(), right.get_xlabel(), right.get_title("left")) == ("step", "day", "right")
+    for said in ("left, nats by step: a 3 to 2; b 9 to 1", "cross at 5, where it is 4", "the floor", "1.5: half"):
+        assert said in fig.alt
+    assert [7, 7] in [list(line.get_xdata()) for line in right.get_lines()]
+    frame = plots.plot_lines({"up": [1, 2, 3]}, [10, 20, 40], xscale="log").axes[0]
+    assert list(curves(frame)["up"][0]) == [10, 20, 40]
+
+
+def test_bars_dots_and_maps_show_their_numbers():
+    bars = plots.plot_bars(pd.DataFrame({"x": [1.0, 2.0], "y": [3.0, 4.0]}, index=["p", "q"]), ylabel="nats")
+    assert sorted(bar.get_height() for bar in bars.axes[0].patches) == [1, 2, 3, 4]
+    assert "p: x 1.00, y 3.00; q: x 2.00, y 4.00" in bars.alt
+    dots = plots.plot_dots({"bits": {"m": 1.5, "n": 2.5}, "nats": {"m": 1.0, "n": 2.0}}, reference=("there", 1.2))
+    assert [axes.get_xlabel() for axes in dots.axes] == ["bits", "nats"] and "bits: m 1.50, n 2.50" in dots.alt
+    assert [t.get_text() for t in dots.axes[0].get_yticklabels()] == ["m", "n"]
+    holes = np.array([[1.0, 0.0, 2.0], [3.0, 0.0, 0.0]])
+    maps = plots.plot_maps({"w": holes}, limit=3, rows={1: "second"})
+    assert "w: 2 by 3, 50% of it blank, with 1 whole columns and 0 whole rows" in maps.alt
+    assert maps.axes[0].images[0].get_clim() == (0, 3)
+
+
+def test_what_is_looked_back_at_is_marked_where_it_stood():
+    fig = plots.plot_weights([0.1, 0.2, 0.7], [True, False, True], ["Vane", "the", "Vane"], "Vane", named=1)
+    assert "stood there 2 times and gets 80.0% of it all" in fig.alt
+    assert [text.get_text() for text in fig.axes[0].texts] == ["Vane"]
+    shaded = plots.shade_words(["<b>", "Vane"], [0.5, 0.1], "Vane", "a & b")
+    assert "&lt;b&gt;" in shaded and "a &amp; b" in shaded and shaded.count("border-bottom") == 1
+    hits = np.eye(3, 4, dtype=bool)
+    band = plots.plot_band(np.arange(12.0).reshape(3, 4), 2, hits)
+    drawn = band.axes[0].images[0].get_array()
+    assert drawn.mask.tolist() == [[0, 0, 1, 1], [1, 0, 0, 1], [1, 1, 0, 0]] and "3 places" in band.alt
 
 
 @pytest.mark.parametrize(

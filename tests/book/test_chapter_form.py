@@ -54,25 +54,25 @@ def stretches(source: str) -> list[int]:
     return [len(re.findall(r"[\w’'-]+", part)) for part in text.split(mark)]
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
-def test_cells_are_short_lines_fit_and_colours_have_names(chapter):
-    for _, code in cells(chapter.read_text(encoding="utf-8")):
+@pytest.mark.parametrize("file", CHAPTERS, ids=lambda path: path.stem)
+def test_cells_are_short_lines_fit_and_colours_have_names(file):
+    for _, code in cells(file.read_text(encoding="utf-8")):
         assert len(code) <= LONGEST_CELL, f"{len(code)} lines: {code[0]}"
         assert not HEX.search("\n".join(code)), "take a colour of lmtutor.display.figures"
-    for n, line in enumerate(chapter.read_text(encoding="utf-8").splitlines(), 1):
+    for n, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
         assert len(line) <= LONGEST_LINE, f"line {n} has {len(line)} characters"
 
 
 def test_little_code_is_hidden():
     """Code that a reader need not see belongs into the package; the assertions beside the text are not counted."""
     hidden = shown = 0
-    for chapter in CHAPTERS:
-        for tags, code in cells(chapter.read_text(encoding="utf-8")):
+    for file in CHAPTERS:
+        for tags, code in cells(file.read_text(encoding="utf-8")):
             if "remove-cell" not in tags:
                 hidden, shown = (hidden + len(code), shown) if tags & HIDDEN else (hidden, shown + len(code))
     assert hidden / (hidden + shown) <= MOST_HIDDEN, f"{hidden} of {hidden + shown} lines are hidden"
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
-def test_no_long_stretch_without_a_picture_or_a_table(chapter):
-    assert max(stretches(chapter.read_text(encoding="utf-8"))) <= MOST_WORDS
+@pytest.mark.parametrize("file", CHAPTERS, ids=lambda path: path.stem)
+def test_no_long_stretch_without_a_picture_or_a_table(file):
+    assert max(stretches(file.read_text(encoding="utf-8"))) <= MOST_WORDS

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from lmtutor.models import build_model
 from lmtutor.models.cells import LSTM2002
 from lmtutor.scratch import BUGS, BrokenLSTM, CharLSTM, check_gradients, encode, train
 from lmtutor.system.errors import LMTutorError
@@ -158,3 +159,13 @@ def test_bad_input_is_told_in_one_line():
         check_gradients(lambda: 0.0, model.params, {})
     with pytest.raises(LMTutorError, match="its gradient"):
         check_gradients(lambda: 0.0, model.params, {name: np.zeros(2) for name in model.params})
+
+
+def test_of_torch_reads_like_the_model_that_it_copies():
+    torch.manual_seed(3)
+    model = build_model("lstm-200", 7, embedding=5, hidden=4, layers=1, dropout=0.0, tied=False).double()
+    x = np.array([[0, 1], [2, 3], [6, 5], [4, 4]])
+    _, seen = CharLSTM.of_torch(model).forward(x[:-1], x[1:], (np.zeros((2, 4)), np.zeros((2, 4))))
+    with torch.no_grad():
+        hidden, _ = model.eval()(torch.from_numpy(x[:-1]), model.initial_state(2))
+    assert np.abs(seen["h"][1:] - hidden.numpy()).max() < 1e-12

@@ -5,7 +5,7 @@ text, which says what the figure shows, with its main numbers. `show` gives anot
 """
 
 from lmtutor.display.figures import figure, show, style
-from lmtutor.display.plots.basic import plot_bars, plot_dots, plot_lines, plot_points
+from lmtutor.display.plots.basic import plot_bars, plot_dots, plot_lines, plot_maps, plot_points
 from lmtutor.display.plots.memory import (
     plot_band,
     plot_cache_surface,
@@ -56,6 +56,7 @@ __all__ = [
     "plot_history",
     "plot_lines",
     "plot_losses_beside",
+    "plot_maps",
     "plot_network_steps",
     "plot_one_cell",
     "plot_perplexities",

@@ -164,7 +164,7 @@ def plot_bars(table: pd.DataFrame, *, form: str = "%.2f", height: float = 3.2, *
 
 @style()
 def plot_dots(
-    values: Mapping[str, float] | Mapping[str, Mapping[str, float]], *, form: str = "{:.2f}",
+    values, *, form: str = "{:.2f}",
     reference: tuple[str, float] | None = None, height: float | None = None, **settings,
 ) -> "Figure":  # fmt: skip
     """Draw one dot per row with its name and its value, from top to bottom.
