@@ -37,6 +37,6 @@ def test_onnxruntime_gives_our_score_in_pieces_with_the_state_carried(name, tmp_
 def test_what_is_no_stack_of_lstms_is_refused(tmp_path):
     for name, changes in (("gru-200", {}), ("transformer-96", {}), ("lstm-200", dict(head="adaptive"))):
         model = build_model(name, tiny_corpus().vocab, **changes)
-        with pytest.raises(LMTutorError, match="has to be LSTM layers under a full softmax"):
+        with pytest.raises(LMTutorError, match="must be LSTM layers under a full softmax"):
             export_onnx(model, tiny_corpus().vocab, tmp_path / "no.onnx")
     assert list(tmp_path.iterdir()) == []

@@ -229,7 +229,7 @@ def check_cutoffs(vocab_size: int, cutoffs: tuple[int, ...]) -> tuple[int, ...]:
         raise LMTutorError(f"{vocab_size} types are too few to be split into clusters: use the full softmax.")
     if not all(type(c) is int for c in cutoffs) or [0, *cutoffs, vocab_size] != sorted({0, *cutoffs, vocab_size}):
         raise LMTutorError(
-            f"cutoffs={list(cutoffs)}: they have to be different ids in rising order, from 1 to {vocab_size - 1}."
+            f"cutoffs must be different ids in rising order, from 1 to {vocab_size - 1} (got {list(cutoffs)})."
         )
     return tuple(cutoffs)
 

@@ -29,7 +29,7 @@ def export_onnx(model: nn.Module, vocab: Vocabulary, out: str | Path) -> None:
         raise LMTutorError("Exporting needs the package onnx: pip install 'lmtutor[onnx]'.") from None
     layers, full = list(getattr(model, "layers", ())), isinstance(model.head, SoftmaxHead | SampledHead)
     if not layers or not full or not all(type(layer) is nn.LSTM for layer in layers):
-        raise LMTutorError(f"{type(model).__name__} cannot be exported: it has to be LSTM layers under a full softmax.")
+        raise LMTutorError(f"{type(model).__name__} cannot be exported: it must be LSTM layers under a full softmax.")
     weights, nodes, inputs, outputs = {"embedding": model.embedding.weight}, [], [("ids", ["T", "B"])], []
     nodes.append(helper.make_node("Gather", ["embedding", "ids"], ["x0"]))
     for n, layer in enumerate(layers):
