@@ -42,7 +42,7 @@ def plot_recall(history: pd.DataFrame, capacity: Mapping[str, int], chance: floa
             said.append(f"{name}: " + ", ".join(f"{share:.0%} of {n}" for n, share in mean["share"].items()))
         top.axhline(chance, color=MUTED, linestyle=":")
         top.set(title=title, ylim=(0, 1.04), xscale="log")
-        top.legend(fontsize=7, loc="lower left" if column else "upper right")
+        top.legend(fontsize=7, loc="center left" if column else "upper right")
         strip.set(yscale="log", xlabel="pairs in a line", ylim=(50, 60_000))
         strip.set_xticks(mean.index, mean.index)
         strip.minorticks_off()

@@ -107,7 +107,7 @@ def main():
             write_atomically(path, pd.DataFrame(rows).to_csv(index=False, float_format="%.6g").encode())
             print(name, seed, f"{seconds:.0f} s", [f"{row['share']:.2f}" for row in asked], flush=True)
     result = dict(
-        protocol=f"{args.steps} steps (×4: four times as many) of {LINES} lines with {ASKED} questions each, Adam {LR:g}; "
+        protocol=f"{args.steps} steps (×4: four times that) of {LINES} lines with {ASKED} questions each, Adam {LR:g}; "
         f"asked on {TEST_LINES} new lines at each n",
         seeds=args.seeds,
         steps=args.steps,
