@@ -112,8 +112,11 @@ def plot_law(history: pd.DataFrame, floors: Mapping[str, float]) -> "Figure":
             above = part["nats_per_token"] - floor
             line(ax, part["tokens"], above.where(above > 0), i, f"{width} units")
         said.append(f"with {name}, H = {floor:.3f}, the largest ends {above.iloc[-1]:.3f} nats above it")
-        ax.set(xscale="log", yscale="log", title=f"{name}: H = {floor:.3f}", xlabel="tokens read")
+        ax.set(xscale="log", yscale="log", title=f"{name}: {floor:.2f}", xlabel="thousand tokens read")
         ax.title.set_fontsize(9)
+        ticks = sorted(history["tokens"].unique())
+        ax.set_xticks(ticks, [f"{tick / 1000:.0f}" for tick in ticks])
+        ax.minorticks_off()
         plain_log(ax.yaxis)
     axes[0, 0].set_ylabel("L − H, nats per token")
     axes[0, 0].legend(fontsize=7)
