@@ -81,22 +81,21 @@ def plot_costs(passes: pd.DataFrame, steps: pd.DataFrame) -> "Figure":
         line(axes[0], part["steps"], part["tokens_per_second"], i, name)
         axes[0].lines[-1].set_alpha(1 if i < 6 else 0.55)
         said.append(f"{name}: {part['tokens_per_second'].iloc[0]:,.0f} to {part['tokens_per_second'].iloc[-1]:,.0f}")
-    for ax, column in ((axes[1], "milliseconds"), (axes[2], "bytes")):
+    steps = steps.assign(KiB=steps["bytes"] / 1024)
+    for ax, column in ((axes[1], "milliseconds"), (axes[2], "KiB")):
         for i, (name, part) in enumerate(steps.groupby("model", sort=False)):
             line(ax, part["read"], part[column], i, name)
             said.append(f"{column}, {name}: {part[column].iloc[0]:,.3g} to {part[column].iloc[-1]:,.3g}")
-    for ax, title, x in zip(
-        axes,
-        ("training, tokens/s", "one more token, ms", "the state, bytes"),
-        ("length", "tokens read", "tokens read"),
-        strict=True,
-    ):
+    titles = {"training, tokens/s": "length", "one more token, ms": "tokens read", "the state, KiB": "tokens read"}
+    for ax, (title, x), ticks in zip(axes, titles.items(), (alone["steps"], steps["read"], steps["read"]), strict=True):
         ax.set(xscale="log", yscale="log", title=title, xlabel=x)
         ax.title.set_fontsize(9)
+        ax.set_xticks(ticks.unique(), [f"{tick:,}" for tick in ticks.unique()])
+        ax.minorticks_off()
         plain_log(ax.yaxis)
-        ax.tick_params(axis="y", labelsize=8)
-    axes[0].legend(fontsize=6.5)
+        ax.tick_params(labelsize=8)
     axes[1].legend(fontsize=6.5)
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=7.5, title="left")
     return described(
         fig, f"Training speed, time and memory of a token, on logarithmic axes. Tokens a second: {'; '.join(said)}."
     )
