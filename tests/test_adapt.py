@@ -113,6 +113,15 @@ def test_a_grid_of_ones_own(run, tmp_path):
     assert cache_settings(find_run(tmp_path)) == {name: record[name] for name in ("window", "theta", "lam")}
 
 
+def test_the_command_takes_a_grid(run, tmp_path):
+    words = ("tune-cache", run.path, "--out", tmp_path, "--windows", "5,20", "--thetas", "0.5,1", "--lams", "0.1")
+    found = invoke(*words)
+    assert found.exit_code == 0 and "the best settings of 4" in found.output and "without the cache" not in found.output
+    assert pd.read_csv(tmp_path / "cache.csv")["window"].tolist() == [5, 5, 20, 20]
+    for wrong, says in (("5;20", "with commas between"), ("0", "at least 1")):
+        assert says in str(invoke(*words, "--windows", wrong).exception)
+
+
 def test_nothing_is_written_beside_a_recorded_run(tmp_path, monkeypatch, run):
     """What came with the package is not the user's to change: the settings go below runs/, and are found there."""
     monkeypatch.chdir(tmp_path)

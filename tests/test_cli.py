@@ -9,8 +9,11 @@ import sys
 import pandas as pd
 import pytest
 
+from lmtutor import find_run
 from lmtutor.cli import commands as cli
+from lmtutor.scoring.score import evaluate
 from lmtutor.system.errors import LMTutorError
+from lmtutor.text.batches import stream_batches, window_batches
 from tests.test_runs import RECIPE, TEXT
 
 
@@ -47,8 +50,6 @@ def test_a_dry_run_says_what_a_training_takes_and_writes_nothing(folder, tmp_pat
 
 
 def test_the_published_figure_stands_beside_the_one_reached(folder, capsys):
-    from lmtutor import find_run
-
     out = folder / "run"  # a finished run resumed has nothing to train
     lines = run("train", str(folder / "cats.toml"), "--out", str(out), "--resume", capsys=capsys).splitlines()
     valid, test = (find_run(out).score(split) for split in ("valid", "test"))
@@ -56,8 +57,6 @@ def test_the_published_figure_stands_beside_the_one_reached(folder, capsys):
 
 
 def test_evaluate_repeats_the_recorded_score(folder, capsys):
-    from lmtutor import find_run
-
     out = run("evaluate", str(folder / "run"), "--split", "valid", capsys=capsys)
     assert f"perplexity {find_run(folder / 'run').score('valid').perplexity:.2f}" in out
     assert "protocol: batch 1" in out
@@ -67,6 +66,18 @@ def test_evaluate_another_text_with_the_models_own_vocabulary(folder, tmp_path, 
     (tmp_path / "dogs.txt").write_text("the dog sat .\nthe zebra sat .\n" * 60)
     out = run("evaluate", str(folder / "run"), "--corpus", str(tmp_path / "dogs.txt"), capsys=capsys)
     assert "dogs.txt test: perplexity" in out and "of another text" in out
+
+
+def test_columns_and_windows_are_read_where_they_are_asked_for(folder, capsys):
+    model, vocab = find_run(folder / "run").load()
+    text = str(folder / "cats.txt")
+    ids = vocab.encode_text((folder / "cats.txt").read_text())
+    for words, batches in (
+        (["--batch-size", "5"], stream_batches(ids, 5, 35)),
+        (["--context", "20", "--stride", "4", "--batch-size", "50"], window_batches(ids, 50, 20, 4)),
+    ):
+        out, score = run("evaluate", str(folder / "run"), text, *words, capsys=capsys), evaluate(model, batches)
+        assert f"perplexity {score.perplexity:.2f} " in out and f"protocol: {score.protocol}\n" in out
 
 
 def test_a_table_with_a_row_a_line(folder, tmp_path, capsys):
@@ -145,6 +156,10 @@ def test_texts_described_cut_and_counted(folder, tmp_path, capsys):
         (["generate", "{run}", "--out", "{folder}/cats.txt"], "is there already"),
         (["train", "{folder}/cats.toml", "--out", "{run}"], "is not empty"),
         (["evaluate", "{run}", "--per-line"], "wants a file"),
+        (
+            ["evaluate", "{run}", *"--batch-size 2 --window 5 --theta 1 --lam 0.1".split()],
+            "read one stream",
+        ),
         (["evaluate", "{run}", "{folder}/cats.txt", "--per-line", "--out", "{folder}/cats.txt"], "is there already"),
         (["evaluate", "{run}", "--split", "tset"], "no split is called 'tset'"),
     ],

@@ -10,6 +10,7 @@ from lmtutor.models.ngram import NGramLM
 from lmtutor.scoring.score import Score, evaluate, score_lines, score_text
 from lmtutor.system.errors import LMTutorError
 from lmtutor.text.batches import Batch, sample_batches, sentences, stream_batches, window_batches
+from lmtutor.text.byte_pairs import BytePairs
 from lmtutor.text.tokenizers import Characters, Words
 from lmtutor.text.vocabulary import Vocabulary
 from tests.helpers import tiny_corpus, tiny_model
@@ -87,6 +88,15 @@ def test_score_text_reads_on_from_an_end_of_sentence():
     assert list(table["type"]) == ["a", "b", "<unk>"]
     ids = torch.tensor([1, *corpus.vocab.encode(["a", "b", "zebra"])])
     assert -table["log_probability"].sum() == pytest.approx(evaluate(model, ids).nats, rel=1e-6)
+
+
+def test_byte_pairs_are_shown_as_they_are_written():
+    text = "the café and the fir\nthe end"
+    tokenizer = BytePairs(size=262).fit([text])
+    vocab = Vocabulary.build([], tokenizer)
+    table = score_text(tiny_model(vocab=len(vocab)), vocab, text)
+    assert "".join(table["token"]).replace("<eos>", "\n").replace("\ufffd\ufffd", "é") == text
+    assert "Ġ" in "".join(table["type"])
 
 
 def test_score_text_of_nothing():

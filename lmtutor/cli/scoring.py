@@ -1,5 +1,6 @@
 """The commands that use a trained model: evaluate, tune-cache, generate, score."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,7 @@ def not_there_yet(path: Path | None) -> Path | None:
 
 RunName = Annotated[str, typer.Argument(help="A run folder, a recorded run, or a pretrained model.", metavar="RUN")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Grid = Annotated[str | None, typer.Option(help="What to try, such as 500,2000 or 0.1,0.2; default: a grid of its own.")]
 CorpusName = Annotated[str | None, typer.Option(help="Score this corpus or text instead of the run's own.")]
 
 
@@ -52,22 +54,22 @@ def evaluate(
     theta: Annotated[float | None, typer.Option(help="Of the cache: inverse temperature.")] = None,
     lam: Annotated[float | None, typer.Option(help="Of the cache: its share of the mixture.")] = None,
     dynamic: Annotated[bool, typer.Option("--dynamic", help="With dynamic evaluation: it learns as it reads.")] = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="Read so many columns, or windows, side by side.")] = 1,
+    context: Annotated[int | None, typer.Option(min=1, help="Read windows of so many tokens, each afresh.")] = None,
+    stride: Annotated[int, typer.Option(min=0, help="Tokens from one window to the next; 0: no overlap.")] = 0,
     epochs: Annotated[str | None, typer.Option(help="A table of epochs that were kept: all, 5 or 3-8.")] = None,
     per_line: Annotated[bool, typer.Option("--per-line", help="Of a text: a table with a row a line.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write the table to this CSV file.", callback=not_there_yet)] = None,
     device: Device = "auto",
 ) -> None:
     """Score a text, or a split of the run's corpus: batch 1, state carried, every token but the first."""
-    from torch import Tensor
-
     from lmtutor.runs.reproduction import score_kept
     from lmtutor.runs.run import find_run
     from lmtutor.runs.tuning import adapted_score, cache_settings
     from lmtutor.scoring.neural_cache import NeuralCache
-    from lmtutor.scoring.score import read_ids, score_lines
-    from lmtutor.text.corpora import load_corpus
+    from lmtutor.scoring.score import score_lines
+    from lmtutor.text.batches import cut_batches
     from lmtutor.text.sources import read_text
-    from lmtutor.training.config import text_to_score
 
     if text is not None and (corpus or epochs):
         raise LMTutorError("give a text to score, or --corpus or --epochs, not both.")
@@ -88,25 +90,48 @@ def evaluate(
     if per_line:
         table = score_lines(NeuralCache(model, **settings) if settings else model, vocab, read_text(text))
         return show(table, out)
-    own = found.load_corpus(vocab) if dynamic or (text is None and corpus is None) else None
+    what, about, ids, characters = asked(found, model, vocab, text, corpus, split)
+    trained, cut = found.recipe.training, {}
+    if batch_size > 1 or context:
+        cut = dict(cut="windows" if context else "stream", batch_size=batch_size, bptt=context or 35, stride=stride)
+    elif text is None and trained.cut != "stream":
+        cut = {**trained.cutting, "random_bptt": False}
+    if cut and (settings or dynamic):
+        raise LMTutorError("The cache and dynamic evaluation read one stream, neither columns nor windows nor samples.")
+    options = dict(cache=settings, dynamic=dynamic, characters=characters, progress=True)
+    train = found.load_corpus(vocab).train if dynamic else None
+    result = adapted_score(model, cut_batches(ids, vocab, **cut) if cut else ids, train, **options)
+    typer.echo(f"{what}: {result}\nprotocol: {result.protocol}\ntext: {about}")
+
+
+def asked(found, model, vocab, text: str | None, corpus: str | None, split: str):
+    """What `evaluate` is to read: its name, a note on it, its ids, and its characters where they are known."""
+    from lmtutor.scoring.score import read_ids
+    from lmtutor.text.corpora import load_corpus
+
     if text is not None:
         ids, characters = read_ids(model, vocab, text)
+        unknown = 0 if vocab.unk_id is None else int((ids == vocab.unk_id).sum())
         what = "the standard input" if text == "-" else text[:60]
-        about = f"{len(ids):,} tokens, {int((ids == vocab.unk_id).sum()) if vocab.unk_id is not None else 0:,} unknown"
-    else:
-        read = own if corpus is None else load_corpus(corpus, tokenizer=vocab.tokenizer, vocab=vocab)
-        ids, characters = text_to_score(read, split, found.recipe.training), read.characters[split]
-        what, about = f"{read.name} {split}", read.note
-    if not isinstance(ids, Tensor) and (settings or dynamic):
-        raise LMTutorError("The cache and dynamic evaluation read a stream; this run was trained on samples.")
-    options = dict(cache=settings, dynamic=dynamic, characters=characters, progress=True)
-    result = adapted_score(model, ids, own.train if own else None, **options)
-    typer.echo(f"{what}: {result}\nprotocol: {result.protocol}\ntext: {about}")
+        return what, f"{len(ids):,} tokens, {unknown:,} unknown", ids, characters
+    read = load_corpus(corpus, tokenizer=vocab.tokenizer, vocab=vocab) if corpus else found.load_corpus(vocab)
+    return f"{read.name} {split}", read.note, read.split(split), read.characters[split]
+
+
+def numbers(name: str, words: str) -> list[float]:
+    """The numbers of a list such as 500,2000."""
+    try:
+        return [float(word) if "." in word else int(word) for word in words.split(",")]
+    except ValueError:
+        raise LMTutorError(f"--{name} {words!r:.60}: write numbers with commas between, such as 500,2000.") from None
 
 
 def tune_cache(
     run: RunName,
     out: Annotated[Path | None, typer.Option(help="Where to keep it; default: the run, or runs/RUN.")] = None,
+    windows: Grid = None,
+    thetas: Grid = None,
+    lams: Grid = None,
     device: Device = "auto",
 ) -> None:
     """Find window, theta and lam of the neural cache on the validation split, and keep them."""
@@ -116,12 +141,15 @@ def tune_cache(
     found = find_run(run)
     model, vocab = load(found, device)
     text, folder = found.load_corpus(vocab), out or own_folder(found)
-    surface, record = tune_run(found, model, text.valid, folder)
+    tried = dict(windows=windows, thetas=thetas, lams=lams)
+    grid = {name: numbers(name, words) for name, words in tried.items() if words is not None}
+    surface, record = tune_run(found, model, text.valid, folder, **grid)
     best = surface.sort_values("perplexity").head(5)
     typer.echo(f"{text.name} valid, the best settings of {len(surface)}:")
     typer.echo(best.to_string(index=False, float_format="{:.4g}".format))
     alone = surface.loc[surface["lam"] == 0, "perplexity"].min()
-    typer.echo(f"without the cache: perplexity {alone:.2f}; with it: {record['valid']['perplexity']:.2f}")
+    without = "" if math.isnan(alone) else f"without the cache: perplexity {alone:.2f}; "
+    typer.echo(f"{without}with it: {record['valid']['perplexity']:.2f}")
     if record["at_the_edge"]:
         typer.echo(f"note: the best {', '.join(record['at_the_edge'])} is at an end of what was tried")
     typer.echo(f"kept in {folder / 'cache.json'}; score with lmtutor evaluate {run} --cache")
@@ -176,8 +204,6 @@ def score(
     device: Device = "auto",
 ) -> None:
     """Print the log-probability (nats) of each token of a text, and its perplexity."""
-    import math
-
     from lmtutor.runs.run import find_run
     from lmtutor.scoring.score import score_text
     from lmtutor.text.sources import read_text

@@ -16,6 +16,7 @@ from lmtutor.system.errors import Diverged, LMTutorError
 from lmtutor.system.machine import keep_freed_memory
 from lmtutor.text.batches import Batch
 from lmtutor.text.sources import open_bytes, read_text
+from lmtutor.text.tokenizers import SPECIALS
 
 STREAM_PROTOCOL = "batch 1, state carried over the whole text, every token scored except the very first"
 COLUMNS_PROTOCOL = "{} columns, state carried, neither the first token of each nor the tail that fills no row scored"
@@ -174,6 +175,8 @@ def score_text(model: Scorer, vocab, text: str) -> pd.DataFrame:
     if start is None and len(ids) < 2:
         raise LMTutorError("Without a line end in the vocabulary the first token is only read: give at least two.")
     read = ids if start is None else torch.cat([torch.tensor([start]), ids])
+    if vocab.tokenizer.name == "bpe":  # its pieces show a blank as Ġ, and letters beyond ASCII as their bytes
+        tokens = [token if token in SPECIALS else vocab.tokenizer.detokenize([token]) for token in tokens]
     scored = tokens if start is not None else tokens[1:]
     log_probs = stream_log_probs(model, read).tolist()
     return pd.DataFrame({"token": scored, "type": vocab.decode(read[1:]), "log_probability": log_probs})
