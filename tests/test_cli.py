@@ -151,7 +151,7 @@ def test_texts_described_cut_and_counted(folder, tmp_path, capsys):
         (["score", "{run}", " "], "no text to score"),
         (["detokenize", "{run}", "5 999"], "ids from 0 to"),
         (["detokenize", "{run}", "the cat"], "ids from 0 to"),
-        (["generate", "{run}", "--temperature", "-1"], "temperature=-1.0"),
+        (["generate", "{run}", "--temperature", "-1"], "temperature must be"),
         (["generate", "{run}", "--epoch", "1"], "has not kept epoch 1 (kept: none"),
         (["generate", "{run}", "--out", "{folder}/cats.txt"], "is there already"),
         (["train", "{folder}/cats.toml", "--out", "{run}"], "is not empty"),

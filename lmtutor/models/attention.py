@@ -52,7 +52,7 @@ class TransformerConfig:
                 raise LMTutorError(f"mixer={self.mixer!r} counts no positions: leave sinusoidal out.")
             return
         if self.embedding % 2 and self.sinusoidal:
-            raise LMTutorError(f"embedding={self.embedding}: sine and cosine share the units, make it even.")
+            raise LMTutorError(f"embedding must be even for sines and cosines (got {self.embedding}).")
         share = 2 * self.heads if self.rotary else self.heads
         if self.embedding % share:
             raise LMTutorError(

@@ -138,7 +138,7 @@ def score_kept(run: Run, split: str = "valid", epochs: str = "all") -> pd.DataFr
     """
     ends = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", epochs)
     if not ends and epochs != "all":
-        raise LMTutorError(f"epochs={epochs!r:.60}: say all, one such as 5, or a range such as 3-8.")
+        raise LMTutorError(f"epochs must be all, one such as 5, or a range such as 3-8 (got {epochs!r:.60}).")
     wanted = [epoch for epoch in run.kept if not ends or int(ends[1]) <= epoch <= int(ends[2] or ends[1])]
     if not wanted:
         kept = ", ".join(map(str, run.kept)) or "none: train with --keep-every 1"
