@@ -75,7 +75,7 @@ def plot_lines(
             floor_line(ax, floor, f"the floor, {floor:.3g}", horizontal=True)
         several = len(panels) > 1  # then a tuple has one value per panel
         ax.set(title=title, **{k: v[i] if several and isinstance(v, tuple) else v for k, v in settings.items()})
-        _ticks(ax, frame.index)
+        _ticks(ax, frame.index, len(panels))
         said.append(
             f"{title + ', ' if title else ''}{ax.get_ylabel()} by {ax.get_xlabel()}: {'; '.join(ends)}".lstrip()
         )
@@ -116,13 +116,14 @@ def _draw(ax, curves: Mapping[str, pd.Series], mark: Mapping[str, float]) -> lis
     return ends
 
 
-def _ticks(ax, places) -> None:
+def _ticks(ax, places, panels: int) -> None:
     """Plain numbers on logarithmic axes, whole ones where all are whole, all of them where they are few."""
     for axis, scale in ((ax.xaxis, ax.get_xscale()), (ax.yaxis, ax.get_yscale())):
         if scale == "log":
             plain_log(axis)
     if ax.get_xscale() == "log" and len(places) <= 8:
-        ax.set_xticks(places, [f"{place:,g}" for place in places])
+        shown = places[:: -(-len(places) * panels // 12)]  # as many as there is room for
+        ax.set_xticks(shown, [f"{place:,g}" for place in shown])
         ax.minorticks_off()
     elif ax.get_xscale() != "log" and pd.api.types.is_integer_dtype(places):
         whole_numbers(ax)
@@ -242,7 +243,14 @@ def plot_maps(
     fig, axes = figure(1, len(arrays), height=height, sharey=True, squeeze=False)
     said = []
     for ax, (title, values) in zip(axes[0], arrays.items(), strict=True):
-        ax.imshow(values, cmap="RdBu" if signed else "Blues", vmin=-limit * signed, vmax=limit, aspect="auto")
+        ax.imshow(
+            values,
+            cmap="RdBu" if signed else "Blues",
+            vmin=-limit * signed,
+            vmax=limit,
+            aspect="auto",
+            interpolation="nearest",
+        )
         ax.set(title=title, **settings)
         ax.grid(visible=False)
         blank = int((~values.any(axis=0)).sum()), int((~values.any(axis=1)).sum())
