@@ -7,12 +7,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 UNITS = "nats|bits|bytes|tokens|words|steps|numbers|operations|seconds|minutes|rows?|lines?|discount|weights|GB|MB"
+FINE = "run|loop|step|set|split|state|text|loss|pass|mode|curve|script|perplexity|data"  # after “a training”
 THINGS = (
     "token|character|byte|second|minute|epoch|step|row|line|split|run|file|key|order|curve|batch|weight|logit|class"
 )
 TICS = {
     rf"\b(one )?({UNITS}) an? ({THINGS}|setting|figure|corpus|graded|kept|computation|bar)\b": "per",
-    r"\b(it|they) ha(s|ve) to be\b": "must be: what must hold (got what was got)",
+    r"[:;] (it|they) ha(s|ve) to be\b": "must be: what must hold (got what was got)",
     r"\bunless given\b": "default: …",
     r"\bwhole numbers?\b": "integer",
     r"\bfirst weights\b": "initial weights",
@@ -23,7 +24,7 @@ TICS = {
     r"\bwant(s)? choosing\b": "must be chosen",
     r"\bmend (it|them|the)\b": "fix",
     r"\b[Gg]o on (with|from)\b|\bgoes on (with|from)\b": "continue, resume",
-    r"\ba training(?! (run|loop|step|set|split|state|text|loss|mode|curve|script|perplexity|data))\b": "training run",
+    rf"\ba training(?! ({FINE})\b)": "training run",
 }
 FILES = [
     *ROOT.glob("*.md"), ROOT / "Makefile", *(ROOT / "book").rglob("*.md"), *(ROOT / "lmtutor").rglob("*.py"),

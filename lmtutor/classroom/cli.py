@@ -87,7 +87,7 @@ def grade(
     timestamps: Annotated[
         bool, typer.Option(help="Believe timestamp.txt about when it was handed in; students can write one.")
     ] = False,
-    seconds: Annotated[float, typer.Option(help="Most seconds a cell may run.")] = 120.0,
+    seconds: Annotated[float, typer.Option(help="Time limit per cell, in seconds.")] = 120.0,
     megabytes: Annotated[int, typer.Option(help="Most memory, beyond what the libraries take.")] = 2048,
 ) -> None:
     """Grade every submission; write the summary table and a feedback page per student."""

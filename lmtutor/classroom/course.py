@@ -68,7 +68,7 @@ def nbgrader_api(course: Path, submitted: str = "submitted"):
     if scripts not in os.environ["PATH"].split(os.pathsep):  # nbgrader calls `alembic`; it may not be on the path
         os.environ["PATH"] = scripts + os.pathsep + os.environ["PATH"]
     if not (course / "nbgrader_config.py").is_file():
-        raise LMTutorError(f"{course} is no course; make one with: lmtutor assignments build --out FOLDER")
+        raise LMTutorError(f"{course} is not a course; make one with: lmtutor assignments build --out FOLDER")
     config = PyFileConfigLoader("nbgrader_config.py", path=str(course)).load_config()
     config.CourseDirectory.root = str(course.resolve())
     config.CourseDirectory.submitted_directory = submitted
@@ -135,7 +135,7 @@ def set_due(course: Path, name: str, due: str) -> str:
     try:
         when = datetime.fromisoformat(due).astimezone(UTC)
     except ValueError:
-        raise LMTutorError(f"{due!r} is no date: write it as 2027-01-15T18:00+01:00.") from None
+        raise LMTutorError(f"{due!r} is not a date: write it as 2027-01-15T18:00+01:00.") from None
     if not (course / "release" / name).is_dir():
         raise LMTutorError(f"{name!r} is not in the course {course}; build it first.")
     with nbgrader_api(course).gradebook as gradebook:

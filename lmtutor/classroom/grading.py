@@ -381,7 +381,7 @@ def _row(api: Any, course: Path, name: str, student: str, status: str, notes: st
         for one in sorted(grades, key=lambda one: one.name):
             question, full = question_of(one.name), one.max_score_gradecell
             if most and one.score > full:
-                raise LMTutorError(f"{student}: {question} has {one.score:g} of {full:g} points: mend it in Formgrader")
+                raise LMTutorError(f"{student}: {question} has {one.score:g} of {full:g} points: fix it in Formgrader")
             row[question] = min(one.score, full)
             row["score"] += row[question]
     return row | {"notes": notes}

@@ -41,7 +41,7 @@ class Assignment:
 
     @property
     def points(self) -> pd.DataFrame:
-        """A row a graded cell: question, kind ("tests" or "read"), points."""
+        """One row per graded cell: question, kind ("tests" or "read"), points."""
         rows = [
             (question_of(name), "tests" if cell.cell_type == "code" else "read", cell.metadata.nbgrader.points)
             for name, cell in self.cells.items()
@@ -78,7 +78,7 @@ def read_assignment(name: str, folder: Path = SOURCES, hidden: Path | None = Non
         kernelspec=notebook.metadata.get("kernelspec"), language_info={"name": "python"}
     )
     for number, cell in enumerate(notebook.cells):
-        cell.id = f"{name}-{number}"  # jupytext draws ids at random; the release has to be the same each time
+        cell.id = f"{name}-{number}"  # jupytext draws ids at random; the release must be the same each time
     assignment = Assignment(name, facts["title"], facts["minutes"], notebook)
     _check(assignment, path)
     own = Path(hidden) / f"{name}.py" if hidden else None
@@ -133,7 +133,9 @@ def _replace_hidden(assignment: Assignment, path: Path) -> None:
     for name, code in blocks.items():
         cell = assignment.cells.get(name)
         if cell is None or not HIDDEN.search(cell.source):
-            raise LMTutorError(f"{path}: {name} is no cell with hidden tests.{nearest(name, hidden_tests(assignment))}")
+            raise LMTutorError(
+                f"{path}: {name} is not a cell with hidden tests.{nearest(name, hidden_tests(assignment))}"
+            )
         region = f"### BEGIN HIDDEN TESTS\n{code.strip()}\n### END HIDDEN TESTS\n"
         cell.source = HIDDEN.sub(lambda _, region=region: region, cell.source).rstrip()
 

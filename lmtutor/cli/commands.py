@@ -34,7 +34,7 @@ def train(
     log_every: Annotated[int, typer.Option(min=0, help="Log every n-th step, in steps.csv too.")] = 0,
     sample: Annotated[str | None, typer.Option(help="Print a continuation of this prompt after each epoch.")] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Train and write nothing: say shapes, memory, and minutes an epoch.")
+        bool, typer.Option("--dry-run", help="Train and write nothing: say shapes, memory, and minutes per epoch.")
     ] = False,
 ) -> None:
     """Train a recipe and make a run folder: recipe.toml, history.csv, result.json, checkpoint/."""
@@ -180,7 +180,7 @@ app.add_typer(assignments, name="assignments")
 def main() -> None:
     """Run the command; an `LMTutorError` becomes one line and exit code 2."""
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by whoever called
+        if getattr(sys, name) is None:  # closed by the caller
             setattr(sys, name, open(os.devnull, "w"))
     if sys.stdout.isatty() and isinstance(sys.stdout, io.TextIOWrapper):  # one that knows fewer letters shows a ?
         sys.stdout.reconfigure(errors="replace")

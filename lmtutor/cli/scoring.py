@@ -58,7 +58,7 @@ def evaluate(
     context: Annotated[int | None, typer.Option(min=1, help="Read windows of so many tokens, each afresh.")] = None,
     stride: Annotated[int, typer.Option(min=0, help="Tokens from one window to the next; 0: no overlap.")] = 0,
     epochs: Annotated[str | None, typer.Option(help="A table of epochs that were kept: all, 5 or 3-8.")] = None,
-    per_line: Annotated[bool, typer.Option("--per-line", help="Of a text: a table with a row a line.")] = False,
+    per_line: Annotated[bool, typer.Option("--per-line", help="Of a text: a table with one row per line.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write the table to this CSV file.", callback=not_there_yet)] = None,
     device: Device = "auto",
 ) -> None:
@@ -177,7 +177,7 @@ def generate(
     out: Annotated[Path | None, typer.Option(help="Write the text to this file.", callback=not_there_yet)] = None,
     device: Device = "auto",
 ) -> None:
-    """Continue a prompt; without one, begin as after the end of a line. A blank line parts several samples."""
+    """Continue a prompt; without one, begin as after the end of a line. A blank line separates several samples."""
     from lmtutor.runs.run import find_run
     from lmtutor.scoring.sampling import generate as draw
     from lmtutor.scoring.sampling import repetition

@@ -20,7 +20,7 @@ def plot_recall(history: pd.DataFrame, capacity: Mapping[str, int], chance: floa
     Parameters
     ----------
     history
-        A row a family, seed and number of `pairs`: the `share` answered right, the `numbers` carried.
+        One row per family, seed and number of `pairs`: the `share` answered right, the `numbers` carried.
     capacity
         Family -> how many keys at right angles its state has room for; a tick on the curve.
     chance
@@ -55,7 +55,7 @@ def plot_recall(history: pd.DataFrame, capacity: Mapping[str, int], chance: floa
 
 
 def state_tables(states: Mapping[str, np.ndarray], answers: Mapping[str, str]) -> str:
-    """The matrices of several rules after the same text, side by side, as HTML: a row a key, a column a value.
+    """The matrices of several rules after the same text, side by side, as HTML: a row per key, a column per value.
 
     The shades stand on light and on dark pages.
     """
@@ -73,7 +73,7 @@ def state_tables(states: Mapping[str, np.ndarray], answers: Mapping[str, str]) -
 
 @style()
 def plot_costs(passes: pd.DataFrame, steps: pd.DataFrame) -> "Figure":
-    """Tokens a second of a training pass against length, at batch 1; time and bytes of a token against those read."""
+    """Tokens per second of a training pass against length, at batch 1; time and bytes of a token against those read."""
     fig, axes = figure(1, 3, height=3.9)
     said = []
     alone = passes[passes["batch"] == 1]
@@ -97,7 +97,7 @@ def plot_costs(passes: pd.DataFrame, steps: pd.DataFrame) -> "Figure":
     axes[1].legend(fontsize=6.5)
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=7.5, title="left")
     return described(
-        fig, f"Training speed, time and memory of a token, on logarithmic axes. Tokens a second: {'; '.join(said)}."
+        fig, f"Training speed, time and memory of a token, on logarithmic axes. Tokens per second: {'; '.join(said)}."
     )
 
 

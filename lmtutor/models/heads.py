@@ -161,7 +161,7 @@ class SplitHead(Head):
     Parameters
     ----------
     hidden_size, vocab_size, tied_weight : as of `SoftmaxHead`.
-    cutoffs : the ids at which the clusters begin; 1 %, 7 % and 28 % of the vocabulary unless given, which is where the
+    cutoffs : the ids at which the clusters begin; 1 %, 7 % and 28 % of the vocabulary by default, which is where the
         toolkit cuts that of WikiText-103.
     """
 

@@ -129,7 +129,7 @@ def _train(
 
 
 def rehearse(recipe: Recipe) -> str:
-    """Time a few steps of a training without keeping anything: its shapes, its memory, its minutes an epoch.
+    """Time a few steps of training without keeping anything: its shapes, its memory, its minutes per epoch.
 
     The memory of weights, gradients and optimizer follows from their shapes; averages that begin later (nt-asgd) take
     as much again as the weights. The peak is that of the process so far, or on CUDA of the device.

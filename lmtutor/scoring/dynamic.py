@@ -116,7 +116,7 @@ def dynamic_evaluate(
     ids : (N,) the text, read as one stream at batch 1.
     rms : from `gradient_rms`, of the training split.
     lr : η, the learning rate.
-    decay : λ, the pull towards the trained weights a step. No weight is pulled further than all the way.
+    decay : λ, the pull towards the trained weights per step. No weight is pulled further than all the way.
     segment : tokens scored between two steps, and through which the gradient flows.
     epsilon : keeps the step of a weight that had no gradient in training finite.
     characters : of the raw text, for `Score.nats_per_character`.

@@ -1,4 +1,4 @@
-"""A progress bar: a line that rewrites itself, an output that vanishes when done, or a line a minute in a log."""
+"""A progress bar: a line that rewrites itself, an output that vanishes when done, or a line per minute in a log."""
 
 import sys
 import time
@@ -10,7 +10,7 @@ EMPTY = {"text/plain": "", "text/html": ""}
 class Progress:
     """Tokens done, tokens per second, time left, and figures of the moment.
 
-    On a terminal the bar is one line; in a notebook it vanishes when done; a log file gets a line a minute.
+    On a terminal the bar is one line; in a notebook it vanishes when done; a log file gets a line per minute.
 
     Parameters
     ----------

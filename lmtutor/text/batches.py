@@ -24,7 +24,7 @@ class Batch(NamedTuple):
 
     inputs: Tensor  # (T, B) ids
     targets: Tensor  # (T, B) ids of the tokens that follow; IGNORED where nothing is scored
-    carry: bool = True  # the state goes on from the batch before; False: start from a fresh one
+    carry: bool = True  # the state continues from the batch before; False: start from a fresh one
 
 
 def columns(ids: Tensor, batch_size: int) -> Tensor:
@@ -33,7 +33,7 @@ def columns(ids: Tensor, batch_size: int) -> Tensor:
     ::
 
         a b c d e f g h i j k l m        a e i        Three columns of the 13-token corpus. Each one
-                                   →     b f j        goes on where its neighbour to the left ends,
+                                   →     b f j        continues where its neighbour to the left ends,
         batch_size = 3                   c g k        and the state of column n at its foot is
                                          d h l        *not* what column n+1 starts from.
 
@@ -86,7 +86,7 @@ def stream_batches(
     batch_size, bptt
         The number of columns B, and of steps T through which the gradient flows.
     generator
-        Where `random_bptt` draws from; torch's global generator unless given.
+        Where `random_bptt` draws from; default: torch's global generator.
     random_bptt
         Draw each length anew, as AWD-LSTM does (Merity et al., 2017, section 4.1): around `bptt` with
         probability 0.95, else around half of it, with a standard deviation of 5 and at least 5.
@@ -206,7 +206,7 @@ def window_batches(
     batch_size
         The most windows B side by side; the last batch may have fewer.
     window, stride
-        Tokens read by a window, and from one window to the next: `window` (no overlap) unless given.
+        Tokens read by a window, and from one window to the next: default: `window` (no overlap).
     generator
         Shuffle the windows.
 

@@ -28,8 +28,8 @@ class BytePairs(Tokenizer):
     name = "bpe"
     longest = 20_000  # characters: the library's work grows with the square of an unbroken run
     _seam = re.compile(f"(\n|{SPECIAL.pattern})")
-    # What the library does not cut before it pairs: letters, digits (more than Python's), signs, blanks. To it, unlike
-    # to Python, the four of ASCII are no blanks.
+    # What the library does not cut before it pairs: letters, digits (more than Python's), signs, spaces. To it, unlike
+    # to Python, the four of ASCII are no spaces.
     _run = re.compile(r"[^\W_]+|(?:[^\w\s]|[_\x1c-\x1f])+|\s+")
 
     def __init__(self, normalisation: Normalisation | None = None, size: int = 8000, merges: str | None = None):
@@ -76,7 +76,7 @@ class BytePairs(Tokenizer):
         for piece in pieces:
             if len(piece) > self.longest < len(run := max(self._run.findall(piece), key=len)):
                 raise LMTutorError(
-                    f"the text has {len(run):,} letters, digits, signs or blanks in a row with nothing else between, "
+                    f"the text has {len(run):,} letters, digits, signs or spaces in a row with nothing else between, "
                     f"and byte pairs take at most {self.longest:,}: break its lines, or read it as 'characters'."
                 )
         return pieces

@@ -2,7 +2,7 @@
 
 A download ends as the right file or as one line of error, never as a wrong or half file: it is written under another
 name, checked against the catalogue's checksum and only then moved to its place, with one process at a time. One that
-was interrupted goes on where it stopped.
+was interrupted continues where it stopped.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ FILE: Rules = (  # what a catalogue may say of a file
     (["path"], "a relative path without '..'", lambda v: v.isprintable() and v.strip("./") and not OUTSIDE.match(v)),
     (["checksum", "stories"], "'sha256:' and 64 digits, or 'sha1:' and 40", CHECKSUM.fullmatch),
     (["mirrors"], "a list of addresses", are_strings),
-    (["size"], "a whole number of bytes", or_none(is_count)),
+    (["size"], "an integer, in bytes", or_none(is_count)),
 )
 ENTRY: Rules = (  # and of a corpus
     (["title", "licence", "source", "tokenizer"], "a string", lambda v: isinstance(v, str)),
@@ -48,7 +48,7 @@ ENTRY: Rules = (  # and of a corpus
     (["keep_specials"], "true or false", lambda v: isinstance(v, bool)),
     (["specials"], "a list of strings", or_none(are_strings)),
     (["tokens"], "a table of counts", or_none(lambda v: isinstance(v, dict) and all(map(is_count, v.values())))),
-    (["types"], "a whole number", or_none(is_count)),
+    (["types"], "an integer", or_none(is_count)),
 )
 A_FILE_FOR_EACH_SPLIT = ("as they are", "ptb characters")  # these preparations take; the others one, called "all"
 
@@ -251,7 +251,7 @@ def _accept(got: Path, kept: Path, member: str, file: CatalogueFile, target: Pat
 
 
 def _retrieve(url: str, unfinished: Path, progress: bool) -> str:
-    """Download an address, going on where an earlier try broke off; return what went wrong, or nothing.
+    """Download an address, continuing where an earlier try broke off; return what went wrong, or nothing.
 
     A connection that breaks is taken up again at once, so long as each try brings something new. What has come by
     then stays for the next call. A server that cannot start in the middle sends the whole file again.
@@ -264,7 +264,7 @@ def _retrieve(url: str, unfinished: Path, progress: bool) -> str:
         release = "checkout"
     headers = {
         "User-Agent": f"lmtutor/{release} (a tutorial on language models)",  # some refuse Python's own
-        "Accept-Encoding": "identity",  # the middle of a compressed answer is no middle of the file
+        "Accept-Encoding": "identity",  # a byte range of a compressed response is not a byte range of the file
     }
     for _ in range(TRIES):
         had = unfinished.stat().st_size if unfinished.is_file() else 0

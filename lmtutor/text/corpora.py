@@ -28,9 +28,9 @@ RULES = {
 }
 OPTIONS: Rules = (  # of load_corpus; the shares are checked where a text is cut
     (["nfkc", "whitespace", "lower", "boundaries", "progress"], "true or false", lambda v: isinstance(v, bool)),
-    (["min_count"], "a whole number of at least 1", is_count),
-    (["max_size", "tokens"], "a whole number of at least 1", or_none(is_count)),
-    (["seed"], "a whole number", or_none(lambda v: type(v) is int)),
+    (["min_count"], "an integer of at least 1", is_count),
+    (["max_size", "tokens"], "an integer of at least 1", or_none(is_count)),
+    (["seed"], "an integer", or_none(lambda v: type(v) is int)),
     (["specials"], "a list of strings", or_none(are_strings)),
     (["tokenizer"], "a tokenizer or the name of one", or_none(lambda v: isinstance(v, (str, Tokenizer)))),
     (["vocab"], "a Vocabulary", or_none(lambda v: isinstance(v, Vocabulary))),
@@ -57,7 +57,7 @@ class Corpus:
         return getattr(self, name)
 
     def report(self) -> pd.DataFrame:
-        """Return one row a split: tokens, types, the share of `<unk>`, characters, characters per token."""
+        """Return one row per split: tokens, types, the share of `<unk>`, characters, characters per token."""
         rows = []
         for name in SPLITS:
             ids = self.split(name)
@@ -93,7 +93,7 @@ def load_corpus(
     seed: int | None = None,
     progress: bool = True,
 ) -> Corpus:
-    """Load a corpus of the catalogue, or a text of one's own.
+    """Load a corpus of the catalogue, or a text of your own.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def load_corpus(
         A name such as `"wikitext-2"` (downloaded if it is not here), a folder with a file for each split, one text
         file, a pattern such as `"letters/*.txt"` whose files are documents, or `"-"` for the standard input.
     tokenizer
-        `"words"`, `"characters"`, `"treebank"`, `"bpe"`, or a `Tokenizer`; the corpus's own unless given.
+        `"words"`, `"characters"`, `"treebank"`, `"bpe"`, or a `Tokenizer`; default: the corpus's own.
     nfkc, whitespace, lower
         What is done to the text first, see `Normalisation`.
     min_count, max_size, specials
@@ -155,7 +155,7 @@ class _Found:
 
     splits: Splits
     how: str  # how it was split, in a sentence
-    entry: Entry | None = None  # of the catalogue; None for a text of one's own
+    entry: Entry | None = None  # of the catalogue; None for a text of your own
     entropy: float | None = None  # nats per token
 
     @property
@@ -260,7 +260,7 @@ def verify_corpus(name: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a file: `path` (empty where it is missing), `bytes`, and what is wrong (`problem`, empty if nothing).
+        One row per file: `path` (empty where it is missing), `bytes`, and what is wrong (`problem`, empty if nothing).
     """
     rows = []
     for key, file in find_entry(name).files.items():
@@ -272,7 +272,7 @@ def verify_corpus(name: str) -> pd.DataFrame:
 
 
 def list_corpora() -> pd.DataFrame:
-    """Return the catalogue: one row a corpus, with its title, token counts, types, licence, and whether it is here."""
+    """Return the catalogue: one row per corpus: title, token counts, types, licence, and whether it is here."""
     rows = []
     for entry in catalogue().values():
         counts = entry.tokens or {}
@@ -304,7 +304,7 @@ def sample_text(name_or_path: str | Path, split: str = "train", characters: int 
 
 
 def coverage(name_or_path: str | Path, vocab: Vocabulary) -> pd.DataFrame:
-    """Return how much of a text a vocabulary covers, cut by its own tokenizer: one row a split.
+    """Return how much of a text a vocabulary covers, cut by its own tokenizer: one row per split.
 
     The columns are those of `Vocabulary.coverage`: tokens, types, those out of vocabulary, and their rate.
     """

@@ -119,7 +119,7 @@ def _load(folder: Path) -> Encoded | None:
             return None
     except (OSError, ValueError):  # of which LMTutorError is one
         return None
-    ids = {  # not shared: whoever writes into the tensor gets a page of their own, the file stays as it is
+    ids = {  # not shared: a process that writes into the tensor gets a page of its own, the file stays as it is
         split: torch.from_file(str(folder / f"{split}.ids"), shared=False, size=n, dtype=torch.long)
         for split, n in about["tokens"].items()
     }
@@ -215,7 +215,7 @@ def _check(splits: Splits, characters: dict[str, int], tokens: dict[str, int], t
         if (length := characters[split] // tokens[split]) > LONGEST_TOKEN:
             raise LMTutorError(
                 f"{name}: a token of the split {split!r} has {length:,} characters on average: "
-                "a text without blanks needs a tokenizer that cuts it smaller, such as 'characters'."
+                "text without whitespace needs a finer tokenizer, such as 'characters'."
             )
     if not set(types) - {"<unk>", "<eos>", "<bos>", "\n", " "}:
-        raise LMTutorError(f"{splits['train'][0].name} holds nothing but <unk>: there is no word to learn from it.")
+        raise LMTutorError(f"{splits['train'][0].name} contains only <unk>: there is nothing to learn.")

@@ -1,4 +1,4 @@
-"""What has to be done to some corpora of the catalogue before they can be read: cleaning, splitting, respelling."""
+"""What must be done to some corpora of the catalogue before they can be read: cleaning, splitting, respelling."""
 
 import re
 from collections.abc import Callable
@@ -61,7 +61,7 @@ def _ptb_characters(files: dict[str, Path]) -> tuple[Splits, str]:
         lines = "".join(blocks([Span(path)])).split("\n")[:-1]
         text = "".join(f"{line.strip()}\n" for line in lines)
         splits[split] = [Span(text.encode(), label=f"the characters of {path.name}")]
-    return splits, "The words of Penn Treebank, spelled: a blank between words, a line end after each sentence."
+    return splits, "The words of Penn Treebank, spelled: a space between words, a line end after each sentence."
 
 
 def _enwik8(files: dict[str, Path]) -> tuple[Splits, str]:

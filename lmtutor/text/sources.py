@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 from lmtutor.system.errors import LMTutorError
 
 SPLITS = ("train", "valid", "test")
-LONGEST_NAME = 256  # bytes: what is longer is no file's name
+LONGEST_NAME = 256  # bytes: what is longer is not a file's name
 BLOCK = 1 << 15  # bytes read at a time: the words cut from it still fit in the processor's own cache
 NAMES = {  # how a file name says which split it holds: train.txt, ptb.valid.txt, wiki.test.tokens
     "train": re.compile(r"(^|[._-])train([._-]|$)"),
@@ -54,19 +54,19 @@ class Span:
 
 
 Splits = dict[str, list[Span]]
-Rules = Sequence[tuple[Sequence[str], str, Callable[[Any], object]]]  # names; what their values have to be; whether
+Rules = Sequence[tuple[Sequence[str], str, Callable[[Any], object]]]  # names; what their values must be; whether
 
 
 def check(values: Mapping[str, Any], rules: Rules, of: str = "") -> None:
-    """Raise `LMTutorError` at the first value that breaks its rule: whose it is, its name, and what it has to be."""
+    """Raise `LMTutorError` at the first value that breaks its rule: whose it is, its name, and what it must be."""
     for names, wanted, holds in rules:
         for name in names:
             if not holds(values[name]):
-                raise LMTutorError(f"{of}{name}={values[name]!r:.200}: it has to be {wanted}.")
+                raise LMTutorError(f"{of}{name} must be {wanted} (got {values[name]!r:.200}).")
 
 
 def is_count(value: object) -> bool:
-    """Whether a value is a whole number of at least 1; True is none, though Python takes it for 1."""
+    """Whether a value is an integer of at least 1; True is none, though Python takes it for 1."""
     return type(value) is int and value >= 1
 
 
@@ -86,7 +86,7 @@ def open_bytes(path: Path) -> BinaryIO:
         mode = path.stat().st_mode  # asked before it is opened: a pipe may never open, and a device never end
         file = path.open("rb") if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else None
     except FileNotFoundError:
-        raise LMTutorError(f"{path}: there is no such file: check the path.") from None
+        raise LMTutorError(f"{path}: no such file: check the path.") from None
     except IsADirectoryError:
         raise LMTutorError(f"{path} is a folder, where a text file was expected.") from None
     except OSError as error:  # no permission, a broken disk

@@ -25,7 +25,7 @@ class Normalisation:
     """What is done to a text before it is cut into tokens. Every switch is off unless asked for."""
 
     nfkc: bool = False  # one form for each character: the ligature 'ﬁ' becomes 'fi', full-width 'Ａ' becomes 'A'
-    whitespace: bool = False  # a run of blanks becomes one space, blanks at both ends of a line go
+    whitespace: bool = False  # a run of whitespace becomes one space, whitespace at both ends of a line goes
     lower: bool = False  # fold case
 
     def __call__(self, text: str) -> str:
@@ -108,7 +108,7 @@ class Tokenizer:
             normalisation = Normalisation(**values.get("normalisation", {}))
             return _kind(values.get("name"))(normalisation, **settings)
         except (TypeError, AttributeError) as error:
-            raise LMTutorError(f"this is no tokenizer: {error}.") from None
+            raise LMTutorError(f"not a valid tokenizer: {error}.") from None
 
     def save(self, path: str | Path) -> None:
         """Write the tokenizer to a JSON file; `LMTutorError` where that cannot be written, and an old file stays."""
@@ -144,9 +144,9 @@ def _lines(tokens: list[str]) -> Iterator[list[str]]:
 
 
 class Words(Tokenizer):
-    """What stands between blanks, with `<eos>` for each line end: how WikiText and PTB are meant to be read.
+    """What stands between spaces, with `<eos>` for each line end: how WikiText and PTB are meant to be read.
 
-    Text comes back from tokens up to the width of its blanks, and tokens come back from text exactly.
+    Text comes back from tokens up to the width of its spaces, and tokens come back from text exactly.
     """
 
     name = "words"
@@ -194,7 +194,7 @@ class Treebank(Tokenizer):
 
     Sentence ends are found by Punkt (Kiss and Strunk, 2006), which learns the abbreviations of the training text
     without supervision; words are cut by NLTK's Treebank rules. A blank line ends a paragraph, and with it a
-    sentence; a single line end is a blank. Curved double quotes become the Treebank's own, two grave
+    sentence; a single line end is a space. Curved double quotes become the Treebank's own, two grave
     accents and two apostrophes.
     """
 
@@ -252,7 +252,7 @@ class Treebank(Tokenizer):
                 yield self._words_of(sentences)
         sentences, last = self._ended(held)
         tokens = self._words_of([*sentences, *self._sentences_of(last.rstrip())])
-        yield tokens if ends else tokens[:-1]  # it stops within a sentence that may go on
+        yield tokens if ends else tokens[:-1]  # it stops within a sentence that may continue
 
     def _ended(self, text: str) -> tuple[list[str], str]:
         """The sentences of a text but the last, and the line of the last, whose end the next block may move.

@@ -23,7 +23,7 @@ class Vocabulary:
     tokens
         The types in the order of their ids, each once.
     tokenizer
-        How text becomes tokens; whitespace words unless given.
+        How text becomes tokens; default: whitespace words.
     """
 
     def __init__(self, tokens: Sequence[str], tokenizer: Tokenizer | None = None):
@@ -58,7 +58,7 @@ class Vocabulary:
         max_size
             The most types to keep, the specials among them.
         specials
-            The types to have whether seen or not; the tokenizer's own (`<unk>`, `<eos>`) unless given.
+            The types to have whether seen or not; the tokenizer's own (`<unk>`, `<eos>`) by default.
         """
         tokenizer = tokenizer or Words()
         specials = list(tokenizer.specials if specials is None else specials)

@@ -1,8 +1,8 @@
 """Saved models and saved training states: safetensors and JSON, never a pickle.
 
 A checkpoint is a folder with ``model.safetensors`` (parameters; the config in its header) and
-``vocabulary.json``. Every file is written under a temporary name, flushed to the disk, then renamed: whoever
-reads finds the old file or the new one, whole. A checksum in the file covers all of it: one bit that the disk has
+``vocabulary.json``. Every file is written under a temporary name, flushed to the disk, then renamed: a
+reader finds the old file or the new one, whole. A checksum in the file covers all of it: one bit that the disk has
 lost is an error, not another model.
 """
 

@@ -107,7 +107,7 @@ def test_own_hidden_tests_replace_the_worked_set(tmp_path):
     assert hidden_tests(own)["a1-q1-test"] == hidden_tests(worked)["a1-q1-test"]
     assert "an empty text" not in json.dumps(release(own))
     (tmp_path / "a1.py").write_text("# %% a1-q9-test\nassert True\n")
-    with pytest.raises(LMTutorError, match="a1-q9-test is no cell"):
+    with pytest.raises(LMTutorError, match="a1-q9-test is not a cell"):
         read_assignment("a1", hidden=tmp_path)
 
 

@@ -39,36 +39,36 @@ mirrors = ["https://example.org/all.txt"]
 """
 FILE_FAULTS = {  # what takes a line's place, and what is said of it
     'checksum = ""': "has no checksum: give one",
-    "checksum = 5": "checksum=5: it has to be a string",
-    'checksum = "zz:00"': "checksum='zz:00': it has to be 'sha256:' and 64 digits",
-    'checksum = "md5:d41d8cd98f00b204e9800998ecf8427e"': "it has to be 'sha256:' and 64 digits",
-    'checksum = "sha256:00"': "it has to be 'sha256:' and 64 digits",
-    'checksum = "0000"': "it has to be 'sha256:' and 64 digits",
-    "path = 5": "path=5: it has to be a string",
-    'path = "../../../../../etc/passwd"': "it has to be a relative path without '..'",
-    'path = "own/../../passwd"': "it has to be a relative path without '..'",
-    'path = "/etc/passwd"': "it has to be a relative path without '..'",
-    'path = "C:\\\\passwd"': "it has to be a relative path without '..'",
-    'path = "own\\\\..\\\\..\\\\passwd"': "it has to be a relative path without '..'",
-    'path = "a\\u0000b"': "it has to be a relative path without '..'",
-    'path = "."': "it has to be a relative path without '..'",
-    'mirrors = "https://example.org"': "it has to be a list of addresses",
-    "mirrors = [5]": "mirrors=[5]: it has to be a list of addresses",
-    'size = "3"': "size='3': it has to be a whole number of bytes",
+    "checksum = 5": "checksum must be a string",
+    'checksum = "zz:00"': "checksum must be 'sha256:' and 64 digits",
+    'checksum = "md5:d41d8cd98f00b204e9800998ecf8427e"': "must be 'sha256:' and 64 digits",
+    'checksum = "sha256:00"': "must be 'sha256:' and 64 digits",
+    'checksum = "0000"': "must be 'sha256:' and 64 digits",
+    "path = 5": "path must be a string",
+    'path = "../../../../../etc/passwd"': "must be a relative path without '..'",
+    'path = "own/../../passwd"': "must be a relative path without '..'",
+    'path = "/etc/passwd"': "must be a relative path without '..'",
+    'path = "C:\\\\passwd"': "must be a relative path without '..'",
+    'path = "own\\\\..\\\\..\\\\passwd"': "must be a relative path without '..'",
+    'path = "a\\u0000b"': "must be a relative path without '..'",
+    'path = "."': "must be a relative path without '..'",
+    'mirrors = "https://example.org"': "must be a list of addresses",
+    "mirrors = [5]": "mirrors must be a list of addresses",
+    'size = "3"': "size must be an integer, in bytes",
 }
 ENTRY_FAULTS = {
-    "title = 5": "title=5: it has to be a string",
-    "tokenizer = [1]": "tokenizer=[1]: it has to be a string",
-    'encoding = "zz"': "encoding='zz': it has to be utf-8 or latin-1",
-    'encoding = "hex"': "encoding='hex': it has to be utf-8 or latin-1",
-    "encoding = 5": "encoding=5: it has to be utf-8 or latin-1",
-    "keep_specials = 1": "keep_specials=1: it has to be true or false",
-    'specials = "abc"': "specials='abc': it has to be a list of strings",
-    "tokens = 5": "tokens=5: it has to be a table of counts",
-    "tokens = { train = true }": "it has to be a table of counts",
-    "types = nan": "types=nan: it has to be a whole number",
-    'prepare = "zz"': "prepare='zz': it has to be one of as they are, one file",
-    "prepare = [1]": "prepare=[1]: it has to be one of",
+    "title = 5": "title must be a string",
+    "tokenizer = [1]": "tokenizer must be a string",
+    'encoding = "zz"': "encoding must be utf-8 or latin-1",
+    'encoding = "hex"': "encoding must be utf-8 or latin-1",
+    "encoding = 5": "encoding must be utf-8 or latin-1",
+    "keep_specials = 1": "keep_specials must be true or false",
+    'specials = "abc"': "specials must be a list of strings",
+    "tokens = 5": "tokens must be a table of counts",
+    "tokens = { train = true }": "must be a table of counts",
+    "types = nan": "types must be an integer",
+    'prepare = "zz"': "prepare must be one of as they are, one file",
+    "prepare = [1]": "prepare must be one of",
     'prepare = "as they are"': "its files are ['all']: prepare='as they are' takes ['test', 'train', 'valid']",
     "unheard_of = 1": "unexpected keyword argument 'unheard_of'",
 }
@@ -219,7 +219,7 @@ def test_shares_may_be_an_array(tmp_path):
         ("a\0b", "neither a corpus of the catalogue nor a path"),
         ("a\0*/b", "no file matches"),
         ("./\ud800", "'\\ud800' cannot be the name of a file"),
-        ("~nosuchuser/x.txt", "~nosuchuser/x.txt: there is no such file"),
+        ("~nosuchuser/x.txt", "~nosuchuser/x.txt: no such file"),
         ("~a\0b/x.txt", "cannot be the name of a file"),
     ],
 )
@@ -267,8 +267,8 @@ def test_on_the_command_line(arguments, monkeypatch, capsys):
 
 WRONG = {
     "true or false": [None, "no", "False", 0, 1, [], 0.0, float("nan")],
-    "a whole number of at least 1": [0, -1, True, 1.0, 1e300, float("inf"), float("nan"), "3", [3]],
-    "a whole number": [True, 1.0, "3", float("nan")],
+    "an integer of at least 1": [0, -1, True, 1.0, 1e300, float("inf"), float("nan"), "3", [3]],
+    "an integer": [True, 1.0, "3", float("nan")],
     "a list of strings": [[1, 2], "abc", 5, {"a": 1}, [None]],
     "a tokenizer or the name of one": [5, [1], True, Vocabulary(["a"])],
     "a Vocabulary": ["abc", [], 5],
@@ -281,11 +281,13 @@ WRONG = {
 )
 def test_an_option_of_the_wrong_kind(option, wanted, value):
     message = refused(load_corpus, "baker-street", **{option: value})
-    assert message == f"{option}={value!r:.200}: it has to be {wanted}."
+    assert message == f"{option} must be {wanted} (got {value!r:.200})."
 
 
 def test_min_count_cannot_be_left_out():
-    assert "min_count=None" in refused(load_corpus, "baker-street", min_count=None)
+    assert "min_count must be an integer of at least 1 (got None)" in refused(
+        load_corpus, "baker-street", min_count=None
+    )
 
 
 def test_options_of_the_right_kind(tmp_path):
