@@ -123,9 +123,7 @@ def numbers(name: str, words: str) -> list[float]:
     try:
         return [float(word) if "." in word else int(word) for word in words.split(",")]
     except ValueError:
-        raise LMTutorError(
-            f"--{name} must be numbers with commas between (got {words!r:.60})."
-        ) from None
+        raise LMTutorError(f"--{name} must be numbers with commas between (got {words!r:.60}).") from None
 
 
 def tune_cache(
