@@ -12,7 +12,6 @@ from lmtutor.classroom.hints import check
 from lmtutor.display import (
     corpus_here,
     plot_gates,
-    plot_gradient_norms_by_lag,
     plot_history,
     plot_perplexities,
     plot_roofline,

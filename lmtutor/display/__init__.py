@@ -7,7 +7,6 @@ from lmtutor.display import plots, widgets
 from lmtutor.display.notebook import corpus_here
 from lmtutor.display.plots import (
     plot_gates,
-    plot_gradient_norms_by_lag,
     plot_history,
     plot_perplexities,
     plot_roofline,
@@ -20,7 +19,6 @@ from lmtutor.display.plots import (
 __all__ = [
     "corpus_here",
     "plot_gates",
-    "plot_gradient_norms_by_lag",
     "plot_history",
     "plot_perplexities",
     "plot_roofline",

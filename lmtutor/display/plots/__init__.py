@@ -17,7 +17,6 @@ from lmtutor.display.plots.memory import (
 from lmtutor.display.plots.networks import (
     plot_error_by_lag,
     plot_gates,
-    plot_gradient_norms_by_lag,
     plot_network_steps,
     plot_one_cell,
     plot_window,
@@ -51,7 +50,6 @@ __all__ = [
     "plot_dots",
     "plot_error_by_lag",
     "plot_gates",
-    "plot_gradient_norms_by_lag",
     "plot_head",
     "plot_history",
     "plot_lines",

@@ -5,34 +5,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lmtutor.display.figures import COLOURS, DASHES, GRID, INK, MUTED, described, figure, line, style
+from lmtutor.display.figures import COLOURS, DASHES, GRID, INK, MUTED, described, figure, style
 from lmtutor.system.errors import LMTutorError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-@style()
-def plot_gradient_norms_by_lag(curves: Mapping[str, Sequence[float]]) -> "Figure":
-    """How much of the gradient arrives k steps earlier, one curve per model, on a logarithmic axis.
-
-    Parameters
-    ----------
-    curves
-        Name of the model -> norm of the gradient at lags 0, 1, 2, ….
-    """
-    if not curves:
-        raise LMTutorError("plot_gradient_norms_by_lag: there is no curve; give {model: norms}")
-    fig, axes = figure(height=3.6)
-    said = []
-    for i, (name, norms) in enumerate(curves.items()):
-        norms = np.asarray(norms, dtype=float)
-        shown = np.where(norms > 0, norms, np.nan)  # a norm that underflowed has no place on this axis
-        line(axes, np.arange(len(norms)), shown, i, name)
-        said.append(f"{name} from {norms[0]:.2g} at lag 0 to {norms[-1]:.2g} at lag {len(norms) - 1}")
-    axes.set(xlabel="lag: steps back in time", ylabel="norm of the gradient", yscale="log")
-    axes.legend()
-    return described(fig, f"Line plot of the gradient's norm by lag on a logarithmic axis: {'; '.join(said)}.")
 
 
 @style()
