@@ -54,7 +54,7 @@ def test_a_file_is_scored_whole(tmp_path):
 
 
 # What a text may be made of: line ends of each kind, blank lines, what ends a sentence and what only seems to.
-PARTS = [*"aA.?!,'\"[—…“”’\ue001\u0301Σ´\x85\u2028", " ", "  ", "\n", "\n\n", " \n", "\n ", "\t", "\r", "\r\n"]
+PARTS = [*"aA.?!,'\"[—…“”’\ue001\u0301Σ´\x85\u2028。」！", " ", "  ", "\n", "\n\n", " \n", "\n ", "\t", "\r", "\r\n"]
 PARTS += ["Mr. ", "Mr.", "e.g. ", "Holmes ", "he said", " He ", "3.5", "...", "?!", '!?" ', ".) ", "--", "<unk>"]
 LEARNED = ["Mr. Holmes saw it at 3 p.m. He said, e.g. to Mr. Watson, nothing.\n“Is it?” It was 3.5.\n\n"] * 20
 FITTED = [kind().fit(LEARNED) for kind in Tokenizer.kinds.values()]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lmtutor.cli.texts import Split
+from lmtutor.cli.texts import Encoding, Split
 from lmtutor.system.errors import LMTutorError
 
 REPEATS = 0.1  # share of repeated runs of four words from which a sample is said to repeat itself
@@ -60,6 +60,7 @@ def evaluate(
     epochs: Annotated[str | None, typer.Option(help="A table of epochs that were kept: all, 5 or 3-8.")] = None,
     per_line: Annotated[bool, typer.Option("--per-line", help="Of a text: a table with one row per line.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write the table to this CSV file.", callback=not_there_yet)] = None,
+    encoding: Encoding = None,
     device: Device = "auto",
 ) -> None:
     """Score a text, or a split of the run's corpus: batch 1, state carried, every token but the first."""
@@ -88,9 +89,9 @@ def evaluate(
         settings = chosen if len(chosen) == 3 else {**cache_settings(found), **chosen}
     model, vocab = load(found, device)
     if per_line:
-        table = score_lines(NeuralCache(model, **settings) if settings else model, vocab, read_text(text))
+        table = score_lines(NeuralCache(model, **settings) if settings else model, vocab, read_text(text, encoding))
         return show(table, out)
-    what, about, ids, characters = asked(found, model, vocab, text, corpus, split)
+    what, about, ids, characters = asked(found, vocab, text, corpus, split, encoding)
     trained, cut = found.recipe.training, {}
     if batch_size > 1 or context:
         cut = dict(cut="windows" if context else "stream", batch_size=batch_size, bptt=context or 35, stride=stride)
@@ -104,17 +105,20 @@ def evaluate(
     typer.echo(f"{what}: {result}\nprotocol: {result.protocol}\ntext: {about}")
 
 
-def asked(found, model, vocab, text: str | None, corpus: str | None, split: str):
+def asked(found, vocab, text: str | None, corpus: str | None, split: str, encoding: str | None):
     """What `evaluate` is to read: its name, a note on it, its ids, and its characters where they are known."""
-    from lmtutor.scoring.score import read_ids
     from lmtutor.text.corpora import load_corpus
+    from lmtutor.text.hints import hint
+    from lmtutor.text.sources import read_text
 
     if text is not None:
-        ids, characters = read_ids(model, vocab, text)
+        whole = read_text(text, encoding)
+        ids = vocab.encode_text(whole)
         unknown = 0 if vocab.unk_id is None else int((ids == vocab.unk_id).sum())
-        what = "the standard input" if text == "-" else text[:60]
-        return what, f"{len(ids):,} tokens, {unknown:,} unknown", ids, characters
-    read = load_corpus(corpus, tokenizer=vocab.tokenizer, vocab=vocab) if corpus else found.load_corpus(vocab)
+        advice = hint(text, whole, vocab.tokenizer, unknown / max(1, len(ids)))
+        about = f"{len(ids):,} tokens, {unknown:,} unknown{advice and f'. {advice}'}"
+        return "the standard input" if text == "-" else text[:60], about, ids, len(whole)
+    read = load_corpus(corpus, vocab=vocab, encoding=encoding) if corpus else found.load_corpus(vocab)
     return f"{read.name} {split}", read.note, read.split(split), read.characters[split]
 
 
@@ -201,6 +205,7 @@ def generate(
 def score(
     run: RunName,
     text: Annotated[str, typer.Argument(help="A text, a file, or - for standard input.")],
+    encoding: Encoding = None,
     device: Device = "auto",
 ) -> None:
     """Print the log-probability (nats) of each token of a text, and its perplexity."""
@@ -209,7 +214,7 @@ def score(
     from lmtutor.text.sources import read_text
 
     model, vocab = load(find_run(run), device)
-    table = score_text(model, vocab, read_text(text))
+    table = score_text(model, vocab, read_text(text, encoding))
     typer.echo(table.to_string(index=False, float_format="{:.4f}".format))
     mean = table["log_probability"].mean()
     typer.echo(f"{-table['log_probability'].sum():.4f} nats, perplexity {math.exp(min(-mean, 700)):.2f}")

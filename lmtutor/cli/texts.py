@@ -1,6 +1,7 @@
 """The commands that read a text and train nothing: corpora, tokenize, vocabulary."""
 
 import re
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,8 @@ TextName = Annotated[
     str, typer.Argument(help="A corpus, a folder, a file, a pattern, or - for standard input.", metavar="TEXT")
 ]
 TokenizerName = Annotated[str | None, typer.Option(help="words, characters, treebank or bpe.")]
+Encoding = Annotated[str | None, typer.Option(help="Of the file, if it is not UTF-8: cp1251, gb18030, …")]
+OwnSplit = Annotated[str | None, typer.Option(help="train, valid or test; without it, a text of your own is whole.")]
 
 
 @corpora.command("list", **example("lmtutor corpora list"))
@@ -38,62 +41,74 @@ def corpora_list() -> None:
 @corpora.command("fetch", **example("lmtutor corpora fetch wikitext-2"))
 def corpora_fetch(name: CatalogueName) -> None:
     """Download a corpus, check it, and say where it is."""
-    from lmtutor.text.corpora import fetch_corpus
+    from lmtutor.text.catalogue import find_entry
+    from lmtutor.text.download import fetch_files
 
-    for key, path in fetch_corpus(name).items():
+    for key, path in fetch_files(name, find_entry(name).files).items():
         typer.echo(f"{key}: {path}")
 
 
 @corpora.command("verify", **example("lmtutor corpora verify wikitext-2"))
 def corpora_verify(name: CatalogueName) -> None:
     """Compare the files of a corpus with the catalogue: sizes and SHA-256; exit code 1 if any differs."""
-    from lmtutor.text.corpora import verify_corpus
+    from lmtutor.text.catalogue import find_entry, local_file
 
-    table = verify_corpus(name)
-    for row in table.itertuples():
-        typer.echo(f"{row.Index}: {row.problem or 'right'}  {row.path}")
-    raise typer.Exit(int(table["problem"].astype(bool).any()))
+    found = {key: (file, local_file(file)) for key, file in find_entry(name).files.items()}
+    problems = {key: file.mismatch(path) if path else "missing" for key, (file, path) in found.items()}
+    for key, problem in problems.items():
+        typer.echo(f"{key}: {problem or 'right'}  {found[key][1] or ''}")
+    raise typer.Exit(int(any(problems.values())))
 
 
 @corpora.command("describe", **example("lmtutor corpora describe my-novel.txt --tokenizer treebank"))
-def corpora_describe(text: TextName, tokenizer: TokenizerName = None) -> None:
+def corpora_describe(text: TextName, tokenizer: TokenizerName = None, encoding: Encoding = None) -> None:
     """Say how a text is split and read: tokens, types, unknown words, characters."""
     from lmtutor.text.corpora import load_corpus
 
-    corpus = load_corpus(text, tokenizer=tokenizer)
+    corpus = load_corpus(text, tokenizer=tokenizer, encoding=encoding)
     typer.echo(f"{corpus.note}\n{corpus.report().to_string()}")
 
 
 @corpora.command("sample", **example("lmtutor corpora sample baker-street --characters 300"))
 def corpora_sample(
     text: TextName,
-    split: Annotated[str, typer.Option(help="train, valid or test.")] = "train",
+    split: OwnSplit = None,
     characters: Annotated[int, typer.Option(min=1, help="How many.")] = 500,
+    encoding: Encoding = None,
 ) -> None:
-    """Print the beginning of a split's raw text."""
+    """Print the beginning of a text, or of a split."""
     from lmtutor.text.corpora import sample_text
 
-    typer.echo(sample_text(text, split, characters))
+    typer.echo(sample_text(text, split, characters, encoding))
 
 
 def tokenize(
     text: TextName,
     tokenizer: TokenizerName = None,
     run: Annotated[str | None, typer.Option(help="Cut the whole text as this run's model reads it.")] = None,
-    split: Split = "train",
+    split: OwnSplit = None,
     limit: Annotated[int, typer.Option(min=1, help="Print this many tokens.")] = 200,
+    encoding: Encoding = None,
 ) -> None:
-    """Print the first tokens of a text, one a line, with their ids."""
+    """Print the first tokens of a text, one a line, with their ids: of the run, else numbered in the text itself."""
     from lmtutor.runs.run import find_run
-    from lmtutor.text.corpora import load_corpus
+    from lmtutor.text.catalogue import catalogue
+    from lmtutor.text.corpora import load_corpus, sample_text
     from lmtutor.text.sources import read_text
+    from lmtutor.text.vocabulary import Vocabulary, get_tokenizer
 
     if run:
         vocab = find_run(run).load()[1]
-        ids = vocab.encode_text(read_text(text))
+        ids = vocab.encode_text(read_text(text, encoding))
+    elif split or text in catalogue():
+        corpus = load_corpus(text, tokenizer=tokenizer, encoding=encoding)
+        vocab, ids = corpus.vocab, corpus.split(split or "train")
     else:
-        corpus = load_corpus(text, tokenizer=tokenizer)
-        vocab, ids = corpus.vocab, corpus.split(split)
+        whole = sample_text(text, characters=sys.maxsize, encoding=encoding)
+        scheme = get_tokenizer(tokenizer or "words").fit([whole])
+        tokens = scheme.tokenize(whole)
+        vocab = Vocabulary.build(tokens, scheme)
+        ids = vocab.encode(tokens)
     for number, token in zip(ids[:limit].tolist(), vocab.decode(ids[:limit]), strict=True):
         typer.echo(f"{number:>7} {token!r}")
 
@@ -121,6 +136,7 @@ def vocabulary(
     max_size: Annotated[int | None, typer.Option(min=1, help="The most types to keep.")] = None,
     limit: Annotated[int, typer.Option(min=0, help="Print this many types, from frequent to rare.")] = 20,
     out: Annotated[Path | None, typer.Option(help="Write the vocabulary to this JSON file.")] = None,
+    encoding: Encoding = None,
 ) -> None:
     """Choose a vocabulary from the training split; print its coverage of each split and its most frequent types."""
     from lmtutor.text.corpora import coverage, load_corpus
@@ -129,8 +145,8 @@ def vocabulary(
         raise LMTutorError("vocabulary reads its text twice: give a file, not the standard input.")
     if out and out.exists():
         _check_replaceable(out)
-    corpus = load_corpus(text, tokenizer=tokenizer, min_count=min_count, max_size=max_size)
-    typer.echo(f"{corpus.note}\n{coverage(text, corpus.vocab).to_string()}")
+    corpus = load_corpus(text, tokenizer=tokenizer, min_count=min_count, max_size=max_size, encoding=encoding)
+    typer.echo(f"{corpus.note}\n{coverage(text, corpus.vocab, encoding).to_string()}")
     counts = corpus.train.bincount(minlength=len(corpus.vocab))
     for number in counts.argsort(descending=True, stable=True)[:limit].tolist():
         typer.echo(f"{int(counts[number]):>9,} {corpus.vocab.tokens[number]!r}")

@@ -9,7 +9,6 @@ perplexity is measured and stands on the card.
 """
 
 import json
-import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,7 +19,8 @@ from torch import Tensor, nn
 from lmtutor.system import files as data_files
 from lmtutor.system.errors import LMTutorError, nearest
 from lmtutor.system.files import write_atomically
-from lmtutor.text.catalogue import CatalogueFile, Entry, fetch_files
+from lmtutor.text.catalogue import CatalogueFile, Keys, is_string, read_tables
+from lmtutor.text.download import fetch_files
 from lmtutor.text.sources import digest
 from lmtutor.text.vocabulary import Vocabulary
 from lmtutor.training.checkpoint import (
@@ -32,6 +32,7 @@ from lmtutor.training.checkpoint import (
     write_vocabulary,
 )
 
+MODEL: Keys = dict.fromkeys(["title", "licence", "run"], is_string)  # what the catalogue says of each
 PACKED = ("model.safetensors", "vocabulary.json", "card.md")  # the files of a packed model
 
 
@@ -50,8 +51,7 @@ class Pretrained:
         here = data_files.find(f"models/{self.name}")
         if here is not None and all((here / file).is_file() for file in PACKED):
             return here
-        entry = Entry(self.name, self.title, self.licence, source="", tokenizer="", files=self.files)
-        return fetch_files(entry)["model.safetensors"].parent
+        return fetch_files(self.name, self.files)["model.safetensors"].parent
 
     def problems(self) -> dict[str, str]:
         """What is wrong with each file that is here, empty where nothing is."""
@@ -66,21 +66,12 @@ class Pretrained:
 @cache
 def pretrained_models() -> dict[str, Pretrained]:
     """The models that `load_pretrained` knows, by name."""
-    path = data_files.find("models/catalogue.toml")
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8")) if path else {}
-    except (ValueError, RecursionError) as error:
-        raise LMTutorError(f"{path} is damaged ({error}): restore it.") from None
-    models = {}
-    for name, table in tables.items():
-        named = isinstance(table, dict) and all(isinstance(table.get(key), str) for key in ("title", "licence", "run"))
-        files = table.get("files") if named else None
-        if not isinstance(files, dict) or {*files} != {*PACKED} or not all(isinstance(f, dict) for f in files.values()):
-            raise LMTutorError(f"{path} is damaged ({name}): restore it.")
-        known = {
-            file: CatalogueFile(f"models/{name}/{file}", facts.get("mirrors", ()), facts.get("checksum", ""))
-            for file, facts in files.items()
-        }
+    path, models = data_files.find("models/catalogue.toml"), {}
+    for name, table in (read_tables(path, MODEL, tuple(MODEL)) if path else {}).items():
+        files = table.get("files", {})
+        if {*files} != {*PACKED}:
+            raise LMTutorError(f"{path} is damaged ({name}: its files are {sorted(files)}): restore it.")
+        known = {file: CatalogueFile(**{**facts, "path": f"models/{name}/{file}"}) for file, facts in files.items()}
         models[name] = Pretrained(name, table["title"], table["licence"], table["run"], known)
     return models
 

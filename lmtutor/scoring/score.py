@@ -15,7 +15,7 @@ from lmtutor.models.heads import IGNORED
 from lmtutor.system.errors import Diverged, LMTutorError
 from lmtutor.system.machine import keep_freed_memory
 from lmtutor.text.batches import Batch
-from lmtutor.text.sources import open_bytes, read_text
+from lmtutor.text.sources import read_text
 from lmtutor.text.tokenizers import SPECIALS
 
 STREAM_PROTOCOL = "batch 1, state carried over the whole text, every token scored except the very first"
@@ -126,9 +126,7 @@ def read_ids(model: Scorer, vocab, text: str | Path) -> tuple[Tensor, int]:
     if vocab is None:
         raise LMTutorError("A text must become ids before it is scored: pass vocab=vocab, the model's vocabulary.")
     check_vocabulary(model, vocab)
-    if isinstance(text, Path):
-        open_bytes(text).close()  # a missing file is an error, not a text
-    whole = read_text(str(text))
+    whole = read_text(text)
     return vocab.encode_text(whole), len(whole)
 
 

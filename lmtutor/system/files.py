@@ -7,7 +7,7 @@ recorded runs and the small pretrained weights. A wheel carries them inside the 
 import contextlib
 import json
 import os
-import tempfile
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -94,24 +94,34 @@ def write_atomically(path: str | Path, data: bytes) -> None:
 
 def _replace(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{UNFINISHED}{path.name}.")
+    temporary = path.with_name(f"{UNFINISHED}{path.name}.{os.getpid()}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.umask(mask := os.umask(0))  # it can only be asked for by setting it
-        os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~mask)
+        if path.exists():
+            shutil.copymode(path, temporary)
         os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    finally:
+        temporary.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # the file is whole and in its place, whether or not the folder can be opened
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)  # the new name itself
         finally:
             os.close(folder)
+
+
+@contextlib.contextmanager
+def unfinished(work: Path) -> Iterator[Path]:
+    """Lend the folder `work`, empty at first and gone in the end; what a killed process left in it goes too."""
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def cache_folder() -> Path:
@@ -139,12 +149,8 @@ def alone(path: Path, busy: str = "") -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path, timeout=0 if busy else -1)
     try:
-        lock.acquire()
+        with FileLock(path, timeout=0 if busy else -1):
+            yield
     except Timeout:
         raise LMTutorError(busy) from None
-    try:
-        yield
-    finally:
-        lock.release()

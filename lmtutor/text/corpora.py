@@ -12,29 +12,31 @@ from torch import Tensor
 
 from lmtutor.system.errors import LMTutorError
 from lmtutor.text.byte_pairs import BytePairs
-from lmtutor.text.catalogue import Entry, catalogue, download_folder, fetch_files, find_entry, is_offline, local_file
+from lmtutor.text.catalogue import Entry, catalogue, download_folder, find_entry, local_file
+from lmtutor.text.download import fetch_files
 from lmtutor.text.encoding import Encoded, Reading, encode
+from lmtutor.text.hints import hint
 from lmtutor.text.prepare import PREPARATIONS
-from lmtutor.text.sources import SPLITS, Rules, Span, Splits, are_strings, blocks, check, find_splits, is_count, or_none
+from lmtutor.text.sources import SPLITS, Span, Splits, blocks, find_documents, find_splits
 from lmtutor.text.tokenizers import Characters, Normalisation, Tokenizer, Words, get_tokenizer
 from lmtutor.text.vocabulary import Vocabulary
 
 SHARES = (0.9, 0.05, 0.05)  # of a text without splits of its own
-RULES = {
+SCHEMES = {
     "words": "whitespace words, <eos> at each line end",
     "characters": "characters, line ends among them",
     "treebank": "Treebank words, <eos> after each Punkt sentence",
     "bpe": "byte pairs, <eos> at each line end",
 }
-OPTIONS: Rules = (  # of load_corpus; the shares are checked where a text is cut
-    (["nfkc", "whitespace", "lower", "boundaries", "progress"], "true or false", lambda v: isinstance(v, bool)),
-    (["min_count"], "an integer of at least 1", is_count),
-    (["max_size", "tokens"], "an integer of at least 1", or_none(is_count)),
-    (["seed"], "an integer", or_none(lambda v: type(v) is int)),
-    (["specials"], "a list of strings", or_none(are_strings)),
-    (["tokenizer"], "a tokenizer or the name of one", or_none(lambda v: isinstance(v, (str, Tokenizer)))),
-    (["vocab"], "a Vocabulary", or_none(lambda v: isinstance(v, Vocabulary))),
-)
+OPTIONS = {  # of load_corpus, but for the shares, which are checked where a text is cut
+    **dict.fromkeys(["nfkc", "whitespace", "lower", "boundaries", "progress"], bool),
+    **dict.fromkeys(["max_size", "tokens", "seed"], int | None),
+    "min_count": int,
+    "specials": list | tuple | None,
+    "encoding": str | None,
+    "tokenizer": str | Tokenizer | None,
+    "vocab": Vocabulary | None,
+}
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ def load_corpus(
     vocab: Vocabulary | None = None,
     shares: Sequence[float] = SHARES,
     boundaries: bool = False,
+    encoding: str | None = None,
     tokens: int | None = None,
     seed: int | None = None,
     progress: bool = True,
@@ -99,7 +102,8 @@ def load_corpus(
     ----------
     name_or_path
         A name such as `"wikitext-2"` (downloaded if it is not here), a folder with a file for each split, one text
-        file, a pattern such as `"letters/*.txt"` whose files are documents, or `"-"` for the standard input.
+        file, a pattern such as `"letters/*.txt"` whose files are documents, or `"-"` for the standard input. A file
+        may be packed (gz, bz2, xz, zip), and `"FILE:COLUMN"` is a column of JSON lines, CSV or TSV.
     tokenizer
         `"words"`, `"characters"`, `"treebank"`, `"bpe"`, or a `Tokenizer`; default: the corpus's own.
     nfkc, whitespace, lower
@@ -113,6 +117,8 @@ def load_corpus(
         Shares of one file's bytes, or of a pattern's documents, for train, valid and test.
     boundaries
         Put `<bos>` before each document.
+    encoding
+        Of the files, if they are not UTF-8: any that Python knows, such as `"cp1251"`.
     tokens, seed
         Size of the training split and seed of `"baker-street"`.
     progress
@@ -121,16 +127,14 @@ def load_corpus(
     Raises
     ------
     LMTutorError
-        If there is no such corpus or file, a file is empty, binary or not UTF-8, a split is too small, or a download
+        If there is no such corpus or file, a file is no text or not in its encoding, a split is too small, a download
         fails, or an option is not of its kind: always one line that says where, what, and what to do.
     """
-    check(locals(), OPTIONS)
-    if not str(name_or_path):
-        raise LMTutorError("The name of the corpus is empty: give a name of the catalogue or a path.")
-    if tokens is not None or seed is not None:
-        if str(name_or_path) != "baker-street":
-            raise LMTutorError("tokens and seed are for 'baker-street' alone: other corpora are as long as they are.")
-    found = _find(name_or_path, shares, tokens, seed, progress)
+    options = locals()
+    check_options({name: options[name] for name in OPTIONS})
+    if (tokens is not None or seed is not None) and str(name_or_path) != "baker-street":
+        raise LMTutorError("tokens and seed are for 'baker-street' alone: other corpora are as long as they are.")
+    found = _find(name_or_path, shares, encoding, tokens, seed, progress)
     entry = found.entry
     if vocab is None:
         chosen = _tokenizer(tokenizer, entry, Normalisation(nfkc, whitespace, lower), max_size)
@@ -138,7 +142,7 @@ def load_corpus(
             specials = entry.specials
     else:
         chosen, min_count, max_size, specials = vocab.tokenizer, 1, None, None
-    encoded = encode(found.splits, Reading(chosen, min_count, max_size, specials, vocab, found.encoding, boundaries))
+    encoded = encode(found.splits, Reading(chosen, min_count, max_size, specials, vocab, boundaries))
     return Corpus(
         name=entry.name if entry else Path(name_or_path).name,
         **encoded.ids,
@@ -147,6 +151,17 @@ def load_corpus(
         entropy=found.entropy if encoded.vocab.tokenizer.to_dict() == Words().to_dict() else None,  # it is per word
         note=_note(name_or_path, found, encoded, borrowed=vocab is not None),
     )
+
+
+def check_options(options: dict[str, object]) -> None:
+    """Raise `LMTutorError` at the first option of `load_corpus` that is not of its kind."""
+    for name, value in options.items():
+        kind = OPTIONS[name]
+        strings = not isinstance(value, list | tuple) or all(isinstance(item, str) for item in value)
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool) or not strings:
+            raise LMTutorError(f"{name} must be of type {getattr(kind, '__name__', kind)} (got {value!r:.60})")
+        if name != "seed" and kind in (int, int | None) and value is not None and value < 1:
+            raise LMTutorError(f"{name} must be at least 1 (got {value})")
 
 
 @dataclass(frozen=True)
@@ -158,27 +173,31 @@ class _Found:
     entry: Entry | None = None  # of the catalogue; None for a text of your own
     entropy: float | None = None  # nats per token
 
-    @property
-    def encoding(self) -> str:
-        return self.entry.encoding if self.entry else "utf-8"
+
+def _path(name_or_path: str | Path) -> str:
+    """The path of a text of your own; empty where it is the name of a corpus."""
+    name = str(name_or_path)
+    is_path = isinstance(name_or_path, Path) or name == "-" or any(sign in name for sign in "/\\*?[.~")
+    if not is_path and (name in catalogue() or not Path(name).exists()):
+        return ""
+    return name if "\0" in name else os.path.expanduser(name)
 
 
 def _find(
     name_or_path: str | Path,
     shares: Sequence[float] = SHARES,
+    encoding: str | None = None,
     tokens: int | None = None,
     seed: int | None = None,
     progress: bool = True,
 ) -> _Found:
+    if own := _path(name_or_path):
+        return _Found(*find_splits(own, shares, encoding))
     name = str(name_or_path)
-    if isinstance(name_or_path, Path) or name not in catalogue():
-        if name != "-" and not Path(name).exists() and not any(sign in name for sign in "/\\*?[.~"):
-            find_entry(name)  # raises, with the nearest names
-        return _Found(*find_splits(name if "\0" in name else os.path.expanduser(name), shares))
     entry = find_entry(name)
     if name == "baker-street":
         return _baker_street(entry, tokens or 200_000, seed or 0)
-    files = fetch_files(entry, progress)
+    files = fetch_files(name, entry.files, progress)
     for key, path in files.items():
         if wrong := entry.files[key].mismatch(path):
             if path.is_relative_to(download_folder()):
@@ -216,59 +235,24 @@ def _tokenizer(
 def _note(name: str | Path, found: _Found, encoded: Encoded, borrowed: bool) -> str:
     """Say in a few sentences what was done to a text, so that a number measured on it means something."""
     vocab, tokenizer = encoded.vocab, encoded.vocab.tokenizer
-    rule = RULES.get(tokenizer.name, tokenizer.name)
+    scheme = SCHEMES.get(tokenizer.name, tokenizer.name)
     changed = "" if tokenizer.normalisation == Normalisation() else f"; normalised: {tokenizer.normalisation}"
     origin = "of another text" if borrowed else "of the training split"
+    rates = [encoded.unknown[split] / len(encoded.ids[split]) for split in SPLITS]
     unknown = ""
     if vocab.unk_id is not None:
-        rates = [f"{100 * encoded.unknown[split] / len(encoded.ids[split]):.2f}" for split in SPLITS]
-        unknown = f"; <unk> is {' / '.join(rates)} % of the tokens"
-    title = found.entry.title if found.entry else Path(name).name
-    return f"{title}. {found.how} Tokens: {rule}{changed}. Vocabulary: {len(vocab):,} types {origin}{unknown}."
+        unknown = f"; <unk> is {' / '.join(f'{100 * rate:.2f}' for rate in rates)} % of the tokens"
+    note = f"Tokens: {scheme}{changed}. Vocabulary: {len(vocab):,} types {origin}{unknown}."
+    if found.entry:
+        return f"{found.entry.title}. {found.how} {note}"
+    first = found.splits["train"][0]
+    advice = hint(first.name, next(blocks([first])), tokenizer, max(rates))
+    return f"{Path(name).name}. {found.how} {note} {advice}".rstrip()
 
 
-def corpus_available(name: str, fetch: bool = False) -> bool:
-    """Return whether a corpus of the catalogue can be loaded now, without the network.
-
-    Parameters
-    ----------
-    name
-        A name of the catalogue.
-    fetch
-        Try once to download it if it is not here (never under `LMTUTOR_OFFLINE`).
-    """
-    entry = find_entry(name)
-    if all(local_file(file) for file in entry.files.values()):
-        return True
-    if not fetch or is_offline():
-        return False
-    try:
-        fetch_files(entry, progress=False)
-    except LMTutorError:
-        return False
-    return True
-
-
-def fetch_corpus(name: str, progress: bool = True) -> dict[str, Path]:
-    """Download what is missing of a corpus of the catalogue, and return where its files are."""
-    return fetch_files(find_entry(name), progress)
-
-
-def verify_corpus(name: str) -> pd.DataFrame:
-    """Compare the files of a corpus that are here with the catalogue.
-
-    Returns
-    -------
-    DataFrame
-        One row per file: `path` (empty where it is missing), `bytes`, and what is wrong (`problem`, empty if nothing).
-    """
-    rows = []
-    for key, file in find_entry(name).files.items():
-        path = local_file(file)
-        size = path.stat().st_size if path else 0
-        problem = file.mismatch(path) if path else "missing"
-        rows.append({"file": key, "path": str(path or ""), "bytes": size, "problem": problem})
-    return pd.DataFrame(rows, columns=["file", "path", "bytes", "problem"]).set_index("file")
+def corpus_available(name: str) -> bool:
+    """Return whether the files of a corpus of the catalogue are on this machine."""
+    return all(local_file(file) for file in find_entry(name).files.values())
 
 
 def list_corpora() -> pd.DataFrame:
@@ -290,30 +274,37 @@ def list_corpora() -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("name").convert_dtypes()
 
 
-def sample_text(name_or_path: str | Path, split: str = "train", characters: int = 500) -> str:
-    """Return the beginning of a split's raw text."""
-    found = _find(name_or_path)
-    if split not in found.splits:
-        raise LMTutorError(f"no split is called {split!r}: ask for one of {', '.join(SPLITS)}.")
+def sample_text(
+    name_or_path: str | Path, split: str | None = None, characters: int = 500, encoding: str | None = None
+) -> str:
+    """Return the beginning of a split's raw text; default: of your own text, or of the training split."""
+    path = _path(name_or_path)
+    if split is None and path and not Path(path).is_dir():
+        spans = find_documents(path, encoding)
+    else:
+        splits = _find(name_or_path, encoding=encoding).splits
+        if (split or "train") not in splits:
+            raise LMTutorError(f"no split is called {split!r}: ask for one of {', '.join(SPLITS)}.")
+        spans = splits[split or "train"]
     text = ""
-    for block in blocks(found.splits[split], found.encoding):
+    for block in blocks(spans):
         text += block
         if len(text) >= characters:
             break
     return text[:characters]
 
 
-def coverage(name_or_path: str | Path, vocab: Vocabulary) -> pd.DataFrame:
+def coverage(name_or_path: str | Path, vocab: Vocabulary, encoding: str | None = None) -> pd.DataFrame:
     """Return how much of a text a vocabulary covers, cut by its own tokenizer: one row per split.
 
     The columns are those of `Vocabulary.coverage`: tokens, types, those out of vocabulary, and their rate.
     """
-    found = _find(name_or_path)
+    found = _find(name_or_path, encoding=encoding)
     rows = {}
     for split, spans in found.splits.items():
         counts: Counter[str] = Counter()
         for span in spans:
-            for tokens in vocab.tokenizer.tokenize_blocks(blocks([span], found.encoding)):
+            for tokens in vocab.tokenizer.tokenize_blocks(blocks([span])):
                 counts.update(tokens)
         rows[split] = vocab.coverage(counts)
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("split")

@@ -4,27 +4,29 @@ A mapped tensor takes no memory of its own. The system loads the pages that are 
 memory is wanted, so a corpus of 100 million tokens (0.8 GB of ids) trains in a few hundred megabytes.
 """
 
-import contextlib
 import json
+import os
 import shutil
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from lmtutor.system.errors import LMTutorError
-from lmtutor.system.files import alone, cache_folder
-from lmtutor.text.sources import SPLITS, Splits, blocks, digest
-from lmtutor.text.vocabulary import Tokenizer, Vocabulary
+from lmtutor.system.files import alone, cache_folder, unfinished
+from lmtutor.text.sources import SPLITS, Span, Splits, blocks, digest
+from lmtutor.text.tokenizers import Tokenizer
+from lmtutor.text.vocabulary import Vocabulary
 
 KEY_FORMAT = 3  # part of every key: raise it when the same text and settings would give other ids
 CHUNK = 1 << 20  # tokens handled at a time
@@ -41,13 +43,12 @@ class Reading:
     max_size: int | None = None
     specials: Sequence[str] | None = None
     vocab: Vocabulary | None = None  # given: nothing is counted, this one is used
-    encoding: str = "utf-8"
     boundaries: bool = False  # <bos> before each document
 
     def key(self, splits: Splits) -> str:
         """Return a name for the ids that this reading makes of these texts."""
         digests = {source: digest(source) for source in {s.source for spans in splits.values() for s in spans}}
-        spans = {split: [(digests[span.source], *span.bounds) for span in spans] for split, spans in splits.items()}
+        spans = {split: [(digests[s.source], *s.bounds, s.raw) for s in spans] for split, spans in splits.items()}
         library = {"treebank": "nltk", "bpe": "tokenizers"}.get(self.tokenizer.name)
         settings = [
             KEY_FORMAT,
@@ -58,7 +59,6 @@ class Reading:
             self.max_size,
             self.specials and list(self.specials),
             self.vocab and self.vocab.to_dict(),
-            self.encoding,
             self.boundaries,
         ]
         return sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:32]
@@ -78,36 +78,35 @@ def encode(splits: Splits, reading: Reading) -> Encoded:
     """Return the ids of a text: from the cache, or by reading it and leaving them there."""
     root = cache_folder() / "tokens"
     folder = root / reading.key(splits)
-    if (found := _load(folder)) is not None:
+    if found := _load(folder):
         return found
-    with contextlib.ExitStack() as held:
-        try:
-            held.enter_context(alone(root / f"{folder.name}.lock"))
-            for left_by_a_crash in root.glob(f"unfinished-{folder.name}-*"):
-                shutil.rmtree(left_by_a_crash)
-            work = Path(tempfile.mkdtemp(prefix=f"unfinished-{folder.name}-", dir=root))
-        except OSError:  # no cache can be written: the ids live in a temporary file until the process ends
-            work = folder = Path(tempfile.mkdtemp(prefix="lmtutor-"))
-        held.callback(shutil.rmtree, work, ignore_errors=True)
-        return _load(folder) or _made(folder, work, splits, reading)  # another process may have made them meanwhile
-
-
-def _made(folder: Path, work: Path, splits: Splits, reading: Reading) -> Encoded:
-    """Make the ids in the folder `work`, move them to `folder`, and map them."""
     try:
-        _build(work, splits, reading)
-        if work != folder:
+        root.mkdir(parents=True, exist_ok=True)
+        writable = os.access(root, os.W_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        folder = Path(_until_the_end().name) / folder.name
+    try:
+        with alone(folder.with_suffix(".lock")):
+            if found := _load(folder):  # another process has made them meanwhile
+                return found
             shutil.rmtree(folder, ignore_errors=True)  # what is there, if anything, is broken
-            work.rename(folder)
-        encoded = _load(folder)
+            with unfinished(folder.with_name(f"unfinished-{folder.name}")) as work:
+                about, vocab = _build(work, splits, reading)
+                work.rename(folder)
+            return _mapped(folder, about, vocab)
     except OSError as error:
         raise LMTutorError(
-            f"the token ids cannot be written to {work.parent} ({error.strerror}): free some disk, "
+            f"the token ids cannot be written to {folder.parent} ({error.strerror}): free some disk, "
             "or point LMTUTOR_CACHE at a folder with room."
         ) from None
-    if encoded is None:
-        raise LMTutorError(f"the token ids under {folder} are broken: delete that folder and try again.")
-    return encoded
+
+
+@cache
+def _until_the_end() -> tempfile.TemporaryDirectory:
+    """A folder that lasts as long as the process, where no cache can be written."""
+    return tempfile.TemporaryDirectory(prefix="lmtutor-")
 
 
 def _load(folder: Path) -> Encoded | None:
@@ -119,6 +118,10 @@ def _load(folder: Path) -> Encoded | None:
             return None
     except (OSError, ValueError):  # of which LMTutorError is one
         return None
+    return _mapped(folder, about, vocab)
+
+
+def _mapped(folder: Path, about: dict[str, dict[str, int]], vocab: Vocabulary) -> Encoded:
     ids = {  # not shared: a process that writes into the tensor gets a page of its own, the file stays as it is
         split: torch.from_file(str(folder / f"{split}.ids"), shared=False, size=n, dtype=torch.long)
         for split, n in about["tokens"].items()
@@ -126,36 +129,36 @@ def _load(folder: Path) -> Encoded | None:
     return Encoded(ids, about["characters"], about["unknown"], vocab)
 
 
-def _build(folder: Path, splits: Splits, reading: Reading) -> None:
-    """Read the text in two passes over its tokens: first numbered as they come, then as the vocabulary says."""
+def _build(work: Path, splits: Splits, reading: Reading) -> tuple[dict[str, dict[str, int]], Vocabulary]:
+    """Read the text once, its types numbered as they come; then number them as the vocabulary says."""
     tokenizer = reading.tokenizer if reading.vocab is None else reading.vocab.tokenizer
     if not tokenizer.fitted:
-        tokenizer = tokenizer.fit(_first(splits, reading, LEARNED_FROM))
+        tokenizer = tokenizer.fit(_first(splits["train"], LEARNED_FROM))
     number: defaultdict[str, int] = defaultdict(count().__next__)  # a type's place in order of first sight
-    characters, tokens = {}, {}
+    about: dict[str, dict[str, int]] = {"tokens": {}, "characters": {}, "unknown": dict.fromkeys(SPLITS, 0)}
+    seen: list[str] = []  # in the training split
     for split in SPLITS:
-        characters[split], tokens[split] = _number(folder / f"{split}.raw", splits, split, reading, tokenizer, number)
-        if split == "train":
-            seen = len(number)
-    _check(splits, characters, tokens, number)
-    vocab = reading.vocab or _choose(folder / "train.raw", list(number)[:seen], tokenizer, reading)
+        path = work / f"{split}.ids"
+        about["characters"][split], about["tokens"][split] = _number(path, splits[split], reading, tokenizer, number)
+        seen = seen or list(number)
+    _check(splits, about["characters"], about["tokens"], number)
+    vocab = reading.vocab or _choose(work / "train.ids", seen, tokenizer, reading)
     to_id = vocab.encode(number).numpy()
-    unknown = dict.fromkeys(SPLITS, 0)
     for split in SPLITS:
-        with (folder / f"{split}.raw").open("rb") as raw, (folder / f"{split}.ids").open("wb") as ids:
-            for chunk in _chunks(raw):
-                final = to_id[chunk]
-                final.tofile(ids)
-                unknown[split] += int((final == vocab.unk_id).sum())
-        (folder / f"{split}.raw").unlink()
-    vocab.save(folder / "vocab.json")
-    about = {"tokens": tokens, "characters": characters, "unknown": unknown}
-    (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
+        with (work / f"{split}.ids").open("r+b") as file:
+            for chunk in _chunks(file):
+                ids = to_id[chunk]
+                file.seek(-ids.nbytes, os.SEEK_CUR)
+                ids.tofile(file)
+                about["unknown"][split] += int((ids == vocab.unk_id).sum())
+    vocab.save(work / "vocab.json")
+    (work / "about.json").write_text(json.dumps(about), encoding="utf-8")
+    return about, vocab
 
 
-def _first(splits: Splits, reading: Reading, most: int) -> Iterator[str]:
-    """Yield the training text up to about `most` characters."""
-    for text in blocks(splits["train"], reading.encoding):
+def _first(spans: Sequence[Span], most: int) -> Iterator[str]:
+    """Yield the first `most` characters of a text."""
+    for text in blocks(spans):
         yield text[:most]
         most -= len(text)
         if most <= 0:
@@ -163,7 +166,7 @@ def _first(splits: Splits, reading: Reading, most: int) -> Iterator[str]:
 
 
 def _number(
-    path: Path, splits: Splits, split: str, reading: Reading, tokenizer: Tokenizer, number: defaultdict[str, int]
+    path: Path, spans: Sequence[Span], reading: Reading, tokenizer: Tokenizer, number: defaultdict[str, int]
 ) -> tuple[int, int]:
     """Write the provisional numbers of a split's tokens; return its characters and its tokens."""
     characters = tokens = 0
@@ -175,27 +178,25 @@ def _number(
             yield text
 
     with path.open("wb") as file:
-        for span in splits[split]:
+        for span in spans:
             if reading.boundaries:
-                np.array([number["<bos>"]], dtype=np.int32).tofile(file)
+                np.array([number["<bos>"]]).tofile(file)
                 tokens += 1
-            for cut in tokenizer.tokenize_blocks(counted(blocks([span], reading.encoding))):
-                np.fromiter(map(number.__getitem__, cut), dtype=np.int32, count=len(cut)).tofile(file)
+            for cut in tokenizer.tokenize_blocks(counted(blocks([span]))):
+                np.fromiter(map(number.__getitem__, cut), dtype=np.int64, count=len(cut)).tofile(file)
                 tokens += len(cut)
     return characters, tokens
 
 
-def _chunks(file: Any) -> Iterator[np.ndarray]:
-    while len(chunk := np.fromfile(file, dtype=np.int32, count=CHUNK)):
+def _chunks(file: BinaryIO) -> Iterator[np.ndarray]:
+    while len(chunk := np.fromfile(file, dtype=np.int64, count=CHUNK)):
         yield chunk
 
 
 def _choose(path: Path, types: list[str], tokenizer: Tokenizer, reading: Reading) -> Vocabulary:
     """Choose the vocabulary from the counts of the training split."""
-    counts = np.zeros(len(types), dtype=np.int64)
     with path.open("rb") as file:
-        for chunk in _chunks(file):
-            counts += np.bincount(chunk, minlength=len(types))
+        counts = sum(np.bincount(chunk, minlength=len(types)) for chunk in _chunks(file))
     counter = Counter(dict(zip(types, counts.tolist(), strict=True)))
     specials = reading.specials
     if specials is None and reading.boundaries:

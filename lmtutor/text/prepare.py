@@ -67,7 +67,8 @@ def _ptb_characters(files: dict[str, Path]) -> tuple[Splits, str]:
 def _enwik8(files: dict[str, Path]) -> tuple[Splits, str]:
     (path,) = files.values()
     unit = path.stat().st_size // 100
-    parts = Span(path, 0, 90 * unit), Span(path, 90 * unit, 95 * unit), Span(path, 95 * unit)
+    bounds = [(0, 90 * unit), (90 * unit, 95 * unit), (95 * unit, None)]
+    parts = [Span(path, first, stop, raw=True) for first, stop in bounds]
     splits = dict(zip(("train", "valid", "test"), ([part] for part in parts), strict=True))
     return splits, "The first 90, next 5 and last 5 million bytes; each byte is one character."
 

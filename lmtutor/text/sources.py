@@ -12,12 +12,13 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from lmtutor.system.errors import LMTutorError
+from lmtutor.text.formats import likely_encodings, plain_text
 
 SPLITS = ("train", "valid", "test")
 LONGEST_NAME = 256  # bytes: what is longer is not a file's name
@@ -27,6 +28,7 @@ NAMES = {  # how a file name says which split it holds: train.txt, ptb.valid.txt
     "valid": re.compile(r"(^|[._-])(valid|validation|val|dev)([._-]|$)"),
     "test": re.compile(r"(^|[._-])test([._-]|$)"),
 }
+COLUMN = re.compile(r"(.+\.(jsonl|ndjson|csv|tsv)(?:\.(?:gz|bz2|xz|zip))?):([^:/\\]+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Span:
     start: int = 0
     stop: int | None = None  # None: to the end
     label: str = ""
+    raw: bool = False  # each byte is one character, and nothing is changed; else UTF-8
 
     @property
     def name(self) -> str:
@@ -54,30 +57,6 @@ class Span:
 
 
 Splits = dict[str, list[Span]]
-Rules = Sequence[tuple[Sequence[str], str, Callable[[Any], object]]]  # names; what their values must be; whether
-
-
-def check(values: Mapping[str, Any], rules: Rules, of: str = "") -> None:
-    """Raise `LMTutorError` at the first value that breaks its rule: whose it is, its name, and what it must be."""
-    for names, wanted, holds in rules:
-        for name in names:
-            if not holds(values[name]):
-                raise LMTutorError(f"{of}{name} must be {wanted} (got {values[name]!r:.200}).")
-
-
-def is_count(value: object) -> bool:
-    """Whether a value is an integer of at least 1; True is none, though Python takes it for 1."""
-    return type(value) is int and value >= 1
-
-
-def are_strings(value: object) -> bool:
-    """Whether a value is a list of strings; a string is none, though its characters are strings."""
-    return isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value)
-
-
-def or_none(holds: Callable[[Any], object]) -> Callable[[Any], object]:
-    """The test of a value that may be left out."""
-    return lambda value: value is None or holds(value)
 
 
 def open_bytes(path: Path) -> BinaryIO:
@@ -101,11 +80,39 @@ def open_bytes(path: Path) -> BinaryIO:
     return file
 
 
-def blocks(spans: Sequence[Span], encoding: str = "utf-8") -> Iterator[str]:
+def text_span(source: str | Path | bytes, encoding: str | None = None, label: str = "") -> Span:
+    """Return the span of a text: a plain file as it is, one that is packed, encoded or a table as UTF-8 in memory.
+
+    Parameters
+    ----------
+    source
+        A file, bytes, or `"FILE:COLUMN"`, a file of JSON lines, CSV or TSV and the column of it that is the text.
+    encoding
+        Of the text, if it is not UTF-8.
+    label
+        What messages call it, in place of its path.
+    """
+    column = None
+    if not isinstance(source, bytes):
+        label = label or str(source)
+        file, column = _parts(label)
+        source = Path(file)
+    span = Span(source, label=label)
+    with span.open() as file:
+        text = plain_text(file, span.name, encoding, column)
+    return span if text is None else Span(text, label=span.name)
+
+
+def _parts(path: str) -> tuple[str, tuple[str, str] | None]:
+    """The file that a path names, and of `"FILE:COLUMN"` how the table is written, and its column."""
+    table = None if Path(path).is_file() else COLUMN.fullmatch(path)
+    return (table[1], (table[2].lower(), table[3])) if table else (path, None)
+
+
+def blocks(spans: Sequence[Span]) -> Iterator[str]:
     """Read spans as text, a block of whole lines at a time.
 
-    A UTF-8 text loses its byte order mark, and its line ends become `"\\n"`; the last line of a span gets one
-    if it has none. With the encoding `"latin-1"` each byte is one character and nothing is changed.
+    A text loses its byte order mark, and its line ends become `"\\n"`; the last line of a span gets one if it has none.
 
     Raises
     ------
@@ -114,21 +121,21 @@ def blocks(spans: Sequence[Span], encoding: str = "utf-8") -> Iterator[str]:
     """
     for span in spans:
         kept: list[str] = []
-        for text in _decoded(span, encoding):
+        for text in _decoded(span):
             if end := text.rfind("\n") + 1:
                 yield "".join([*kept, text[:end]])
                 kept = []
             kept.append(text[end:])
         if rest := "".join(kept):
-            yield rest if rest.endswith("\n") or encoding == "latin-1" else rest + "\n"
+            yield rest if span.raw else rest + "\n"
 
 
-def _decoded(span: Span, encoding: str) -> Iterator[str]:
-    decoder = codecs.getincrementaldecoder(encoding)()
-    newlines = io.IncrementalNewlineDecoder(None, translate=True)
+def _decoded(span: Span) -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder("latin-1" if span.raw else "utf-8")()
+    reader = io.IncrementalNewlineDecoder(decoder, translate=not span.raw)
     position, stop = span.bounds
     with span.open() as file:
-        if position == 0 and encoding != "latin-1" and file.read(3) == codecs.BOM_UTF8:
+        if position == 0 and not span.raw and file.read(3) == codecs.BOM_UTF8:
             position = 3
         file.seek(position)
         while position < stop:
@@ -137,26 +144,20 @@ def _decoded(span: Span, encoding: str) -> Iterator[str]:
                 raise LMTutorError(f"{span.name} became shorter while it was read: leave it alone meanwhile.")
             if b"\0" in raw:
                 offset = position + raw.index(b"\0")
-                raise LMTutorError(
-                    f"{span.name} holds a NUL byte at offset {offset:,}: it is a binary file or UTF-16; "
-                    "save it as plain UTF-8 text."
-                )
+                raise LMTutorError(f"{span.name} holds a NUL byte at offset {offset:,}: it is a binary file.")
             pending = len(decoder.getstate()[0])
             try:
-                text = decoder.decode(raw, final=position + len(raw) >= stop)
+                yield reader.decode(raw, final=position + len(raw) >= stop)
             except UnicodeDecodeError as error:
-                offset = position - pending + error.start
                 raise LMTutorError(
-                    f"{span.name} is not UTF-8: byte 0x{error.object[error.start]:02X} at offset {offset:,}; "
-                    "save the file as UTF-8 (it may be Latin-1 or Windows-1252)."
+                    f"{span.name} is not UTF-8: byte 0x{error.object[error.start]:02X} at offset "
+                    f"{position - pending + error.start:,}; name its encoding (--encoding), or save it as UTF-8 "
+                    f"(it may be {likely_encodings(raw)})."
                 ) from None
-            if encoding != "latin-1":
-                text = newlines.decode(text, final=position + len(raw) >= stop)
             position += len(raw)
-            yield text
 
 
-def standard_input() -> Span:
+def standard_input(encoding: str | None = None) -> Span:
     """Everything that is piped in; `LMTutorError` where that is nothing."""
     try:
         text = sys.stdin.buffer.read() if sys.stdin else b""
@@ -164,23 +165,29 @@ def standard_input() -> Span:
         text = b""
     if not text:
         raise LMTutorError("the standard input is closed or empty: pipe a text into it.")
-    return Span(text, label="the standard input")
+    return text_span(text, encoding, label="the standard input")
 
 
-def read_text(source: str) -> str:
+def read_text(source: str | Path, encoding: str | None = None) -> str:
     """A whole text, read as every text is: no byte order mark, lines that end in `"\\n"`.
 
     Parameters
     ----------
     source
-        The path of a file, `"-"` for the standard input, or else the text itself.
+        A path; or a string that is the path of a file (`"FILE:COLUMN"` of a table), `"-"` for the standard input, or
+        else the text itself.
+    encoding
+        Of the file, if it is not UTF-8.
     """
+    name = str(source)
     if source == "-":
-        span = standard_input()
-    elif "\0" not in source and len(os.fsencode(source)) < LONGEST_NAME and Path(source).is_file():
-        span = Span(Path(source))
+        span = standard_input(encoding)
+    elif isinstance(source, Path) or (
+        "\0" not in name and len(os.fsencode(name)) < LONGEST_NAME and Path(_parts(name)[0]).is_file()
+    ):
+        span = text_span(source, encoding)
     else:
-        span = Span(source.encode("utf-8", "surrogateescape"), label="the text")
+        span = Span(name.encode("utf-8", "surrogateescape"), label="the text")
     with span.open() as file:
         whole = file.read()
     text = "".join(blocks([span]))
@@ -195,31 +202,39 @@ def digest(source: Path | bytes, algorithm: str = "sha256") -> str:
         return hashlib.file_digest(file, algorithm).hexdigest()
 
 
-def find_splits(path: str | Path, shares: Sequence[float]) -> tuple[Splits, str]:
+def find_splits(path: str, shares: Sequence[float], encoding: str | None = None) -> tuple[Splits, str]:
     """Turn what a user points at into spans for each split, and a sentence that says how it was split.
 
     Parameters
     ----------
     path
         A folder with a file for each split, one text file, a glob such as `"letters/*.txt"` whose files are
-        documents, or `"-"` for the standard input.
+        documents, or `"-"` for the standard input; a file or glob of tables with the column, `"FILE:COLUMN"`.
     shares
         What share of one text, or of the documents of a glob, goes to train, valid and test.
+    encoding
+        Of the files, if it is not UTF-8.
     """
-    path = str(path)
-    if path == "-":
-        return by_shares(standard_input(), shares)
     if Path(path).is_dir():
-        return from_folder(Path(path)), f"Split by the files of the folder {Path(path).name}."
-    if glob.has_magic(path) and not Path(path).exists():
-        files = sorted(Path(name) for name in glob.glob(path, recursive=True) if Path(name).is_file())
-        if not files:
-            raise LMTutorError(f"no file matches {path!r}: check the pattern.")
-        return by_documents([Span(file) for file in files], shares)
-    return by_shares(Span(Path(path)), shares)
+        return from_folder(Path(path), encoding), f"Split by the files of the folder {Path(path).name}."
+    spans = find_documents(path, encoding)
+    return by_shares(spans[0], shares) if len(spans) == 1 else by_documents(spans, shares)
 
 
-def from_folder(folder: Path) -> Splits:
+def find_documents(path: str, encoding: str | None = None) -> list[Span]:
+    """The files that fit a pattern, in the order of their names; or the one file, or the standard input."""
+    if path == "-":
+        return [standard_input(encoding)]
+    if not glob.has_magic(path) or Path(path).exists():
+        return [text_span(path, encoding)]
+    pattern, _ = _parts(path)
+    files = sorted(name for name in glob.glob(pattern, recursive=True) if Path(name).is_file())
+    if not files:
+        raise LMTutorError(f"no file matches {path!r}: check the pattern.")
+    return [text_span(file + path[len(pattern) :], encoding) for file in files]
+
+
+def from_folder(folder: Path, encoding: str | None = None) -> Splits:
     """Find the one file for each split in a folder, by names such as `train.txt` or `wiki.valid.tokens`."""
     names = sorted(file.name for file in folder.iterdir() if file.is_file() and file.name[0] != ".")
     splits: Splits = {}
@@ -232,7 +247,7 @@ def from_folder(folder: Path) -> Splits:
             )
         if len(fitting) > 1:
             raise LMTutorError(f"{folder} holds more than one file for {split!r}: {', '.join(fitting)}; keep one.")
-        splits[split] = [Span(folder / fitting[0])]
+        splits[split] = [text_span(folder / fitting[0], encoding)]
     return splits
 
 
@@ -259,7 +274,7 @@ def _line_end(file: BinaryIO, near: int, stop: int, reach: int = 1 << 16) -> int
         if (found := re.search(separator, ahead)) and before + found.end() < stop:
             return before + found.end()
     while near < stop and ahead[near - before] & 0b1100_0000 == 0b1000_0000:
-        near += 1  # no blank either: at least do not cut through a character of several bytes
+        near += 1  # no space either: at least do not cut through a character of several bytes
     return near
 
 

@@ -285,8 +285,12 @@ PIECE = 1 << 16  # characters from which Punkt learns at a time
 _QUOTES = str.maketrans({"“": "``", "”": "''", "‘": "`", "’": "'"})
 
 
+_FULL_STOP = re.compile(r"[。！？]++['」』）]*+(?!\Z)")  # with what closes after it; Punkt waits for a space
+
+
 def _spaced(text: str) -> str:
-    return SPECIAL.sub(r" \g<0> ", text).translate(_QUOTES)
+    text = SPECIAL.sub(r" \g<0> ", text).translate(_QUOTES)
+    return _FULL_STOP.sub("\\g<0>\n\n", text)
 
 
 def _in_pieces(texts: Iterable[str], size: int) -> Iterator[str]:

@@ -15,7 +15,7 @@ from lmtutor.system.errors import LMTutorError
 from lmtutor.text import catalogue as fetch
 from lmtutor.text import sources
 from lmtutor.text.corpora import OPTIONS, coverage, list_corpora, load_corpus, sample_text
-from lmtutor.text.vocabulary import Vocabulary
+from lmtutor.text.vocabulary import Tokenizer, Vocabulary
 
 TEXT = "the cat sat on the mat .\nthe dog sat on the log .\n" * 30
 ENTRY = f"""
@@ -24,7 +24,6 @@ title = "A corpus"
 licence = "CC0"
 source = "us"
 tokenizer = "words"
-encoding = "utf-8"
 keep_specials = true
 specials = ["<unk>", "<eos>"]
 tokens = {{ train = 3 }}
@@ -37,41 +36,24 @@ size = 3
 checksum = "sha256:{"0" * 64}"
 mirrors = ["https://example.org/all.txt"]
 """
-FILE_FAULTS = {  # what takes a line's place, and what is said of it
-    'checksum = ""': "has no checksum: give one",
-    "checksum = 5": "checksum must be a string",
-    'checksum = "zz:00"': "checksum must be 'sha256:' and 64 digits",
-    'checksum = "md5:d41d8cd98f00b204e9800998ecf8427e"': "must be 'sha256:' and 64 digits",
-    'checksum = "sha256:00"': "must be 'sha256:' and 64 digits",
-    'checksum = "0000"': "must be 'sha256:' and 64 digits",
-    "path = 5": "path must be a string",
-    'path = "../../../../../etc/passwd"': "must be a relative path without '..'",
-    'path = "own/../../passwd"': "must be a relative path without '..'",
-    'path = "/etc/passwd"': "must be a relative path without '..'",
-    'path = "C:\\\\passwd"': "must be a relative path without '..'",
-    'path = "own\\\\..\\\\..\\\\passwd"': "must be a relative path without '..'",
-    'path = "a\\u0000b"': "must be a relative path without '..'",
-    'path = "."': "must be a relative path without '..'",
-    'mirrors = "https://example.org"': "must be a list of addresses",
-    "mirrors = [5]": "mirrors must be a list of addresses",
-    'size = "3"': "size must be an integer, in bytes",
-}
-ENTRY_FAULTS = {
-    "title = 5": "title must be a string",
-    "tokenizer = [1]": "tokenizer must be a string",
-    'encoding = "zz"': "encoding must be utf-8 or latin-1",
-    'encoding = "hex"': "encoding must be utf-8 or latin-1",
-    "encoding = 5": "encoding must be utf-8 or latin-1",
-    "keep_specials = 1": "keep_specials must be true or false",
-    'specials = "abc"': "specials must be a list of strings",
-    "tokens = 5": "tokens must be a table of counts",
-    "tokens = { train = true }": "must be a table of counts",
-    "types = nan": "types must be an integer",
-    'prepare = "zz"': "prepare must be one of as they are, one file",
-    "prepare = [1]": "prepare must be one of",
-    'prepare = "as they are"': "its files are ['all']: prepare='as they are' takes ['test', 'train', 'valid']",
-    "unheard_of = 1": "unexpected keyword argument 'unheard_of'",
-}
+FILE_FAULTS = [  # what takes a line's place
+    *('checksum = ""', "checksum = 5", 'checksum = "zz:00"', 'checksum = "sha256:00"', 'checksum = "0000"'),
+    'checksum = "md5:d41d8cd98f00b204e9800998ecf8427e"',
+    *("path = 5", 'path = "../../../../../etc/passwd"', 'path = "own/../../passwd"', 'path = "/etc/passwd"'),
+    *('path = "C:\\\\passwd"', 'path = "own\\\\..\\\\..\\\\passwd"', 'path = "a\\u0000b"', 'path = "."'),
+    *('mirrors = "https://example.org"', "mirrors = [5]", 'size = "3"'),
+]
+ENTRY_FAULTS = [
+    *(
+        "title = 5",
+        "tokenizer = [1]",
+        "keep_specials = 1",
+        'specials = "abc"',
+        "tokens = 5",
+        "tokens = { train = true }",
+    ),
+    *("types = nan", 'prepare = "zz"', "prepare = [1]", 'prepare = "as they are"', "unheard_of = 1", "files_of = 3"),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -133,13 +115,20 @@ def test_an_entry_without_a_fault_passes(data):
         assert len(load_corpus("own").train) == 8 * 54
 
 
-@pytest.mark.parametrize("line", FILE_FAULTS | ENTRY_FAULTS)
+@pytest.mark.parametrize("line", FILE_FAULTS + ENTRY_FAULTS)
 def test_a_fault_in_the_catalogue(data, line):
     (data / "catalogue.toml").write_text(with_line(line))
-    said = (FILE_FAULTS | ENTRY_FAULTS)[line]
+    key = line.partition(" = ")[0]
     for call in (lambda: load_corpus("own"), lambda: fetch.find_entry("own"), list_corpora):
         message = refused(call)
-        assert said in message and f"{data / 'catalogue.toml'} is damaged (own: " in message, message
+        assert f"{key} = " in message and f"{data / 'catalogue.toml'} is damaged (own: " in message, message
+
+
+@pytest.mark.parametrize("key", ["title", "licence", "source", "tokenizer", "checksum"])
+def test_a_key_that_is_missing(data, key):
+    text = "\n".join(line for line in ENTRY.splitlines() if not line.startswith(f"{key} ="))
+    (data / "catalogue.toml").write_text(text)
+    assert f"is damaged (own: it has no {key})" in refused(load_corpus, "own")
 
 
 @pytest.mark.parametrize("gone", ["train", "valid", "test", "all"])
@@ -157,7 +146,7 @@ def test_a_missing_split(data, gone):
 def test_a_fault_in_the_catalogue_of_the_models(data, line):
     model = '[own]\ntitle = "A model"\nlicence = "CC0"\nrun = "own"\n[own.files."model.safetensors"]\n'
     (data / "models/catalogue.toml").write_text(model + line)
-    assert "models/catalogue.toml is damaged (own)" in refused(pretrained.load_pretrained, "own")
+    assert "models/catalogue.toml is damaged (own: " in refused(pretrained.load_pretrained, "own")
 
 
 @pytest.mark.parametrize("fault", ["title = 5", "licence = []", "run = true", "a file less", "a file more"])
@@ -172,7 +161,7 @@ def test_a_fault_in_the_entry_of_a_model(fault, data):
     lines = ["[own]", *(f"{key} = {value}" for key, value in facts.items())]
     lines += [f'[own.files."{file}"]\nchecksum = "sha256:{"0" * 64}"' for file in files]
     (data / "models/catalogue.toml").write_text("\n".join(lines))
-    assert "models/catalogue.toml is damaged (own)" in refused(pretrained.load_pretrained, "own")
+    assert "models/catalogue.toml is damaged (own: " in refused(pretrained.load_pretrained, "own")
 
 
 # --- texts
@@ -266,28 +255,24 @@ def test_on_the_command_line(arguments, monkeypatch, capsys):
 
 
 WRONG = {
-    "true or false": [None, "no", "False", 0, 1, [], 0.0, float("nan")],
-    "an integer of at least 1": [0, -1, True, 1.0, 1e300, float("inf"), float("nan"), "3", [3]],
-    "an integer": [True, 1.0, "3", float("nan")],
-    "a list of strings": [[1, 2], "abc", 5, {"a": 1}, [None]],
-    "a tokenizer or the name of one": [5, [1], True, Vocabulary(["a"])],
-    "a Vocabulary": ["abc", [], 5],
+    bool: [None, "no", "False", 0, 1, [], 0.0, float("nan")],
+    int: [None, 0, -1, True, 1.0, 1e300, float("inf"), float("nan"), "3", [3]],
+    int | None: [True, 1.0, "3", float("nan")],
+    list | tuple | None: [[1, 2], "abc", 5, {"a": 1}, [None]],
+    str | None: [5, True, ["utf-8"]],
+    str | Tokenizer | None: [5, [1], True, Vocabulary(["a"])],
+    Vocabulary | None: ["abc", [], 5],
 }
 
 
-@pytest.mark.parametrize(
-    "option, wanted, value",
-    [(name, wanted, value) for names, wanted, _ in OPTIONS for name in names for value in WRONG[wanted]],
-)
-def test_an_option_of_the_wrong_kind(option, wanted, value):
-    message = refused(load_corpus, "baker-street", **{option: value})
-    assert message == f"{option} must be {wanted} (got {value!r:.200})."
+@pytest.mark.parametrize("option, value", [(name, value) for name, kind in OPTIONS.items() for value in WRONG[kind]])
+def test_an_option_of_the_wrong_kind(option, value):
+    assert refused(load_corpus, "baker-street", **{option: value}).startswith(f"{option} must be ")
 
 
-def test_min_count_cannot_be_left_out():
-    assert "min_count must be an integer of at least 1 (got None)" in refused(
-        load_corpus, "baker-street", min_count=None
-    )
+def test_sizes_below_one():
+    for option in ("min_count", "max_size", "tokens"):
+        assert refused(load_corpus, "baker-street", **{option: 0}) == f"{option} must be at least 1 (got 0)"
 
 
 def test_options_of_the_right_kind(tmp_path):

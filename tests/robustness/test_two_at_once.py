@@ -111,7 +111,7 @@ def test_two_processes_make_one_set_of_token_ids(recipe, tmp_path, monkeypatch):
         with (tmp_path / "builders").open("a") as file:
             file.write("x")
         time.sleep(0.3)
-        build(folder, splits, reading)
+        return build(folder, splits, reading)
 
     monkeypatch.setattr(token_cache, "_build", slow)
 
