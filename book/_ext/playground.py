@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from string import Template
 
+import latches
 import torch
 from docutils import nodes
 from docutils.parsers.rst import Directive
@@ -34,6 +35,8 @@ LARGEST = 10_000_000  # bytes that a reader is asked to load
 OPENING = "After the war , he sold his house and moved to New"  # easy words, hard ones, and an open end
 SHOWN = 10  # likeliest next words
 HOTTEST = 16  # bits: from here on a word has the full colour
+SIGNED = ' class="signed"'  # from -1 to 1, the others from 0
+INSIDE = {"forget": "", "input": "", "new": SIGNED, "memory": SIGNED, "output": "", "shown": SIGNED}
 PUBLISHED_CACHE = {"window": 2000, "theta": 0.662, "lam": 0.1279}  # of the model zoo's LSTM on WikiText-2
 
 
@@ -107,6 +110,11 @@ def script_of(name: str) -> bytes:
     return export(name, *packed(name), title=find_pretrained(name).title)
 
 
+def address_of(name: str) -> str:
+    """Where the script lies in _static, with a mark of its content."""
+    return f"{SCRIPT}?v={hashlib.sha256(script_of(name)).hexdigest()[:8]}"
+
+
 def cache_settings(name: str) -> dict[str, float]:
     """Window, θ and λ as tuned for the model's run where that was recorded (chapter 07), else the published ones."""
     record = data_files.find(f"runs/{find_pretrained(name).run}-cache/result.json")
@@ -148,17 +156,31 @@ def page_html(name: str) -> str:
     shown = [next_html(vocab.tokens[i], q) for q, i in zip(*(part.tolist() for part in likeliest), strict=True)]
     rest = next_html("all others", 1 - float(likeliest.values.sum())).replace("<li>", '<li class="rest">')
     script, settings = script_of(name), cache_settings(name)
+    config, cells = packed(name)[1], latches.record_of(name)["latches"]
+    first = next(iter(cells.values()))
     whole_numbers = sum(tensor.numel() for tensor in packed(name)[0].values() if tensor.dtype == torch.int8)
     return Template((Path(__file__).parent / "playground.html").read_text(encoding="utf-8")).substitute(
         name=html.escape(name),
         size=f"{len(script) / 1e6:.1f} MB",
-        script=f"{SCRIPT}?v={hashlib.sha256(script).hexdigest()[:8]}",
+        script=address_of(name),
         opening=html.escape(OPENING),
         backwards=html.escape(" ".join(reversed(OPENING.split()))),
         words="".join(map(bits_html, table["token"], table["type"] == table["token"], bits)),
         figures=figures(OPENING, len(table), float(bits.sum())),
         next="".join([*shown, rest]),
         multiplications=f"{whole_numbers / 1e6:.1f} million",
+        bracket=html.escape(latches.LINE),
+        layers="".join(
+            f"<option{' selected' * (layer == first['layer'])}>{layer}</option>"
+            for layer in range(1, config["layers"] + 1)
+        ),
+        last=config["hidden"] - 1,
+        cell=first["cell"],
+        cells=" ".join(
+            f'<button type="button" data-unit="{cell["layer"]} {cell["cell"]}">{pair}</button>'
+            for pair, cell in cells.items()
+        ),
+        rows="".join(f"<span{kind}>{row}</span>" for row, kind in INSIDE.items()),
         **{key: f"{value:g}" for key, value in settings.items()},
     )
 
@@ -181,9 +203,10 @@ class Playground(Directive):
 def load_assets(app, pagename, templatename, context, doctree) -> None:
     """The script and the style, on the pages that have a model, and nowhere else."""
     if "playground" in app.env.metadata.get(pagename, ()):
-        for script in ("lstm.js", "playground.js"):
+        for script in ("lstm.js", "tape.js", "playground.js", "inside.js"):
             app.add_js_file(script, loading_method="defer")
-        app.add_css_file("playground.css")
+        for style in ("tape.css", "playground.css"):
+            app.add_css_file(style)
 
 
 def place_model(app, exception) -> None:

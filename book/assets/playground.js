@@ -2,6 +2,7 @@
 "use strict";
 
 const HOTTEST = 16, SHOWN = 10;  // bits of the full colour; likeliest words shown
+const TOP_K = [1, 2, 3, 5, 10, 20, 50, 100, 300, 1000, Infinity];  // the steps of the slider
 const address = document.currentScript.src;
 const root = document.getElementById("playground");
 const find = (selector) => root.querySelector(selector);
@@ -15,13 +16,32 @@ function element(tag, name, ...inside) {
   return made;
 }
 
-function cacheSettings() {
-  if (!find(".remember").checked) return null;
+// What the fields of the cache say, whether it is on or not.
+function cacheFields() {
   const value = (name) => {
     const input = find(name), number = input.valueAsNumber;
     return Number.isFinite(number) && input.checkValidity() ? number : Number(input.defaultValue);
   };
   return {window: value(".window"), theta: value(".theta"), lam: value(".lam")};
+}
+const cacheSettings = () => find(".remember").checked ? cacheFields() : null;
+
+const choices = () => ({
+  temperature: find(".temperature").valueAsNumber, topK: TOP_K[find(".top-k").value], topP: find(".top-p").valueAsNumber,
+});
+
+// What is never written: <unk>, the signs of a heading, an empty line.
+function banned() {
+  const {model, steps} = reading, heading = model.ids.get("=");
+  return [model.unk, heading, ...(steps.at(-1).id === model.eos ? [model.eos] : [])];
+}
+
+// What the next word is drawn from, and the cache's part of it. While no slider has been moved, what the model says.
+function chosen(drawn = false) {
+  const {p, cached} = reading.next(cacheSettings()), {temperature, topK, topP} = choices();
+  if (!drawn && temperature === 1 && topK === Infinity && topP === 1) return {p, cached, plain: true};
+  const q = shaped(p, {temperature, topK, topP}, banned());
+  return {p: q, cached: new Map([...cached].map(([id, part]) => [id, q[id] * part / p[id]])), plain: false};
 }
 
 function showWords(words, pending) {
@@ -43,8 +63,8 @@ function showWords(words, pending) {
 }
 
 function showNext() {
-  const {p, cached} = reading.next(cacheSettings()), words = reading.model.words;
-  const top = likeliest(p, SHOWN);
+  const {p, cached, plain} = chosen(), words = reading.model.words;
+  const top = likeliest(p, SHOWN).filter((id) => p[id] > 0);
   const bar = (share, fromCache) => {
     const model = element("i", ""), cache = element("i", "cache");
     model.style.width = `${100 * (share - fromCache)}%`;
@@ -66,16 +86,26 @@ function showNext() {
   find(".next").replaceChildren(...rows);
   if (focused) find(".next button").focus();  // a reader who chooses by keyboard goes on from the likeliest
   find(".legend").hidden = cached.size === 0;
+  find("#pg-next").textContent = plain ? "What may come next" : "What it would write next";
   return top.slice(0, 3).map((id) => `${words[id]}, ${Math.round(100 * p[id])} percent`);
+}
+
+function sayLater(words, bits, likely) {
+  clearTimeout(later);  // said once, when the reader pauses
+  later = setTimeout(() => {
+    const last = bits.length ? `${words.at(-1)}: ${bits.at(-1).toFixed(1)} bits. ` : "";
+    find(".spoken").textContent = `${last}Likeliest next: ${likely.join("; ")}.`;
+  }, 900);
 }
 
 // Bring what is shown up to what is written. A later call takes over from one that is still reading.
 async function update() {
-  const mine = ++turn, text = find("textarea").value;
+  const mine = ++turn, area = find("textarea"), text = area.value;
   const pending = text.match(/\S*$/)[0], words = cut(text.slice(0, text.length - pending.length), reading.model.ids);
   const ids = words.map((word) => reading.model.ids.get(word) ?? reading.model.unk);
-  let same = 0;
-  while (same < ids.length && same + 1 < reading.steps.length && reading.steps[same + 1].id === ids[same]) same++;
+  area.style.height = "auto";  // as high as the text: nothing of it is hidden
+  area.style.height = `${area.scrollHeight + 2}px`;
+  let same = reading.common(ids);
   reading.keep(same);
   for (let start = performance.now(), shown = start; same < ids.length; same++) {
     const before = performance.now();
@@ -89,16 +119,13 @@ async function update() {
   }
   const bits = showWords(words, pending), likely = showNext();
   if (speed) find(".speed span").textContent = `, ${Math.round(1000 / speed)} words a second in this browser`;
-  clearTimeout(later);  // said once, when the reader pauses
-  later = setTimeout(() => {
-    const last = bits.length ? `${words.at(-1)}: ${bits.at(-1).toFixed(1)} bits. ` : "";
-    find(".spoken").textContent = `${last}Likeliest next: ${likely.join("; ")}.`;
-  }, 900);
+  sayLater(words, bits, likely);
+  return lookInside(words);
 }
 
 function add(word) {
-  const area = find("textarea"), line = word === "<eos>";
-  area.value = area.value.replace(/(\S)$/, "$1 ") + (line ? "\n" : word + " ");
+  const area = find("textarea");
+  area.value = joined(area.value, word, reading.model.ids);
   area.scrollTop = area.scrollHeight;
   return update();
 }
@@ -110,17 +137,23 @@ async function write(count, button) {
   button.textContent = "stop";
   if (/\S$/.test(find("textarea").value)) find("textarea").value += " ";
   for (await update(); count > 0 && writing; count--) {
-    const {p} = reading.next(cacheSettings());
-    await add(reading.model.words[draw(p, Number(find(".temperature").value), reading.model.unk)]);
+    await add(reading.model.words[draw(chosen(true).p)]);
     await breath();
   }
   writing = false;
   button.textContent = label;
 }
 
+function saySliders() {
+  const {temperature, topK, topP} = choices();
+  const said = [temperature.toFixed(1), topK === Infinity ? "all" : String(topK), topP.toFixed(2)];
+  root.querySelectorAll(".controls output").forEach((output, k) => { output.textContent = said[k]; });
+  find(".top-k").setAttribute("aria-valuetext", said[1]);
+}
+
 function begin(file) {
   reading = new Reading(new LSTM(file));
-  for (const part of [".desk", ".controls", ".speed"]) find(part).hidden = false;
+  for (const part of [".desk", ".controls", ".speed", ".inside"]) find(part).hidden = false;
   find(".start").hidden = true;
   find(".remember").checked = false;  // a browser may restore what was chosen before a reload
   const area = find("textarea");
@@ -137,11 +170,13 @@ function begin(file) {
       update();
     }
   });
-  const slider = find(".temperature"), said = () => { find(".controls strong").textContent = slider.valueAsNumber.toFixed(1); };
-  slider.addEventListener("input", said);
+  for (const name of [".temperature", ".top-k", ".top-p"]) {
+    find(name).addEventListener("input", () => { saySliders(); showNext(); });
+  }
   for (const name of [".remember", ".window", ".theta", ".lam"]) find(name).addEventListener("input", update);
-  window.lmtutorPlayground = {get reading() { return reading; }, cacheSettings, cut, draw, update};
-  said();
+  prepareInside();
+  window.lmtutorPlayground = {get reading() { return reading; }, cacheSettings, choices, chosen, cut, draw, joined, shaped, update};
+  saySliders();
   area.focus({preventScroll: true});
   area.setSelectionRange(area.value.length, area.value.length);
   return update();

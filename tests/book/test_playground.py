@@ -25,6 +25,7 @@ TEXTS = [
 WORDS_A_SECOND = 20
 PLAYED = "lstm-200-wikitext-2"  # the model that the page names
 PAGE = "book/playground.html"
+SCRIPTS = {"lstm.js", "tape.js", "playground.js", "inside.js"}
 
 
 # --- What is exported -------------------------------------------------------------------------------------------------
@@ -101,7 +102,7 @@ def pretrained():
 @pytest.mark.book
 def test_the_model_is_at_most_ten_million_bytes_and_the_page_says_how_large(site):
     size = (site / "_static" / playground.SCRIPT).stat().st_size
-    assert size + sum((site / "_static" / name).stat().st_size for name in ("lstm.js", "playground.js")) <= 10_000_000
+    assert size + sum((site / "_static" / name).stat().st_size for name in SCRIPTS) <= 10_000_000
     assert f"Load the model, {size / 1e6:.1f} MB" in (site / PAGE).read_text(encoding="utf-8")
 
 
@@ -119,7 +120,7 @@ def test_only_the_page_of_the_model_loads_its_script(pages):
     for page in pages:
         loaded = {script["src"].split("/")[-1].split("?")[0] for script in page.html.select("script[src]")}
         assert playground.SCRIPT not in loaded
-        assert ({"lstm.js", "playground.js"} <= loaded) == page.name.endswith("playground")
+        assert (loaded >= SCRIPTS) == page.name.endswith("playground")
 
 
 @pytest.mark.book
@@ -289,8 +290,31 @@ def test_what_is_cut_from_a_word(live):
         "It rained, at “home”.\nWell-known": 'It rained , at " home " . <eos> Well @-@ known',
         "the king's horse (a grey)": "the king 's horse ( a grey )",
         "a<unk>b ... Mr. x": "a <unk> b ... Mr. x",
+        "1,000 men, 3.5 of 1,234,567": "1 @,@ 000 men , 3 @.@ 5 of 1 @,@ 234 @,@ 567",
     }.items():
         assert live.evaluate(cut, text) == words.split(" ")
+
+
+@pytest.mark.book
+@pytest.mark.browser
+def test_what_is_written_reads_like_a_text_and_is_read_back_as_it_was(live, pretrained):
+    join = """words => { const {joined, cut, reading: {model: {ids}}} = lmtutorPlayground;
+        const text = words.reduce((text, word) => joined(text, word, ids), "");
+        return [text, cut(text, ids)]; }"""
+    for words, text in {
+        'He said , " the house ( a well @-@ known one ) is old . "': 'He said, "the house (a well-known one) is old." ',
+        "In 1900 , 1 @,@ 000 men and 3 @.@ 5 % of 1 's <eos> It .": "In 1900, 1,000 men and 3.5 % of 1's \nIt. ",
+        "St . John 's - 5 : a ... ) b": "St . John's - 5: a ... ) b ",  # "St." and "...)" would be other words
+    }.items():  # fmt: skip
+        written, read = live.evaluate(join, words.split(" "))
+        assert read == words.split(" ")
+        assert written == text
+    # and whatever else follows whatever else
+    _, vocab = pretrained
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        words = [vocab.tokens[i] for i in (rng.random(30) ** 4 * len(vocab)).astype(int)]
+        assert live.evaluate(join, words)[1] == words
 
 
 @pytest.mark.book
@@ -302,27 +326,86 @@ def test_the_greedy_text_is_the_package_s(live, pretrained):
     live.locator(".write[data-words='20']").click()
     live.wait_for_function("document.querySelector('.write[data-words=\"20\"]').textContent === '20 words'")
     settle(live)
-    written = vocab.tokenizer.tokenize(live.locator("#pg-text").input_value())
+    written = live.evaluate("lmtutorPlayground.reading.steps.map(({id}) => id)")
+    live.locator(".temperature").fill("1")
     # The page begins a text after a line end; the package does so where it is told to.
     greedy = lm.generate(model, vocab, "\nThe song was", tokens=20, temperature=0)
-    assert ["<eos>", *written] == vocab.tokenizer.tokenize(greedy)
+    assert vocab.decode(written) == vocab.tokenizer.tokenize(greedy)
+
+
+SETTINGS = [(0.5, None, None), (1.0, None, None), (1.7, 10, None), (1.0, None, 0.6), (0.8, 50, 0.9), (1.3, 1, 0.3)]
+LIKELIHOODS = """([temperature, topK, topP, banned]) => { const {reading, shaped} = lmtutorPlayground;
+    return [...shaped(reading.p, {temperature, topK: topK ?? Infinity, topP: topP ?? 1}, banned)]; }"""
 
 
 @pytest.mark.book
 @pytest.mark.browser
-@pytest.mark.parametrize("temperature", [0.5, 1.0, 1.7])
-def test_draws_follow_the_distribution(live, pretrained, temperature):
-    """For one number between 0 and 1, page and package draw the same word."""
+@pytest.mark.parametrize("temperature, top_k, top_p", SETTINGS)
+def test_what_it_chooses_from_is_the_package_s(live, pretrained, temperature, top_k, top_p):
     _, vocab = pretrained
     write(live, "The song was ")
-    points = [0.05, 0.3, 0.6, 0.9, 0.999]
-    draw = """([temperature, points]) => { const {reading, draw} = lmtutorPlayground;
-        return points.map(u => draw(reading.next(null).p, temperature, reading.model.unk, () => u)); }"""
     _, p = said(live)
     p[vocab.unk_id] = 0
-    below = filter_log_probs(torch.from_numpy(p).log(), temperature).exp().cumsum(0)
-    expected = torch.searchsorted(below, torch.tensor(points, dtype=below.dtype) * below[-1], right=True)
-    assert live.evaluate(draw, [temperature, points]) == expected.tolist()
+    with np.errstate(divide="ignore"):
+        wanted = filter_log_probs(torch.from_numpy(np.log(p)), temperature, top_k, top_p).exp().numpy()
+    shaped = np.array(live.evaluate(LIKELIHOODS, [temperature, top_k, top_p, [vocab.unk_id]]))
+    assert (shaped > 0).sum() == (wanted > 0).sum()
+    assert np.abs(shaped - wanted).max() < 1e-5
+    # for one number between 0 and 1, page and package draw the same word
+    points = [0.05, 0.3, 0.6, 0.9, 0.999]
+    draw = """([[temperature, topK, topP, banned], points]) => { const {draw, shaped, reading} = lmtutorPlayground;
+        const p = shaped(reading.p, {temperature, topK: topK ?? Infinity, topP: topP ?? 1}, banned);
+        return points.map(u => draw(p, () => u)); }"""
+    expected = np.searchsorted(wanted.cumsum(), np.array(points) * wanted.sum(), side="right")
+    assert live.evaluate(draw, [[temperature, top_k, top_p, [vocab.unk_id]], points]) == expected.tolist()
+
+
+@pytest.mark.book
+@pytest.mark.browser
+def test_the_bars_follow_the_sliders(live, pretrained):
+    _, vocab = pretrained
+    write(live, "He was born in ")
+    shares = """[...document.querySelectorAll('.next li:not(.rest) .share')].map(
+        e => parseFloat(e.textContent.replace('<', '')))"""
+    words = "[...document.querySelectorAll('.next button')].map(e => e.dataset.word)"
+    plain = live.evaluate(shares)
+    assert np.allclose(plain, sorted(100 * said(live)[1])[:-11:-1], atol=0.051)
+    live.locator(".temperature").fill("0.5")
+    sharper = live.evaluate(shares)
+    assert sharper[0] > plain[0] and "<unk>" not in live.evaluate(words)
+    live.locator(".top-k").fill("3")  # the fourth step of the slider
+    assert len(live.evaluate(shares)) == 5 and abs(sum(live.evaluate(shares)) - 100) < 0.3
+    live.locator(".top-p").fill("0.3")
+    p = np.array(live.evaluate("[...lmtutorPlayground.chosen().p]"))
+    assert 1 <= (p > 0).sum() < 5 and abs(p.sum() - 1) < 1e-6
+    assert live.locator("#pg-next").inner_text() == "What it would write next"
+    assert live.locator(".controls output").all_inner_texts() == ["0.5", "5", "0.30"]
+    for name, neutral in ((".temperature", "1"), (".top-k", "10"), (".top-p", "1")):
+        live.locator(name).fill(neutral)
+    assert live.evaluate(shares) == plain
+
+
+@pytest.mark.book
+@pytest.mark.browser
+def test_what_it_writes_is_text(live):
+    """No sign of a heading, no <unk>, no empty line; and a reader sees all of it."""
+    write(live, "\n")
+    for _ in range(3):
+        live.locator(".write[data-words='20']").click()
+        live.wait_for_function("document.querySelector('.write[data-words=\"20\"]').textContent === '20 words'")
+    text = live.locator("#pg-text").input_value()
+    assert len(text.split()) > 30 and not {"=", "<unk>"} & set(text.split()) and "\n\n" not in text
+    assert live.locator("#pg-text").evaluate("e => e.scrollHeight <= e.clientHeight + 2"), "its beginning is hidden"
+
+
+@pytest.mark.book
+@pytest.mark.browser
+def test_on_a_phone_the_button_stands_beside_what_it_writes(browser, served):
+    view = load_model(open_page(browser, served, viewport={"width": 390, "height": 844}))
+    place = "e => e.getBoundingClientRect().toJSON()"
+    area, button = (view.locator(name).first.evaluate(place) for name in ("#pg-text", ".write"))
+    assert 0 <= button["top"] - area["bottom"] < 60
+    view.context.close()
 
 
 @pytest.mark.book
@@ -343,10 +426,10 @@ def test_all_of_it_works_by_keyboard(browser, served):
         view.keyboard.press("Tab")
     view.keyboard.press("Enter")
     view.locator(".words li:not(.pending)", has_text=likeliest).wait_for()
-    assert view.locator("#pg-text").input_value() == f"He was born in New {likeliest} "
+    assert view.locator("#pg-text").input_value() == f"He was born in New {likeliest} ", "not added as a word"
     assert view.evaluate("document.activeElement.closest('.next') !== null"), "the focus is lost"
-    view.wait_for_function("document.querySelector('.spoken').textContent.includes('Likeliest next')")
-    assert re.match(rf"{re.escape(likeliest)}: \d+\.\d bits\. Likeliest next: ", view.locator(".spoken").inner_text())
+    said = rf"^{re.escape(likeliest)}: \d+\.\d bits\. Likeliest next: "
+    view.wait_for_function("said => new RegExp(said).test(document.querySelector('.spoken').textContent)", arg=said)
     view.context.close()
 
 
