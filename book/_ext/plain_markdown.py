@@ -114,8 +114,11 @@ def directive(name: str, argument: str, body: list[str], links: Links) -> str:
         return f"$$\n{chr(10).join(body).strip()}{tag}\n$$"
     if name in ("epigraph", "pull-quote"):
         return quoted("", inner)
-    if name == "playground":
+    if name in ("playground", "exhibit"):
         return "*In the book, a model runs in this place in the reader's browser.*"
+    if name == "cards":  # "- 03-lstm: derive the cell"
+        entries = [re.sub(r"^- ([\w-]+): ", r"- {doc}`chapters/\1`: you can ", line) for line in body]
+        return inline("\n".join(entries), links)
     raise NoPlainForm(f"the directive {{{name}}} has no plain form")
 
 

@@ -30,6 +30,8 @@ RULES = [
     ),
     # docutils: entries of a bibliography are items of a list
     (r"role=\"doc-biblioentry\"", 'role="listitem"'),
+    # docutils, Sphinx and the theme each say how wide a page is
+    (r"<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\" ?/>\n?", ""),
     # the theme: the arrow that opens a part of the contents has no name, the sidebar is no landmark
     (r"<summary>(?=<span class=\"toctree-toggle\")", '<summary aria-label="pages of this part">'),
     (r"<div (?=class=\"bd-sidebar-primary|id=\"pst-primary-sidebar\")", '<div role="complementary" aria-label="Book" '),
