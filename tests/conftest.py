@@ -14,6 +14,9 @@ QUICK = {
     "models/test_attention.py": "test_attention_and_its_gradients_are_those_of_torch",
     "models/test_awd.py": "test_evaluation_is_a_plain_stack",
     "models/test_cells.py": "test_the_blocks_follow_the_papers test_lstm_2000_is_torch_lstm_with_halved_candidates",
+    "models/test_matrix_state.py": "test_without_a_gate_it_is_attention_without_a_softmax "
+    "test_the_delta_rule_replaces_what_a_key_held",
+    "models/test_minrnn.py": "test_both_forms_and_their_gradients_are_the_equations",
     "models/test_ngram.py": "test_add_k_equals_the_formula test_kneser_ney_agrees_with_nltk",
     "models/test_qrnn.py": "test_layer_against_its_equations",
     "models/test_recurrent.py": "test_loss_and_gradients_are_those_of_torchs_own_stack",
