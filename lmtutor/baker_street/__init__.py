@@ -11,12 +11,3 @@ from lmtutor.baker_street.truth import (
     sample_stories,
     true_log_probs,
 )
-
-__all__ = [
-    "baker_street_corpus",
-    "baker_street_entropy",
-    "baker_street_grammar",
-    "next_token_probs",
-    "sample_stories",
-    "true_log_probs",
-]

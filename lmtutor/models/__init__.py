@@ -6,5 +6,3 @@ Imports `system`.
 from lmtutor.models.base import LanguageModel
 from lmtutor.models.ngram import NGramLM
 from lmtutor.models.registry import build_model, describe, model_config, model_names
-
-__all__ = ["LanguageModel", "NGramLM", "build_model", "describe", "model_config", "model_names"]

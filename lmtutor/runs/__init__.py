@@ -9,14 +9,3 @@ from lmtutor.runs.published import published_curve, published_table
 from lmtutor.runs.recipe import read_recipe
 from lmtutor.runs.run import find_run, recorded_runs
 from lmtutor.runs.train import train_recipe
-
-__all__ = [
-    "find_run",
-    "finetune",
-    "load_pretrained",
-    "published_curve",
-    "published_table",
-    "read_recipe",
-    "recorded_runs",
-    "train_recipe",
-]

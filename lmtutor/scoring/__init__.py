@@ -7,14 +7,3 @@ from lmtutor.scoring.dynamic import dynamic_evaluate, gradient_rms
 from lmtutor.scoring.neural_cache import NeuralCache, tune_cache
 from lmtutor.scoring.sampling import generate
 from lmtutor.scoring.score import Score, evaluate, score_text
-
-__all__ = [
-    "NeuralCache",
-    "Score",
-    "dynamic_evaluate",
-    "evaluate",
-    "generate",
-    "gradient_rms",
-    "score_text",
-    "tune_cache",
-]

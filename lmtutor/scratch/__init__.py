@@ -5,18 +5,3 @@ from lmtutor.scratch.gradcheck import GradientCheck, check_gradients
 from lmtutor.scratch.lstm import CharLSTM
 from lmtutor.scratch.rnn import CharRNN
 from lmtutor.scratch.training import adagrad, bits_per_symbol, columns, encode, softmax_loss, train
-
-__all__ = [
-    "BUGS",
-    "BrokenLSTM",
-    "CharLSTM",
-    "CharRNN",
-    "GradientCheck",
-    "adagrad",
-    "bits_per_symbol",
-    "check_gradients",
-    "columns",
-    "encode",
-    "softmax_loss",
-    "train",
-]

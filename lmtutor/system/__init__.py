@@ -5,5 +5,3 @@ Imports nothing of the package.
 
 from lmtutor.system.errors import Diverged, LMTutorError
 from lmtutor.system.files import path as data_path
-
-__all__ = ["Diverged", "LMTutorError", "data_path"]

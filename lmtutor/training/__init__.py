@@ -7,5 +7,3 @@ from lmtutor.training.checkpoint import load_checkpoint, save_checkpoint
 from lmtutor.training.config import TrainConfig
 from lmtutor.training.extend import extend_vocabulary
 from lmtutor.training.session import fit
-
-__all__ = ["TrainConfig", "extend_vocabulary", "fit", "load_checkpoint", "save_checkpoint"]
