@@ -37,7 +37,7 @@ def test_every_entry_of_the_catalogue_is_complete():
         assert entry.title and entry.licence and entry.source and entry.tokenizer in corpora.SCHEMES
         assert entry.prepare in corpora.PREPARATIONS
         for file in entry.files.values():
-            assert file.mirrors and (file.checksum or file.stories)
+            assert file.mirrors and file.checksum and file.path
             assert all(m.startswith(("https://", "http://")) for m in file.mirrors)
     assert set(catalogue()) == {"wikitext-2", "wikitext-103", "ptb", "ptb-characters", "enwik8", "tinyshakespeare"} | {
         "sherlock",

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from lmtutor.system import files as data_files
 from lmtutor.system.errors import LMTutorError, nearest
 from lmtutor.system.files import write_atomically
-from lmtutor.text.catalogue import CatalogueFile, Keys, is_string, read_tables
+from lmtutor.text.catalogue import CatalogueFile, read_tables
 from lmtutor.text.download import fetch_files
 from lmtutor.text.sources import digest
 from lmtutor.text.vocabulary import Vocabulary
@@ -32,8 +32,8 @@ from lmtutor.training.checkpoint import (
     write_vocabulary,
 )
 
-MODEL: Keys = dict.fromkeys(["title", "licence", "run"], is_string)  # what the catalogue says of each
 PACKED = ("model.safetensors", "vocabulary.json", "card.md")  # the files of a packed model
+MODEL = {"title": str, "licence": str, "run": str, "files": lambda v: isinstance(v, dict) and {*v} == {*PACKED}}
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,10 @@ class Pretrained:
 def pretrained_models() -> dict[str, Pretrained]:
     """The models that `load_pretrained` knows, by name."""
     path, models = data_files.find("models/catalogue.toml"), {}
-    for name, table in (read_tables(path, MODEL, tuple(MODEL)) if path else {}).items():
-        files = table.get("files", {})
-        if {*files} != {*PACKED}:
-            raise LMTutorError(f"{path} is damaged ({name}: its files are {sorted(files)}): restore it.")
-        known = {file: CatalogueFile(**{**facts, "path": f"models/{name}/{file}"}) for file, facts in files.items()}
-        models[name] = Pretrained(name, table["title"], table["licence"], table["run"], known)
+    for name, table in (read_tables(path, MODEL) if path else {}).items():
+        places = {file: f"models/{name}/{file}" for file in PACKED}
+        files = {file: CatalogueFile(**{**table["files"][file], "path": place}) for file, place in places.items()}
+        models[name] = Pretrained(name, **{**table, "files": files})
     return models
 
 

@@ -7,6 +7,7 @@ recorded runs and the small pretrained weights. A wheel carries them inside the 
 import contextlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,33 +28,44 @@ def in_checkout() -> bool:
 
 def find(name: str) -> Path | None:
     """Return the path of a file or folder such as `"runs/lstm-200"`, or None where it is not here."""
-    for root in (CHECKOUT, INSIDE):
-        if (root / name).exists():
-            return root / name
-    return None
+    return next((root / name for root in (CHECKOUT, INSIDE) if (root / name).exists()), None)
 
 
 def path(name: str) -> Path:
-    """Return the path of a file or folder such as `"catalogue.toml"` or `"published"`.
-
-    Raises
-    ------
-    LMTutorError
-        If neither the checkout nor the installed package has it.
-    """
-    found = find(name)
-    if found is None:
-        raise LMTutorError(
-            f"data/{name} was not found beside the package nor inside it: "
-            "install lmtutor again, or run from a checkout of the project."
-        )
-    return found
+    """Return the path of a file or folder such as `"published"`; `LMTutorError` where it is not here."""
+    if found := find(name):
+        return found
+    raise LMTutorError(
+        f"data/{name} was not found beside the package nor inside it: "
+        "install lmtutor again, or run from a checkout of the project."
+    )
 
 
 def refuse_what_is_no_file(path: Path, advice: str) -> None:
     """Raise `LMTutorError` for a folder, a device, or a pipe, which would be waited for; a missing file passes."""
     if path.exists() and not path.is_file():
         raise LMTutorError(f"{path} is not a plain file: {advice}.")
+
+
+def fits(value: Any, shape: Any) -> bool:
+    """Whether a value that was read has a shape.
+
+    A shape is a type (True is no `int`), a pattern for a string, a test, a value, `[shape]` for a list of any length,
+    `{key: shape}` for a table that has at least these keys, `{str: shape}` for one of any keys, `(shape, shape)` for
+    either.
+    """
+    if isinstance(shape, tuple):
+        return any(fits(value, one) for one in shape)
+    if isinstance(shape, list) and shape:
+        return isinstance(value, list) and all(fits(item, shape[0]) for item in value)
+    if isinstance(shape, dict):
+        wanted = dict.fromkeys(value, shape[str]) if str in shape and isinstance(value, dict) else shape
+        return isinstance(value, dict) and all(fits(value.get(key), one) for key, one in wanted.items())
+    if isinstance(shape, re.Pattern):
+        return isinstance(value, str) and bool(shape.fullmatch(value))
+    if callable(shape):
+        return type(value) is shape if isinstance(shape, type) else bool(shape(value))
+    return value == shape
 
 
 def read_table(path: Path) -> dict[str, Any]:

@@ -2,14 +2,23 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from functools import cached_property
 from itertools import groupby
 from typing import Any
 
 from lmtutor.system.errors import LMTutorError
+from lmtutor.system.files import fits
 from lmtutor.text.tokenizers import SPECIAL, SPECIALS, Normalisation, Tokenizer
+
+SAVED = {  # what the library writes of a pipeline that `fit` has trained; only the model's pieces and merges are read
+    **dict.fromkeys(["normalizer", "post_processor", "padding", "truncation"]),
+    "added_tokens": [],
+    "pre_tokenizer": {"type": "ByteLevel"},
+    "decoder": {"type": "ByteLevel"},
+    "model": {"type": "BPE", "vocab": {str: int}, "merges": [[str]]},
+}
+_HALF = re.compile("[\ud800-\udfff]")  # of a character beyond U+FFFF; the library takes none
 
 
 class BytePairs(Tokenizer):
@@ -26,6 +35,7 @@ class BytePairs(Tokenizer):
     """
 
     name = "bpe"
+    settings = {"size": int, "merges": (str, None)}
     longest = 20_000  # characters: the library's work grows with the square of an unbroken run
     _seam = re.compile(f"(\n|{SPECIAL.pattern})")
     # What the library does not cut before it pairs: letters, digits (more than Python's), signs, spaces. To it, unlike
@@ -58,20 +68,24 @@ class BytePairs(Tokenizer):
     @cached_property
     def _pairs(self) -> Any:
         """The pipeline, made anew around what `fit` learned: a file may be anyone's, so it brings none of its own."""
-        with _explained("the tokenizer's byte pairs are damaged", "fit it again, or restore its file"):
+        try:
             saved = json.loads(self.merges)
-            kinds = sorted(part["type"] for part in saved.values() if part and type(part) is not str)
+        except (ValueError, RecursionError):
+            saved = None
+        if fits(saved, SAVED) and not _HALF.search("".join(saved["model"]["vocab"])):
             vocab, merges = saved["model"]["vocab"], saved["model"]["merges"]
-            pairs = _pipeline(vocab, [(left, right) for left, right in merges])
-            whole = sorted(vocab.values()) == [*range(len(vocab))] and {*pairs.pre_tokenizer.alphabet()} <= vocab.keys()
-            if not whole or kinds != ["BPE", "ByteLevel", "ByteLevel"]:
-                raise ValueError("not what 'fit' saves")
-        return pairs
+            pairs = all(len(pair) == 2 and {*pair, "".join(pair)} <= vocab.keys() for pair in merges)
+            if (
+                pairs
+                and sorted(vocab.values()) == [*range(len(vocab))]
+                and vocab.keys() >= {*_library().pre_tokenizers.ByteLevel.alphabet()}
+            ):
+                return _pipeline(vocab, [(left, right) for left, right in merges])
+        raise LMTutorError("the tokenizer's byte pairs are damaged: fit it again, or restore its file.")
 
     def _pieces(self, text: str) -> list[str]:
         """Cut a text at its seams, which stand at the odd places; refuse what the library would fail on."""
-        with _explained("the text is not Unicode", "take that character out"):
-            text.encode()
+        _check_unicode(text)
         pieces = self._seam.split(text)
         for piece in pieces:
             if len(piece) > self.longest < len(run := max(self._run.findall(piece), key=len)):
@@ -83,20 +97,18 @@ class BytePairs(Tokenizer):
 
     def _cut(self, text: str) -> list[str]:
         pairs, pieces, tokens = self._pairs, self._pieces(text), []
-        with _explained("byte pairs cannot cut this text", "take another tokenizer, such as 'characters'"):
-            between = pairs.encode_batch(pieces[::2])
-        for encoded, seam in zip(between, [*pieces[1::2], None], strict=True):
+        for encoded, seam in zip(pairs.encode_batch(pieces[::2]), [*pieces[1::2], None], strict=True):
             tokens += encoded.tokens
             if seam:
                 tokens.append("<eos>" if seam == "\n" else seam)
         return tokens
 
     def _join(self, tokens: list[str]) -> str:
+        _check_unicode("".join(tokens))
         decode, text = self._pairs.decoder.decode, []
-        with _explained("byte pairs cannot join these tokens", "give tokens that this tokenizer made"):
-            for special, group in groupby(tokens, SPECIALS.__contains__):
-                run = list(group)
-                text += ["\n" if token == "<eos>" else token for token in run] if special else [decode(run)]
+        for special, group in groupby(tokens, SPECIALS.__contains__):
+            run = list(group)
+            text += ["\n" if token == "<eos>" else token for token in run] if special else [decode(run)]
         return "".join(text)
 
     def to_dict(self) -> dict[str, Any]:
@@ -120,14 +132,6 @@ def _pipeline(*learned: Any) -> Any:
     return pairs
 
 
-@contextmanager
-def _explained(fault: str, remedy: str) -> Iterator[None]:
-    """Turn what the library raises within into our error, also a panic of its Rust code, which is no `Exception`."""
-    try:
-        yield
-    except BaseException as error:
-        kind = type(error).__name__
-        theirs = isinstance(error, Exception) or kind == "PanicException"
-        if not theirs or isinstance(error, LMTutorError | MemoryError):
-            raise
-        raise LMTutorError(f"{fault} ({kind}: {str(error)[:100]}): {remedy}.") from None
+def _check_unicode(text: str) -> None:
+    if half := _HALF.search(text):
+        raise LMTutorError(f"byte pairs take Unicode text, and {half[0]!r} is half a character: take it out.")

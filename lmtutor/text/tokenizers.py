@@ -9,12 +9,12 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 from lmtutor.system.errors import LMTutorError, nearest
-from lmtutor.system.files import read_table, write_atomically
+from lmtutor.system.files import fits, read_table, write_atomically
 
 SPECIALS = ("<unk>", "<eos>", "<bos>", "<pad>")
 SPECIAL = re.compile("|".join(SPECIALS))
@@ -48,6 +48,7 @@ class Tokenizer:
 
     name: ClassVar[str]
     specials: ClassVar[tuple[str, ...]] = ("<unk>", "<eos>")  # what its vocabularies hold whether seen or not
+    settings: ClassVar[dict[str, Any]] = {}  # what `to_dict` adds to name and normalisation, and its shape
     kinds: ClassVar[dict[str, type["Tokenizer"]]] = {}
 
     def __init_subclass__(cls) -> None:
@@ -103,12 +104,14 @@ class Tokenizer:
     @staticmethod
     def from_dict(values: dict[str, Any]) -> "Tokenizer":
         """Make a tokenizer again from what `to_dict` returned."""
-        try:
-            settings = {key: value for key, value in values.items() if key not in ("name", "normalisation")}
-            normalisation = Normalisation(**values.get("normalisation", {}))
-            return _kind(values.get("name"))(normalisation, **settings)
-        except (TypeError, AttributeError) as error:
-            raise LMTutorError(f"not a valid tokenizer: {error}.") from None
+        kind, switches = _kind(values.get("name")), values.get("normalisation", {})
+        settings = {key: value for key, value in values.items() if key not in ("name", "normalisation")}
+        wrong = [key for key, value in settings.items() if not fits(value, kind.settings.get(key))]
+        if wrong or not fits(switches, {str: bool}) or not switches.keys() <= asdict(Normalisation()).keys():
+            raise LMTutorError(
+                f"not a valid tokenizer: {wrong[0] if wrong else 'normalisation'} is damaged: fit it again."
+            )
+        return kind(Normalisation(**switches), **settings)
 
     def save(self, path: str | Path) -> None:
         """Write the tokenizer to a JSON file; `LMTutorError` where that cannot be written, and an old file stays."""
@@ -126,9 +129,9 @@ def get_tokenizer(scheme: str | Tokenizer, **switches: bool) -> Tokenizer:
 
 
 def _kind(name: object) -> type[Tokenizer]:
-    if name not in Tokenizer.kinds:
+    if str(name) not in Tokenizer.kinds:
         raise LMTutorError(f"no tokenizer is called {name!r}.{nearest(str(name), Tokenizer.kinds)}")
-    return Tokenizer.kinds[name]
+    return Tokenizer.kinds[str(name)]
 
 
 def _lines(tokens: list[str]) -> Iterator[list[str]]:
@@ -171,6 +174,7 @@ class Characters(Tokenizer):
 
     name = "characters"
     specials = ("<unk>",)
+    settings = {"keep_specials": bool}
     _pattern = re.compile(SPECIAL.pattern + "|.", re.DOTALL)
 
     def __init__(self, normalisation: Normalisation | None = None, keep_specials: bool = True):
@@ -189,6 +193,15 @@ class Characters(Tokenizer):
         return super().to_dict() | {"keep_specials": self.keep_specials}
 
 
+PUNKT = {  # what Punkt learns
+    "abbrev_types": [str],
+    "collocations": [[str]],
+    "sent_starters": [str],
+    "ortho_context": {str: int},
+}
+PIECE = 1 << 16  # characters from which it learns at a time
+
+
 class Treebank(Tokenizer):
     """Penn Treebank words within Punkt sentences, `<eos>` after each sentence.
 
@@ -199,11 +212,11 @@ class Treebank(Tokenizer):
     """
 
     name = "treebank"
+    settings = {"punkt": (None, PUNKT)}
 
     def __init__(self, normalisation: Normalisation | None = None, punkt: dict[str, Any] | None = None):
         super().__init__(normalisation)
         self.punkt = punkt
-        self._sentences = self._words = self._glue = None
 
     @property
     def fitted(self) -> bool:
@@ -224,25 +237,22 @@ class Treebank(Tokenizer):
         }
         return Treebank(self.normalisation, punkt)
 
-    def _open(self) -> None:
-        """Make NLTK's parts when the first text comes: importing NLTK takes a second."""
-        from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
-        from nltk.tokenize.treebank import TreebankWordDetokenizer
+    @cached_property
+    def _sentences(self) -> Any:
+        from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer  # importing NLTK takes a second
 
         learned = PunktParameters()
-        try:
-            learned.abbrev_types = set(self.punkt["abbrev_types"])
-            learned.collocations = {(first, second) for first, second in self.punkt["collocations"]}
-            learned.sent_starters = set(self.punkt["sent_starters"])
-            learned.ortho_context.update({word: flags | 0 for word, flags in self.punkt["ortho_context"].items()})
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise LMTutorError(f"the tokenizer's sentence ends are damaged ({error!r}): fit it again.") from None
-        self._sentences = PunktSentenceTokenizer(learned)
-        self._words, self._glue = treebank_rules()(), TreebankWordDetokenizer()
+        learned.abbrev_types = set(self.punkt["abbrev_types"])
+        learned.collocations = set(map(tuple, self.punkt["collocations"]))
+        learned.sent_starters = set(self.punkt["sent_starters"])
+        learned.ortho_context.update(self.punkt["ortho_context"])
+        return PunktSentenceTokenizer(learned)
+
+    @cached_property
+    def _words(self) -> Any:
+        return treebank_rules()()
 
     def _cut_blocks(self, texts: Iterable[str]) -> Iterator[list[str]]:
-        if self._words is None:
-            self._open()
         held, enough, ends = "", 0, False  # a sentence that fills block after block is looked at when it has doubled
         for text in texts:
             held, ends = held + _spaced(text), text[-1:].isspace()
@@ -273,15 +283,14 @@ class Treebank(Tokenizer):
         return [token for sentence in sentences for token in [*self._words.tokenize(sentence), "<eos>"]]
 
     def _join(self, tokens: list[str]) -> str:
-        if self._words is None:
-            self._open()
-        return "\n".join(self._glue.detokenize(line) for line in _lines(tokens))
+        from nltk.tokenize.treebank import TreebankWordDetokenizer
+
+        return "\n".join(map(TreebankWordDetokenizer().detokenize, _lines(tokens)))
 
     def to_dict(self) -> dict[str, Any]:
         return super().to_dict() | {"punkt": self.punkt}
 
 
-PIECE = 1 << 16  # characters from which Punkt learns at a time
 _QUOTES = str.maketrans({"“": "``", "”": "''", "‘": "`", "’": "'"})
 
 

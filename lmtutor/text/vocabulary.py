@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lmtutor.system.errors import LMTutorError
-from lmtutor.system.files import read_table, write_atomically
+from lmtutor.system.files import fits, read_table, write_atomically
 from lmtutor.text.tokenizers import SPECIALS, Normalisation, Tokenizer, Words, get_tokenizer
 
 __all__ = ["SPECIALS", "Normalisation", "Tokenizer", "Vocabulary", "get_tokenizer"]
@@ -147,12 +147,9 @@ class Vocabulary:
     @classmethod
     def from_dict(cls, values: dict) -> "Vocabulary":
         """Make a vocabulary again from what `to_dict` returned."""
-        tokens, tokenizer = values.get("tokens"), values.get("tokenizer")
-        if not (isinstance(tokens, list) and tokens and all(isinstance(token, str) for token in tokens)):
-            raise LMTutorError("not a valid vocabulary: tokens must be a list of strings.")
-        if not isinstance(tokenizer, dict):
-            raise LMTutorError("not a valid vocabulary: tokenizer must be a table.")
-        return cls(tokens, Tokenizer.from_dict(tokenizer))
+        if not fits(values, {"tokens": [str], "tokenizer": dict}) or not values["tokens"]:
+            raise LMTutorError("not a valid vocabulary: it must have tokens, a list of strings, and a tokenizer.")
+        return cls(values["tokens"], Tokenizer.from_dict(values["tokenizer"]))
 
     def save(self, path: str | Path) -> None:
         """Write the vocabulary to a JSON file; `LMTutorError` where that cannot be written, and an old file stays."""
