@@ -139,8 +139,8 @@ def sample(
         words = rows.argmax(1) if greedy else draw(filter_log_probs(rows, **choices), generators)
         ends = torch.cat([ends, ((words == end) & (ids[-1] != end))[None]])
         ids = torch.cat([ids, words[None]])
-    before = ends.cumsum(0) < (sentences or len(ends) + 1)
-    return [column[kept][1:] for column, kept in zip(ids.t(), before.t(), strict=True)]
+    lengths = (ends.cumsum(0) < (sentences or len(ends) + 1)).sum(0).tolist()
+    return [column[1:length] for column, length in zip(ids.t(), lengths, strict=True)]
 
 
 def repetition(text: str, n: int = 4) -> float:
