@@ -59,7 +59,7 @@ def build_wheel(folder: Path) -> Path:
     copy.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy)
-    for name in ("lmtutor", "data"):
+    for name in ("lmtutor", "data", "book/assets"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", folder, "."]
     done = subprocess.run(command, cwd=copy, capture_output=True, text=True)

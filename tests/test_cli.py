@@ -195,7 +195,7 @@ def test_the_process_ends_with_code_2_and_one_line_on_stderr(tmp_path):
     [
         [],
         *[[c] for c in "train evaluate generate score runs tokenize detokenize vocabulary".split()],
-        *[[c] for c in "finetune tune-cache pretrained release export".split()],
+        *[[c] for c in "finetune tune-cache pretrained release export page".split()],
         *[["corpora", c] for c in ("list", "fetch", "verify", "describe", "sample")],
     ],
 )

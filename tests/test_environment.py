@@ -158,6 +158,8 @@ def test_wheel_carries_scripts_recipes_and_all_data(unpacked):
     """A notebook on Colab has the wheel and nothing else: recorded runs and pretrained weights must be in it."""
     for folder, inside, pattern in (
         ("lmtutor/display", "lmtutor/display", "*.js"),
+        ("lmtutor/display", "lmtutor/display", "*.html"),
+        ("book/assets", "lmtutor/_assets", "*.[jc]s*"),
         ("lmtutor/recipes", "lmtutor/recipes", "**/*.toml"),
         ("data", "lmtutor/_data", "**/*.*"),
     ):

@@ -160,6 +160,18 @@ def release(
         typer.echo(f"{name} {split}: {score}")
 
 
+@app.command(**example("lmtutor page runs/mine novel.html"))
+def page(
+    run: RunName,
+    out: Annotated[Path, typer.Argument(help="The file to write.", metavar="FILE", callback=not_there_yet)],
+) -> None:
+    """Write an HTML page that runs a tied word LSTM in a browser, offline: the book's playground with your model."""
+    from lmtutor.display.page import write_page
+    from lmtutor.runs.run import find_run
+
+    typer.echo(f"{out}: {write_page(find_run(run), out) / 1e6:.1f} MB; open it in a browser")
+
+
 @app.command(**example("lmtutor export lstm-200-wikitext-2 lstm.onnx"))
 def export(
     run: RunName,
