@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 
 from lmtutor.display import plots
+from lmtutor.display.diagrams import join_tree
 from lmtutor.display.figures import COLOURS, DASHES, INK, MUTED, PAPER, to_html
+from lmtutor.display.narrow import narrow
 from lmtutor.system.errors import LMTutorError
 
 
@@ -104,6 +106,38 @@ def test_a_figure_shows_itself_as_an_image_with_its_alternative_text(history):
     assert page == to_html(plots.plot_surprisal(['"<eos>&'], [1.0]), fig.alt)  # the same figure, the same bytes
     assert "<figcaption>A &amp; B</figcaption>" in to_html(fig, "x", caption="A & B")
     assert "<figcaption>Look.</figcaption>" in fig.captioned("Look.")._repr_mimebundle_()["text/html"]
+
+
+def pictures(page: str) -> list[str]:
+    return [base64.b64decode(found).decode() for found in re.findall(r"base64,([^\"]+)", page)]
+
+
+def test_a_phone_gets_a_narrow_picture_and_both_have_letters(history):
+    page = to_html(plots.plot_history(history), "x")
+    slim, wide = pictures(page)
+    assert re.findall(r'width="(\d+)" height', page) == ["413", "691"] and '<source media="(max-width: 576px)"' in page
+    assert ">nats per token</text>" in slim and ">nats per token</text>" in wide
+    assert len(pictures(to_html(join_tree(), "x"))) == 1  # its parts have their places
+
+
+def test_narrow_stacks_panels_wraps_titles_thins_labels_and_puts_all_back():
+    fig, (left, right) = plots.figure(1, 2, sharey=True)
+    for axes in (left, right):
+        axes.set(title="A title that is far too long for a phone, and for two", xlim=(0, 12))
+        axes.set_xticks(range(13), [f"{n} {n}" for n in range(13)])
+    fig.draw_without_rendering()
+    before = [axes.get_position().bounds for axes in fig.axes]
+    with narrow(fig):
+        fig.draw_without_rendering()
+        assert left.get_position().y0 > right.get_position().y1 and left.get_position().x0 == right.get_position().x0
+        assert right.yaxis.get_ticklabels()[0].get_visible(), "below the other it needs its own numbers"
+        assert all(axes.title.get_window_extent().x1 <= fig.bbox.x1 for axes in fig.axes)
+        boxes = [label.get_window_extent() for label in left.get_xticklabels() if label.get_visible()]
+        assert 4 < len(boxes) < 13 and all(a.x1 < b.x0 for a, b in zip(boxes, boxes[1:], strict=False))
+    fig.draw_without_rendering()
+    assert [axes.get_position().bounds for axes in fig.axes] == [pytest.approx(bounds, abs=0.01) for bounds in before]
+    assert not right.yaxis.get_ticklabels()
+    assert all(label.get_visible() for label in left.get_xticklabels())
 
 
 def test_what_a_page_draws_itself_has_the_style_too():

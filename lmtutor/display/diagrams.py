@@ -1,10 +1,14 @@
 """Drawings of chapters 02 to 08: boxes, arrows and small tables of numbers, no data."""
 
+from functools import partial
+
 import numpy as np
 
-from lmtutor.display.figures import COLOURS, GRID, INK, MUTED, PAPER, described, figure, style
+from lmtutor.display.figures import COLOURS, GRID, INK, MUTED, PAPER, described, style
+from lmtutor.display.figures import figure as any_figure
 
 BLUE, ORANGE = COLOURS[:2]
+figure = partial(any_figure, narrow=None)
 
 
 def _canvas(width: float, height: float, inches: float):

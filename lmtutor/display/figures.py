@@ -1,6 +1,7 @@
-"""The look of the book's figures, and how one shows itself: opaque on light and dark pages, with alternative text.
+"""The look of the book's figures, and how one shows itself: wide, narrow on a phone, with alternative text.
 
-Display goes through HTML: a notebook's own image outputs lose the alternative text on the way to the page.
+Display goes through HTML: a notebook's own image outputs have one width, and lose the alternative text on the way to
+the page. Letters stay letters, to be selected and searched; the built page brings their font.
 """
 
 import base64
@@ -10,6 +11,7 @@ import math
 from contextlib import contextmanager
 from functools import cache
 
+from lmtutor.display.narrow import NARROW, narrow
 from lmtutor.system.errors import LMTutorError
 
 PAPER, INK, MUTED, GRID = "#fbfaf6", "#1f2a30", "#55636b", "#dfe1dc"
@@ -18,13 +20,14 @@ COLOURS = ("#0072b2", "#d55e00", "#00805d", "#a34f83", "#8f6a00", "#1f2a30")
 DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)), (0, (9, 2)), (0, (3, 3)))
 MARKERS = "osD^vP"
 WIDTH = 7.2  # inches: the column of the book
+PHONE = "(max-width: 576px)"
 STYLE = {
     "figure.facecolor": PAPER, "axes.facecolor": PAPER, "savefig.facecolor": PAPER, "legend.facecolor": PAPER,
     "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": MUTED, "xtick.color": INK, "ytick.color": INK,
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": GRID, "grid.linewidth": 0.8,
     "axes.axisbelow": True, "axes.titlesize": 11, "axes.titlelocation": "left", "axes.labelsize": 10, "font.size": 10,
     "font.family": "DejaVu Sans", "legend.frameon": False, "legend.fontsize": 9, "lines.linewidth": 1.8,
-    "lines.markersize": 4.5, "axes.unicode_minus": True, "svg.hashsalt": "lmtutor", "svg.fonttype": "path",
+    "lines.markersize": 4.5, "axes.unicode_minus": True, "svg.hashsalt": "lmtutor", "svg.fonttype": "none",
 }  # fmt: skip
 
 
@@ -58,10 +61,23 @@ def _figure_class():
     return BookFigure
 
 
-def figure(rows: int = 1, columns: int = 1, *, height: float = 3.2, width: float = WIDTH, **keywords):
-    """An empty `BookFigure` and its axes (one, or an array), in the style of the book; sizes in inches."""
+def figure(
+    rows: int = 1,
+    columns: int = 1,
+    *,
+    height: float = 3.2,
+    width: float = WIDTH,
+    narrow: float | None = NARROW,
+    **keywords,
+):
+    """An empty `BookFigure` and its axes (one, or an array), in the style of the book; sizes in inches.
+
+    A phone shows the figure laid out anew, `narrow` inches wide. With None it shows the same, smaller: for a drawing
+    whose parts have their places.
+    """
     with style():
         fig = _figure_class()(figsize=(width, height), layout="constrained")
+        fig.narrow = narrow
         return fig, fig.subplots(rows, columns, **keywords)
 
 
@@ -77,19 +93,26 @@ def in_style(fig) -> None:
 
 
 def to_html(fig, alt: str, caption: str | None = None) -> str:
-    """A figure as one HTML element that needs nothing else: an SVG image with its alternative text."""
+    """A figure as one HTML element that needs nothing else: SVG images with their alternative text."""
     with style():
         in_style(fig)
-        buffer = io.BytesIO()
-        fig.savefig(buffer, format="svg", metadata={"Date": None})
-    width, height = (round(96 * inches) for inches in fig.get_size_inches())
-    image = (
-        f'<img src="data:image/svg+xml;base64,{base64.b64encode(buffer.getvalue()).decode()}" '
-        f'alt="{html.escape(alt)}" width="{width}" height="{height}" '
-        'style="max-width:100%;height:auto;border-radius:6px">'
-    )
+        image = f'<img {_source("src", fig)} alt="{html.escape(alt)}" style="max-width:100%;height:auto">'
+        if width := getattr(fig, "narrow", NARROW):
+            with narrow(fig, width):
+                image = f'<source media="{PHONE}" {_source("srcset", fig)}>{image}'
     below = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
-    return f'<figure style="margin:1em 0"><div>{image}</div>{below}</figure>'  # on a phone the div scrolls
+    return f'<figure style="margin:1em 0"><picture>{image}</picture>{below}</figure>'
+
+
+def _source(attribute: str, fig) -> str:
+    """The attributes of an element that shows a figure as it is laid out now."""
+    buffer = io.StringIO()
+    fig.savefig(buffer, format="svg", metadata={"Date": None})
+    # A picture sees no font of the page around it: Verdana has the widths of DejaVu Sans where that is missing.
+    drawn = buffer.getvalue().replace("font-family: 'DejaVu Sans'", "font-family: 'DejaVu Sans', Verdana, sans-serif")
+    width, height = (round(96 * inches) for inches in fig.get_size_inches())
+    data = base64.b64encode(drawn.encode()).decode()
+    return f'{attribute}="data:image/svg+xml;base64,{data}" width="{width}" height="{height}"'
 
 
 def show(fig, alt: str | None = None, caption: str | None = None) -> None:

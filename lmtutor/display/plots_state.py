@@ -42,7 +42,7 @@ def plot_recall(history: pd.DataFrame, capacity: Mapping[str, int], chance: floa
             said.append(f"{name}: " + ", ".join(f"{share:.0%} of {n}" for n, share in mean["share"].items()))
         top.axhline(chance, color=MUTED, linestyle=":")
         top.set(title=title, ylim=(0, 1.04), xscale="log")
-        top.legend(fontsize=7, loc="center left" if column else "upper right")
+        top.legend(fontsize=8, loc="center left" if column else "upper right")
         strip.set(yscale="log", xlabel="pairs in a line", ylim=(50, 60_000))
         strip.set_xticks(mean.index, mean.index)
         strip.minorticks_off()
@@ -94,7 +94,7 @@ def plot_costs(passes: pd.DataFrame, steps: pd.DataFrame) -> "Figure":
         ax.minorticks_off()
         plain_log(ax.yaxis)
         ax.tick_params(labelsize=8)
-    axes[1].legend(fontsize=6.5)
+    axes[1].legend(fontsize=8)
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=7.5, title="left")
     return described(
         fig, f"Training speed, time and memory of a token, on logarithmic axes. Tokens per second: {'; '.join(said)}."
@@ -118,7 +118,7 @@ def plot_law(history: pd.DataFrame, floors: Mapping[str, float]) -> "Figure":
         ax.minorticks_off()
         plain_log(ax.yaxis)
     axes[0, 0].set_ylabel("L − H, nats per token")
-    axes[0, 0].legend(fontsize=7)
+    axes[0, 0].legend(fontsize=8)
     return described(fig, f"Loss above a floor against tokens, on logarithmic axes, five widths. {'; '.join(said)}.")
 
 

@@ -135,7 +135,7 @@ class Explorer:
         if self.control == "slider":
             control = (
                 f'<input type="range" min="0" max="{len(names) - 1}" step="1" value="{first}" autocomplete="off" '
-                f'aria-valuetext="{names[first]}" style="width:16em;max-width:60%;margin:0 .6em;vertical-align:middle">'
+                f'aria-valuetext="{names[first]}" style="width:16em;max-width:50vw;margin:0 .6em">'
             )
             said = f'<output style="font-weight:600">{names[first]}</output>'
         else:

@@ -152,7 +152,7 @@ def plot_bars(table: pd.DataFrame, *, form: str = "%.2f", height: float = 3.2, *
         hatch = ("", "//", "..", "xx")[i % 4]
         bars = ax.bar(places + shift, table[name], 0.92 * width, color=COLOURS[i % 6], label=name, hatch=hatch,
                       edgecolor=PAPER, linewidth=0)  # fmt: skip
-        ax.bar_label(bars, fmt=form, fontsize=7)
+        ax.bar_label(bars, fmt=form, fontsize=8)
     ax.set_xticks(places, [str(name) for name in table.index], fontsize=8)
     ax.set(**settings)
     ax.grid(axis="x", visible=False)

@@ -37,11 +37,11 @@ def plot_gates(activations: Mapping[str, np.ndarray], tokens: Sequence[str]) -> 
         fig.colorbar(image, ax=ax, pad=0.01, fraction=0.05)
         ax.set_ylabel(name)
         ax.set_yticks(np.arange(values.shape[1]) if values.shape[1] <= 12 else [])
-        ax.set_yticklabels([str(unit + 1) for unit in range(len(ax.get_yticks()))], fontsize=7)
+        ax.set_yticklabels([str(unit + 1) for unit in range(len(ax.get_yticks()))], fontsize=8)
         ax.grid(visible=False)
         said.append(f"{name} mean {values.mean():.2f}, highest at “{tokens[int(values.mean(1).argmax())]}”")
     letters = max(map(len, tokens)) == 1
-    look = {"fontsize": 7} if letters else {"rotation": 50, "ha": "right", "rotation_mode": "anchor"}
+    look = {"fontsize": 8} if letters else {"rotation": 50, "ha": "right", "rotation_mode": "anchor"}
     ax.set_xticks(np.arange(len(tokens)), list(tokens), **look)
     return described(
         fig, f"Heat maps of activations, one column per token, for: {' '.join(tokens)}. {'; '.join(said)}."
@@ -85,7 +85,7 @@ def plot_one_cell(gates: Mapping[str, np.ndarray], cell: np.ndarray, letters: Se
     above.set(ylim=(-0.05, 1.05), ylabel="gates")
     above.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1))
     below.set(ylim=(-1.05, 1.05), ylabel="tanh of the cell", xlim=(-0.5, len(letters) - 0.5))
-    below.set_xticks(steps, list(letters), fontsize=7)
+    below.set_xticks(steps, list(letters), fontsize=8)
     for axes in (above, below):
         axes.grid(axis="x", visible=False)
     said = []
@@ -110,7 +110,7 @@ def plot_network_steps(letters: Sequence[str], states, probabilities, alphabet: 
     alphabet
         The V letters.
     """
-    fig, axes = figure(height=3.9)
+    fig, axes = figure(height=3.9, narrow=None)
     arrows = (((0.3, -0.6), (0.3, -0.1)), ((0.3, 2.5), (0.3, 3.1)), ((0.65, 1.2), (2.35, 1.2)))
     for t, (letter, state, p) in enumerate(zip(letters, states, probabilities, strict=True)):
         left = 2.4 * t
