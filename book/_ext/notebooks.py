@@ -5,7 +5,6 @@ The notebooks lie in `notebooks/` beside the pages, and each page offers its own
 buttons that open the published notebook in Colab and on Binder.
 """
 
-import base64
 import html
 import os
 import re
@@ -15,6 +14,7 @@ from urllib.parse import quote
 
 import nbformat
 import yaml
+from docutils import nodes
 from jupyter_cache import get_cache
 from nbformat.v4 import new_code_cell, new_markdown_cell
 from plain_markdown import Links, NoPlainForm, plain
@@ -115,20 +115,17 @@ class Page(Links):
         return re.sub(r"<[^>]*>", "", shown[1]) if shown else target
 
     def to_equation(self, target: str) -> str:
-        return str(self.env.get_domain("math").get_equation_number_for(target) or target)
+        page, _ = self.env.get_domain("math").equations[target]
+        return ".".join(map(str, self.env.toc_fignumbers[page]["displaymath"][nodes.make_id(f"equation-{target}")]))
 
 
 def with_alt(output, alt: str | None):
-    """Return an output whose picture has its own alternative text, or the one that the page gives it."""
-    data = dict(output.get("data", {}))
-    drawn = data.pop("image/svg+xml", None)
-    if drawn is None:
+    """Return an output whose picture has the alternative text that the page gives it, where it brings none."""
+    shown = "".join(output.get("data", {}).get("text/html", ""))
+    if not alt or 'alt=""' not in shown:
         return output
-    if "text/html" not in data:  # a figure of the package's shows itself as HTML, with its text
-        source = base64.b64encode("".join(drawn).encode()).decode()
-        said = html.escape(" ".join((alt or "").split()))
-        data["text/html"] = f'<img alt="{said}" src="data:image/svg+xml;base64,{source}">'
-    return nbformat.from_dict({**output, "data": data})
+    said = shown.replace('alt=""', f'alt="{html.escape(" ".join(alt.split()))}"')
+    return nbformat.from_dict({**output, "data": {**output["data"], "text/html": said}})
 
 
 def in_plain_form(notebook, links: Links, title: str, address: str | None):

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 FENCE = re.compile(r"^( *)(`{3,}|:{3,}|~{3,})(?:\{([\w:-]+)\})?[ \t]*(.*)$")
 ROLE = re.compile(r"\{([a-z:]+)\}`([^`]+)`", flags=re.S)
+FORMULA = re.compile(r"^\$\$[ \t]*\n(.*?)^\$\$[ \t]*(?:\(([\w:-]+)\)[ \t]*)?$", flags=re.M | re.S)
+LABEL = re.compile(r"\s*\\label\{([\w:-]+)\}")
 EXPLICIT = re.compile(r"^(.*?)\s*<([^<>]+)>$", flags=re.S)
 ADMONITIONS = {"note", "warning", "tip", "hint", "important", "caution", "attention", "seealso", "danger", "error"}
 NO_BODY = {"solution-end", "exercise-end", "index", "contents", "tableofcontents"}
@@ -62,12 +64,19 @@ def role(name: str, content: str, links: Links) -> str:
     raise NoPlainForm(f"the role {{{name}}}`{content}` has no plain form")
 
 
+def formula(latex: str, label: str | None, links: Links) -> str:
+    """Return a displayed formula with its number, or a number at the end of each line that has one."""
+    latex = LABEL.sub(lambda m: rf"\qquad ({links.equation(m[1])})", latex.strip())
+    if "&" in latex and r"\begin" not in latex:
+        latex = f"\\begin{{aligned}}\n{latex}\n\\end{{aligned}}"
+    tag = rf" \tag{{{links.equation(label)}}}" if label else ""
+    return f"$$\n{latex}{tag}\n$$"
+
+
 def inline(text: str, links: Links) -> str:
     """Replace the roles outside of code."""
     text = ROLE.sub(lambda m: role(m[1], re.sub(r"\s*\n\s*", " ", m[2]), links), text)
-    text = re.sub(
-        r"^\$\$[ \t]*\(([\w:-]+)\)[ \t]*$", lambda m: rf"\tag{{{links.equation(m[1])}}}" + "\n$$", text, flags=re.M
-    )
+    text = FORMULA.sub(lambda m: formula(m[1], m[2], links), text)
     return re.sub(r"^\([\w:.-]+\)=[ \t]*\n", "", text, flags=re.M)
 
 
@@ -110,8 +119,7 @@ def directive(name: str, argument: str, body: list[str], links: Links) -> str:
         caption = f"\n\n*{' '.join(inner.split())}*" if inner.strip() else ""
         return f"![{found.get('alt', '')}]({argument}){caption}"
     if name == "math":
-        tag = rf" \tag{{{links.equation(found['label'])}}}" if "label" in found else ""
-        return f"$$\n{chr(10).join(body).strip()}{tag}\n$$"
+        return formula("\n".join(body), found.get("label"), links)
     if name in ("epigraph", "pull-quote"):
         return quoted("", inner)
     if name in ("playground", "exhibit"):

@@ -1,11 +1,13 @@
 """The mathematics of the pages: LaTeX becomes MathML that says the same."""
 
 import xml.etree.ElementTree as ET
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from fontTools.ttLib import TTFont
 from math_core import LatexError
-from mathml import FONT_FILE, characters, prepare, to_mathml, write_font
+from mathml import FONT_FILE, MARK, characters, number_lines, prepare, to_mathml, write_font
 
 
 def tree(latex, display=True):
@@ -39,6 +41,15 @@ def test_aligned_equations_align_at_the_ampersand(environment):
     cells = rows(latex)
     assert cells == [["it", "=σ(x)"], ["ft", "=1−it"]], "no number: Sphinx counts the equations"
     assert "&" not in text(tree(latex))
+
+
+def test_lines_carry_their_numbers_in_a_column_of_their_own():
+    marked = rf"a &= b \text{{{MARK}}} \\ c &= d & e \\ f &= g \text{{{MARK}}}"
+    table = ET.fromstring(number_lines(to_mathml(marked, True), [("one", "2.1"), ("two", "2.2")])).find("mtable")
+    assert [len(row) for row in table] == [5, 5, 5], "as many cells in each line, one on each side more"
+    assert [row.get("id") for row in table] == ["one", None, "two"]
+    assert [text(row[-1]) for row in table] == ["(2.1)", "", "(2.2)"]
+    assert ["".join(text(cell) for cell in row[:-1]) for row in table] == ["a=b", "c=de", "f=g"]
 
 
 def test_several_lines_without_environment_are_aligned():
@@ -120,7 +131,8 @@ def test_font_holds_what_the_pages_use_and_its_measures(tmp_path):
     page.write_text(to_mathml(r"\sqrt{m}", display=True), encoding="utf-8")
     codes |= characters([page])
     target = tmp_path / "fonts" / FONT_FILE
-    write_font(target, codes)
+    fonts = Path(find_spec("ziamath").origin).parent / "fonts"
+    write_font(fonts / "STIXTwoMath-Regular.ttf", target, codes)
     font = TTFont(target)
     assert "MATH" in font, "without this table hats and brackets do not grow"
     assert {ord("⊙"), ord("√")} <= set(font.getBestCmap()) and ord("⊕") not in font.getBestCmap()

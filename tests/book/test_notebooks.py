@@ -40,7 +40,11 @@ def links() -> Links:
         ("{cite:t}`grave2017` did", "[Grave et al. (2017)](https://doi.org/x) did"),
         ("so {cite:p}`grave2017,other`", "so ([Grave et al., 2017](https://doi.org/x); other)"),
         ("by {eq}`eq-a` and {class}`~lmtutor.system.errors.LMTutorError`", "by (3) and `LMTutorError`"),
-        ("$$\na = b\n$$ (eq-a)", "$$\na = b\n\\tag{3}\n$$"),
+        ("$$\na = b\n$$ (eq-a)", "$$\na = b \\tag{3}\n$$"),
+        (
+            "$$\na &= b \\label{eq-a} \\\\\nc &= d\n$$",
+            "$$\n\\begin{aligned}\na &= b\\qquad (3) \\\\\nc &= d\n\\end{aligned}\n$$",
+        ),
         ("```{div} question\nWhy?\n```", "> Why?"),
         (":::{warning}\nTake {term}`care`.\n:::", "> **Warning**\n>\n> Take care."),
         ("```{admonition} What runs\n:class: note\nLittle.\n```", "> **What runs**\n>\n> Little."),
