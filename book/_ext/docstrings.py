@@ -1,13 +1,18 @@
 """Docstrings are read in the editor first: here what Sphinx would misread in them is put as it wants it.
 
 Formulas are plain text, indented after a blank line; Sphinx would take them for quotations and run their lines
-together. And a parameter whose name says its type is explained in the same line, ``lr : learning rate.``; Sphinx would
-take the sentence for a type, and in a list of errors for nothing at all.
+together. A parameter whose name says its type is explained in the same line, ``lr : learning rate.``; Sphinx would
+take the sentence for a type, and in a list of errors for nothing at all. And a colon within a sentence is none between
+a name and its type, which has a blank on each side.
 """
 
 import re
 
 SECTION = re.compile(r"^-{3,}\s*$")
+SENTENCE, HIDDEN = re.compile(r"(?<=[^\s:`]):(?= |$)"), "\ue000"
+ARRAY = re.compile(r"~?(?:numpy\.)?ndarray\[tuple\[~?(?:typing\.)?Any, \.\.\.\], ~?(?:numpy\.)?dtype\[[^\]]*\]\]")
+FACTORY = re.compile(r"(?<=: )(~?[\w.]+)(\[[^=:]*\])? = <factory>")
+EMPTY = {"list": "[]", "dict": "{}"}
 FIELD = re.compile(r"(?P<name>\*{0,2}\w[\w, *]*) : (?P<said>.+)$")
 
 
@@ -28,6 +33,19 @@ def formulas_are_literal(app, what, name, thing, options, lines: list[str]) -> N
     lines[:end] = marked
 
 
+def colons_are_no_types(app, what, name, thing, options, lines: list[str]) -> None:
+    """Hide the colons of sentences from napoleon, in place: in sections, and in the first line of a property."""
+    begin = next((number for number, line in enumerate(lines) if SECTION.match(line)), len(lines))
+    for number, line in enumerate(lines):
+        if (number > begin and not line.startswith(" ")) or (number == 0 and what in ("property", "attribute", "data")):
+            lines[number] = SENTENCE.sub(HIDDEN, line)
+
+
+def colons_come_back(app, what, name, thing, options, lines: list[str]) -> None:
+    """Show the hidden colons again, in place."""
+    lines[:] = [line.replace(HIDDEN, ":") for line in lines]
+
+
 def sentences_are_no_types(app, what, name, thing, options, lines: list[str]) -> None:
     """Put a sentence beside a name below it, where a description stands, in place."""
     section, moved = "", []
@@ -35,17 +53,40 @@ def sentences_are_no_types(app, what, name, thing, options, lines: list[str]) ->
         if number + 1 < len(lines) and SECTION.match(lines[number + 1]):
             section = line.strip()
         field = FIELD.match(line)
-        if section in ("Parameters", "Attributes", "Raises") and field:
+        if section in ("Parameters", "Attributes", "Returns", "Raises") and field:
             following = lines[number + 1] if number + 1 < len(lines) else ""
             goes_on = following.startswith("    ") and following.strip()[:1].islower()
-            if section == "Raises" or field["said"].endswith(".") or goes_on:
+            alone = section == "Returns" and not following.startswith("    ")
+            if section == "Raises" or field["said"].endswith(".") or goes_on or alone:
                 moved += [field["name"], "    " + field["said"]]
                 continue
         moved.append(line)
     lines[:] = moved
 
 
+def short_signature(app, what, name, thing, options, signature: str | None, returns: str | None):
+    """Return a signature with arrays as arrays, and with the defaults that a dataclass makes anew."""
+
+    def default(match: re.Match) -> str:
+        name = match[1].rsplit(".", 1)[-1]
+        return f"{match[1]}{match[2] or ''} = {EMPTY.get(name, f'{name}()')}"
+
+    def short(text: str | None) -> str | None:
+        return text and FACTORY.sub(default, ARRAY.sub("ndarray", text)).replace("t.Any", "Any")
+
+    return short(signature), short(returns)
+
+
+def fields_say_more_than_their_number(app, what, name, thing, skip, options) -> bool | None:
+    """Leave out what a named tuple says of its fields by itself; the docstring of the tuple explains them."""
+    return True if (getattr(thing, "__doc__", None) or "").startswith("Alias for field number") else None
+
+
 def setup(app):
+    app.connect("autodoc-process-signature", short_signature)
+    app.connect("autodoc-skip-member", fields_say_more_than_their_number)
     app.connect("autodoc-process-docstring", formulas_are_literal, priority=400)
     app.connect("autodoc-process-docstring", sentences_are_no_types, priority=410)
+    app.connect("autodoc-process-docstring", colons_are_no_types, priority=420)  # napoleon follows at 500
+    app.connect("autodoc-process-docstring", colons_come_back, priority=600)
     return {"version": "1.0", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -5,7 +5,6 @@ The notebooks lie in `notebooks/` beside the pages, and each page offers its own
 buttons that open the published notebook in Colab and on Binder.
 """
 
-import html
 import os
 import re
 from functools import cache
@@ -119,15 +118,6 @@ class Page(Links):
         return ".".join(map(str, self.env.toc_fignumbers[page]["displaymath"][nodes.make_id(f"equation-{target}")]))
 
 
-def with_alt(output, alt: str | None):
-    """Return an output whose picture has the alternative text that the page gives it, where it brings none."""
-    shown = "".join(output.get("data", {}).get("text/html", ""))
-    if not alt or 'alt=""' not in shown:
-        return output
-    said = shown.replace('alt=""', f'alt="{html.escape(" ".join(alt.split()))}"')
-    return nbformat.from_dict({**output, "data": {**output["data"], "text/html": said}})
-
-
 def in_plain_form(notebook, links: Links, title: str, address: str | None):
     """Return an executed notebook in plain Markdown, with a first cell that installs the package."""
     cells, hidden = [], False
@@ -143,8 +133,7 @@ def in_plain_form(notebook, links: Links, title: str, address: str | None):
             if hidden or {"hide-input", "hide-cell"} & set(tags):
                 metadata["jupyter"] = {"source_hidden": True}
             shown = cell.metadata.get("mystnb", {})
-            outputs = [with_alt(output, shown.get("image", {}).get("alt")) for output in cell.get("outputs", [])]
-            code = new_code_cell(cell.source, metadata=metadata, outputs=outputs)
+            code = new_code_cell(cell.source, metadata=metadata, outputs=cell.get("outputs", []))
             code["execution_count"] = cell.get("execution_count")
             cells.append(code)
             caption = shown.get("figure", {}).get("caption")

@@ -32,12 +32,27 @@ RULES = [
     (r"role=\"doc-biblioentry\"", 'role="listitem"'),
     # docutils, Sphinx and the theme each say how wide a page is
     (r"<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\" ?/>\n?", ""),
+    # the theme: icons and search are ours; scripts may wait; the colours are known at once
+    (r"<script src=\"[^\"]*(?:fontawesome|searchtools|language_data|searchindex)\.js[^>]*></script>\s*", ""),
+    (r"<script src=(\"[^\"]*_static/(?!documentation_options)[^\"]*\")></script>", r"<script defer src=\1></script>"),
+    (r"(<html [^>]*)data-theme=\"auto\"", r'\1data-theme="light"'),
+    (
+        r"localStorage\.getItem\(\"theme\"\) \|\| \"auto\";",
+        'localStorage.getItem("theme") || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");',
+    ),
+    # what opens says itself what it does
+    (r"<summary aria-label=\"Toggle hidden content\">", "<summary>"),
     # the theme: the arrow that opens a part of the contents has no name, the sidebar is no landmark
     (r"<summary>(?=<span class=\"toctree-toggle\")", '<summary aria-label="pages of this part">'),
     (r"<div (?=class=\"bd-sidebar-primary|id=\"pst-primary-sidebar\")", '<div role="complementary" aria-label="Book" '),
 ]
 COMPILED = [(re.compile(pattern, flags=re.S), instead) for pattern, instead in RULES]
 TABLE = re.compile(r'<table [^>]*class="dataframe"[^>]*>.*?</table>', flags=re.S)
+SIDES = re.compile(r"<(/?)div\b")
+PRINTED = re.compile(r'<div id="jb-print-docs-body"')
+SOLUTION = re.compile(
+    r'<div class="solution dropdown admonition"([^>]*)>\s*<p class="admonition-title">(.*?)</p>', flags=re.S
+)
 WHOLE = 14  # characters: a shorter entry is not broken, such as a date
 
 
@@ -71,11 +86,33 @@ def lay_out(match: re.Match) -> str:
     return re.sub(r"\n\s*\n", "\n", str(table))
 
 
+def end_of(page: str, start: int) -> int:
+    """Return where the `<div>` that begins at `start` ends."""
+    depth = 0
+    for side in SIDES.finditer(page, start):
+        depth += -1 if side[1] else 1
+        if depth == 0:
+            return page.index(">", side.start()) + 1
+    raise ValueError("a <div> is not closed")
+
+
+def unfold(page: str) -> str:
+    """Return a page whose solutions open and close by themselves, and that has its table of contents once."""
+    while found := PRINTED.search(page):
+        page = page[: found.start()] + page[end_of(page, found.start()) :]
+    while found := SOLUTION.search(page):
+        end = end_of(page, found.start())
+        title = re.sub(r"</?a\b[^>]*>", "", found[2])  # a click on it opens
+        head = f'<details class="solution admonition"{found[1]}>\n<summary class="admonition-title">{title}</summary>'
+        page = page[: found.start()] + head + page[found.end() : end - len("</div>")] + "</details>" + page[end:]
+    return page
+
+
 def tidy(text: str) -> str:
     """Return a page with every rule applied."""
     for pattern, instead in COMPILED:
         text = pattern.sub(instead, text)
-    return TABLE.sub(lay_out, text)
+    return TABLE.sub(lay_out, unfold(text))
 
 
 def tidy_pages(app, exception) -> None:
@@ -89,6 +126,6 @@ def tidy_pages(app, exception) -> None:
 
 
 def setup(app):
-    app.add_js_file("scrolls.js", loading_method="defer")
+    app.add_js_file("page.js", loading_method="defer")
     app.connect("build-finished", tidy_pages)
     return {"version": "1.0", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,5 +1,6 @@
 """The built book, for the tests of its pages: `make test` builds it first, `LMTUTOR_BOOK` names another folder."""
 
+import gzip
 import os
 import re
 import shutil
@@ -123,11 +124,41 @@ def browser():
         chromium.close()
 
 
-@pytest.fixture(scope="module")
-def served(site):
-    """The address of the book's root on a server of this machine."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Silent, directory=str(site)))
+class Compressing(Silent):
+    """The same, compressed as servers do it, over connections that are kept."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        file = Path(self.translate_path(self.path.split("?")[0]))
+        kind = self.guess_type(file)
+        body = file.read_bytes() if file.is_file() else b""
+        self.send_response(200 if body else 404)
+        if any(word in kind for word in ("text", "javascript", "json", "svg")):
+            body = gzip.compress(body, 6)
+            self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def serve(handler, site: Path):
+    """Serve the book until the test is over."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(site)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture(scope="module")
+def served(site):
+    """The address of the book's root on a server of this machine."""
+    yield from serve(Silent, site)
+
+
+@pytest.fixture(scope="module")
+def compressing(site):
+    """The same on a server that compresses."""
+    yield from serve(Compressing, site)

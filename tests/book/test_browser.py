@@ -48,7 +48,7 @@ def test_page_opens_without_network_and_without_errors(opened, page):
     wide = view.evaluate("document.documentElement.scrollWidth")
     assert wide <= 360, f"on a narrow screen the page is {wide} pixels wide: wide things scroll in their own box"
     cut = """() => {
-        document.querySelectorAll(".toggle-hidden").forEach(e => e.classList.remove("toggle-hidden"));
+        document.querySelectorAll("article details").forEach(e => e.open = true);
         const formulas = [...document.querySelectorAll("article span.math")].filter(e => e.clientWidth);
         return formulas.filter(e => e.scrollWidth > e.clientWidth + 2).map(e => e.textContent.trim());
     }"""
@@ -56,49 +56,72 @@ def test_page_opens_without_network_and_without_errors(opened, page):
 
 
 def test_what_is_wider_than_a_phone_fades_where_there_is_more(opened):
-    view, faults = opened("book/chapters/04-wikitext-2.html")
+    view, faults = opened("book/appendix/results.html")
     view.set_viewport_size({"width": 390, "height": 800})
-    for wide in ("figure > div", ".text_html:has(table)"):
-        box = view.locator(f".cell_output {wide}").first
-        view.wait_for_function("e => e.classList.contains('more-right')", arg=box.element_handle())
-        assert box.evaluate("e => e.tabIndex") == 0, "the keyboard cannot scroll it"
-        box.evaluate("e => e.scrollLeft = e.scrollWidth")
-        view.wait_for_function("e => e.className.includes('more-left') && !e.className.includes('more-right')",
-                               arg=box.element_handle())  # fmt: skip
+    box = view.locator(".cell_output .text_html:has(table)").first
+    view.wait_for_function("e => e.classList.contains('more-right')", arg=box.element_handle())
+    assert box.evaluate("e => e.tabIndex") == 0, "the keyboard cannot scroll it"
+    box.evaluate("e => e.scrollLeft = e.scrollWidth")
+    view.wait_for_function("e => e.className.includes('more-left') && !e.className.includes('more-right')",
+                           arg=box.element_handle())  # fmt: skip
+    names = box.locator("tbody th").first
+    assert names.bounding_box()["x"] < 60, "the names of the rows stay"
+    assert not faults
+
+
+def test_code_wraps_on_a_phone_and_is_copied_as_it_was(opened):
+    view, faults = opened("book/chapters/06-awd-lstm.html")
+    view.set_viewport_size({"width": 390, "height": 800})
+    view.wait_for_timeout(50)
+    code = ".cell_input pre"
+    assert not view.evaluate(
+        f"[...document.querySelectorAll('{code}')].filter(e => e.scrollWidth > e.clientWidth + 1).length"
+    )
+    lines = view.locator(code).first.evaluate("""e => {
+        const range = document.createRange();
+        range.selectNodeContents(e);
+        getSelection().removeAllRanges();
+        getSelection().addRange(range);
+        return [getSelection().toString(), e.textContent];
+    }""")
+    assert lines[0].strip() == lines[1].strip()
     assert not faults
 
 
 @pytest.mark.parametrize("name", ["genindex", "py-modindex", "search"])
 def test_what_sphinx_adds_fits_on_a_phone(opened, name):
     view, faults = opened(f"{name}.html")
-    view.set_viewport_size({"width": 360, "height": 740})
+    view.set_viewport_size({"width": 320, "height": 740})
     view.wait_for_timeout(50)
-    assert view.evaluate("document.documentElement.scrollWidth") <= 360
+    assert view.evaluate("document.documentElement.scrollWidth") <= 320
+    if name == "genindex":
+        entry = view.locator("table.genindextable li").first
+        assert entry.bounding_box()["width"] > 200, "an entry has the width of the screen"
     assert not faults
 
 
-def test_a_definition_stays_while_the_pointer_is_on_it(opened):
-    view, faults = opened("book/chapters/07-neural-cache.html")
-    view.locator('article a[href*="#term-"]').first.hover()
-    box = view.locator("#term-definition")
-    box.wait_for(state="visible")
-    box.hover()
-    view.wait_for_timeout(400)
-    assert box.is_visible()
-    view.mouse.move(5, 5)
-    box.wait_for(state="hidden")
-    assert not faults
-
-
-def test_search_finds_a_word(opened):
+def test_search_finds_sections_and_quotes_them(opened):
     view, faults = opened("search.html?q=perplexity")
-    view.wait_for_selector("#search-results li", timeout=5000)
-    view.get_by_text("Search finished").wait_for()
-    view.wait_for_load_state("networkidle")
+    view.get_by_text("Search finished").wait_for(timeout=5000)
     found = view.locator("#search-results li")
-    assert found.count() >= 10
-    if view.url.startswith("http"):  # all are quoted but names of the package
-        assert not found.filter(has_not=view.locator("p.context"), has_not_text="(Python ").count()
+    assert found.count() >= 10 and found.locator("p.context mark").count() >= 10
+    assert not found.filter(has_not=view.locator("p.context mark, a:has-text('erplexity')")).count()
+    assert view.locator("#main-content input[name=q]").input_value() == "perplexity"
+    found.first.locator("a").click()
+    view.wait_for_load_state()
+    assert "#" in view.url and view.evaluate("!!document.getElementById(location.hash.slice(1))")
+    assert not faults
+
+
+def test_search_puts_chapters_before_the_reference(opened):
+    view, faults = opened("search.html?q=backward")
+    view.get_by_text("Search finished").wait_for(timeout=5000)
+    places = [link.get_attribute("href") for link in view.locator("#search-results li > a").all()]
+    assert "02-vanilla-rnn" in " ".join(places[:3])
+    reference = ["/api" in place for place in places]
+    assert any(reference) and reference == sorted(reference)
+    view.goto(view.url.replace("backward", "nosuchword"))
+    view.get_by_text("no section has").wait_for(timeout=5000)
     assert not faults
 
 

@@ -1,5 +1,6 @@
 """The docstrings on the API page: formulas stay as they were typed."""
 
+import pytest
 from docstrings import formulas_are_literal, sentences_are_no_types
 
 
@@ -36,7 +37,7 @@ def moved(text):
 
 
 def test_a_sentence_beside_a_name_is_a_description_and_a_shape_is_a_type():
-    before = "Step.\n\nParameters\n----------\n{}\n\nReturns\n-------\nnats : () a mean."
+    before = "Step.\n\nParameters\n----------\n{}\n\nReturns\n-------\nnats\n    () a mean."
     for field in ("x : (T, B) ids", "head : Head\n    The layer. Its bias is kept.", "n : int, optional"):
         assert moved(before.format(field)) == before.format(field)
     for field, after in (
@@ -50,3 +51,48 @@ def test_a_sentence_beside_a_name_is_a_description_and_a_shape_is_a_type():
 def test_an_error_is_a_name_and_what_raises_it():
     text = "Load.\n\nRaises\n------\nLMTutorError : it is damaged"
     assert moved(text) == "Load.\n\nRaises\n------\nLMTutorError\n    it is damaged"
+
+
+def through_napoleon(text, what="function"):
+    """A docstring as Sphinx reads it in the end."""
+    from docstrings import colons_are_no_types, colons_come_back
+    from sphinx.ext.napoleon import Config, NumpyDocstring
+
+    lines = text.splitlines()
+    for step in (formulas_are_literal, sentences_are_no_types, colons_are_no_types):
+        step(None, what, "f", None, None, lines)
+    config = Config(napoleon_use_param=False, napoleon_use_rtype=False)
+    lines = str(NumpyDocstring("\n".join(lines), config, what=what)).splitlines()
+    colons_come_back(None, what, "f", None, None, lines)
+    return "\n".join(lines)
+
+
+def test_what_is_returned_stays_a_sentence():
+    for said in ("One row an epoch: number, nats, perplexity.", "{name of a parameter: tensor of its shape}"):
+        assert said in through_napoleon(f"Score.\n\nReturns\n-------\n{said}")
+    shown = through_napoleon("Step.\n\nReturns\n-------\nx : (T, …). No gradient flows: see above.\ny : (T,)")
+    assert "(T, …). No gradient flows: see above." in shown and "((" not in shown
+    assert "*DataFrame*" in through_napoleon("Read.\n\nReturns\n-------\nframe : DataFrame\n    A row an epoch.")
+
+
+def test_the_first_line_of_a_property_is_no_type():
+    shown = through_napoleon("Whether the record holds: to the bit, on the same machine.", "property")
+    assert shown.strip() == "Whether the record holds: to the bit, on the same machine."
+
+
+def test_signatures_are_short():
+    from docstrings import short_signature
+
+    array = "~numpy.ndarray[tuple[~typing.Any, ...], ~numpy.dtype[~_ScalarT]]"
+    before = f"(x: {array}, y: dict[str, {array}], z: list[int] = <factory>, c: ~a.b.Config = <factory>, *more: t.Any)"
+    after = "(x: ndarray, y: dict[str, ndarray], z: list[int] = [], c: ~a.b.Config = Config(), *more: Any)"
+    assert short_signature(None, "function", "f", None, None, before, array) == (after, "ndarray")
+    assert short_signature(None, "class", "f", None, None, None, None) == (None, None)
+
+
+@pytest.mark.book
+def test_the_reference_shows_no_machinery(pages):
+    for page in pages:
+        if "/api/" in page.name:
+            for accident in ("_ScalarT", "Alias for field", "<factory>", "~lmtutor", "~typing", "t.Any"):
+                assert accident not in page.article.get_text(), f"{accident} on {page.name}"

@@ -59,7 +59,7 @@ def test_a_list_to_check_oneself_and_a_summary_with_equations(chapter):
 @pytest.mark.book
 def test_the_solutions_code_ran(chapter):
     """Between the gates of a solution stand executed cells; one that raised would show a traceback."""
-    for solution in chapter.article.select("div.solution"):
+    for solution in chapter.article.select(".solution"):
         for cell in solution.select("div.cell"):
             assert "Traceback" not in cell.get_text()
-    assert len(chapter.article.select("div.solution")) == len(exercises(chapter.source))
+    assert len(chapter.article.select(".solution")) == len(exercises(chapter.source))

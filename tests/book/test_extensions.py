@@ -23,6 +23,15 @@ from tests.helpers import ROOT
         ('<section id="solution-content">', '<section class="solution-content">'),
         ("<p>a<ul><li>b</li></ul>\n</p>", "<p>a<ul><li>b</li></ul>"),
         ('<div class="citation" role="doc-biblioentry">', '<div class="citation" role="listitem">'),
+        ('<script src="../_static/scripts/fontawesome.js?digest=1"></script>', ""),
+        ('<script src="../_static/copybutton.js"></script>', '<script defer src="../_static/copybutton.js"></script>'),
+        ('<div id="jb-print-docs-body"><div>a</div><div><h2>b</h2></div></div><p>c</p>', "<p>c</p>"),
+        (
+            '<div class="solution dropdown admonition" id="s">\n<p class="admonition-title">Solution to'
+            '<a class="r" href="#e"> Exercise 1</a></p><div>deep</div></div>',
+            '<details class="solution admonition" id="s">\n<summary class="admonition-title">Solution to'
+            " Exercise 1</summary><div>deep</div></details>",
+        ),
     ],
 )
 def test_pages_are_tidied_once_and_for_all(before, after):
@@ -70,14 +79,14 @@ def test_a_chapter_says_how_long_it_takes(chapter):
 
 
 @pytest.mark.book
-def test_a_page_carries_the_definitions_of_the_terms_that_it_links(chapter):
-    linked = {a["href"].split("#")[1] for a in chapter.article.select('a[href*="glossary.html#term-"]')}
-    shelf = chapter.html.find("template", id="definitions")
-    carried = {div["data-term"]: div for div in shelf.find_all(attrs={"data-term": True})}
-    assert linked == set(carried)
-    for term, div in carried.items():
+def test_a_page_carries_what_it_links_to_on_other_pages(chapter):
+    linked = {a["href"] for a in chapter.article.select('a[href*="glossary.html#term-"], a[href*=".html#equation-"]')}
+    shelf = chapter.html.find("template", id="previews")
+    carried = {div["data-of"]: div for div in shelf.find_all(attrs={"data-of": True})}
+    assert linked <= set(carried)
+    for address, div in carried.items():
         shown = re.sub(r"<[^>]*>", " ", div.decode_contents())  # what a template holds is no text of the page
-        assert len(shown.split()) > 3, f"{term} is not defined"
+        assert len(shown.split()) > 3, f"{address} shows nothing"
         assert not div.find("a")
 
 
@@ -107,21 +116,47 @@ def test_a_page_leads_to_the_one_before_and_the_one_after(pages):
         assert before.html.select_one("a.right-next")
 
 
-@pytest.mark.book
-@pytest.mark.browser
-def test_a_definition_appears_at_its_link_and_stays_on_the_screen(browser, site):
-    view = browser.new_page(viewport={"width": 390, "height": 800})
-    view.goto((site / "book/chapters/07-neural-cache.html").as_uri())
-    links = view.locator('article a[href*="#term-"]')
-    tip = view.get_by_role("tooltip")
-    for number in range(0, links.count(), 5):
-        link = links.nth(number)
-        link.focus()
-        assert tip.is_visible() and link.get_attribute("aria-describedby") == "term-definition"
-        box = tip.bounding_box()
-        assert box["x"] >= 0 and box["x"] + box["width"] <= 390
-    view.keyboard.press("Escape")
-    assert not tip.is_visible()
-    links.first.hover()
-    tip.wait_for(state="visible", timeout=2000)
-    view.close()
+def test_of_the_styles_of_others_only_what_is_used_is_kept():
+    from offline import purge
+
+    style = """/* a */.a{x:1}.b,.a:hover{x:2}@media print{.b{x:3}.a .c{x:4}}@media screen{.b{x:5}}
+    @font-face{src:url(fontawesome.woff)}h1.a{x:6}:is(.a,.b){x:7}:not(.b){x:8}@keyframes k{from{x:9}}"""
+    kept = "".join(purge(style, {"a", "c"}).split())
+    assert kept == (
+        ".a{x:1}.a:hover{x:2}@mediaprint{.a.c{x:4}}h1.a{x:6}:is(.a,.b){x:7}:not(.b){x:8}@keyframesk{from{x:9}}"
+    )
+
+
+def test_styles_of_all_pages_become_one(tmp_path):
+    from offline import bundle
+
+    (tmp_path / "_static" / "styles").mkdir(parents=True)
+    (tmp_path / "book").mkdir()
+    for name, rule in (("styles/a.css", "a{b:url(../c.png)}"), ("d.css", "e{}"), ("own.css", "f{}")):
+        (tmp_path / "_static" / name).write_text(rule, encoding="utf-8")
+    links = (
+        '<link href="{0}_static/styles/a.css?v=1" rel="stylesheet" />\n<link rel="stylesheet" href="{0}_static/d.css">'
+    )
+    (tmp_path / "one.html").write_text(links.format(""), encoding="utf-8")
+    own = '<link rel="stylesheet" href="../_static/own.css">'
+    (tmp_path / "book" / "two.html").write_text(links.format("../") + own, encoding="utf-8")
+    bundle(tmp_path)
+    assert (tmp_path / "_static" / "common.css").read_text(encoding="utf-8") == "a{b:url(c.png)}e{}"
+    assert (tmp_path / "one.html").read_text(
+        encoding="utf-8"
+    ).strip() == '<link rel="stylesheet" href="_static/common.css">'
+    two = (tmp_path / "book" / "two.html").read_text(encoding="utf-8").split("\n")
+    assert two == ['<link rel="stylesheet" href="../_static/common.css">', own]
+
+
+def test_the_search_knows_sections_terms_and_names():
+    from search import sections
+
+    body = (
+        '<h1>P</h1><section id="a"><h1>Top<a class="headerlink">#</a></h1><p>One <b>two</b>.</p><section id="b"><h2>In'
+        '</h2><svg><text>no</text></svg><p>three</p></section></section><dl><dt id="term-x">xx</dt><dd>four</dd>'
+        '<dt class="sig" id="lmtutor.m.f">lmtutor.m.f(x)</dt><dd>five</dd></dl>'
+    )
+    assert sections(body) == [
+        ("a", "Top", "One two ."), ("b", "In", "three"), ("term-x", "xx", "four"), ("lmtutor.m.f", "f", "five"),
+    ]  # fmt: skip

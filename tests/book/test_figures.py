@@ -1,37 +1,34 @@
-"""Figures say what they show: an alternative text that is one, and a caption that says what to see."""
+"""Figures: numbered, told to those who cannot see them, part of the page in both themes, and whole on a phone."""
 
+import io
 import re
+from itertools import count
 
+import numpy as np
 import pytest
 from bs4 import BeautifulSoup
 
-FILE = re.compile(r"\.(png|svg|jpe?g|gif)$")
+ALT = re.compile(r"\.(png|svg|jpe?g|gif)$")
+
+
+def pictures(article) -> dict[str, str]:
+    """Return the alternative text of each figure, by what draws it."""
+    drawn = article.select("img, .lm-figure > svg:not(.narrow)")
+    return {str(picture)[-4000:]: (picture.get("alt") or picture.get("aria-label") or "").strip() for picture in drawn}
 
 
 def faults(article) -> list[str]:
     """Return one line for each figure without an alternative text, or with one that says nothing."""
-    found, seen = [], {}
-    for image in article.find_all("img"):
-        alt = (image.get("alt") or "").strip()
-        where = (image.get("src") or "")[:40]
+    found, seen = [], set()
+    for alt in pictures(article).values():
         if len(alt) < 15 or " " not in alt:
-            found.append(f"{where} has no alternative text: {alt!r}")
-        elif FILE.search(alt):
+            found.append(f"a figure has no alternative text: {alt!r}")
+        elif ALT.search(alt):
             found.append(f"{alt!r} is a file name")
-        elif seen.setdefault(alt, image.get("src")) != image.get("src"):
+        elif alt in seen:
             found.append(f"two figures say the same: {alt[:60]!r}")
+        seen.add(alt)
     return found
-
-
-def without_caption(article) -> list[str]:
-    """Return the beginning of the alternative text of each figure that has no caption, its own or its control's."""
-    bare = []
-    for image in article.find_all("img"):
-        own = image.find_parents("figure")  # its own, or that of the cell that numbers it
-        control = image.find_parent(class_="lm-explorer")
-        if not any(figure.find("figcaption") for figure in own) and not (control and control.select_one(".lm-caption")):
-            bare.append((image.get("alt") or "")[:60])
-    return bare
 
 
 @pytest.mark.book
@@ -39,22 +36,11 @@ def test_every_figure_says_what_it_shows(page):
     assert not faults(page.article)
 
 
-@pytest.mark.book
-def test_every_figure_of_a_chapter_has_a_caption(chapter):
-    assert not without_caption(chapter.article)
-
-
-@pytest.mark.book
-def test_every_figure_of_a_chapter_is_drawn_in_vectors(chapter):
-    for image in chapter.article.find_all("img"):
-        assert image["src"].startswith("data:image/svg+xml") or image["src"].endswith(".svg"), image["src"][:60]
-
-
 @pytest.mark.parametrize(
     ("html", "complaint"),
     [
         ('<img src="a.svg">', "no alternative text"),
-        ('<img src="a.svg" alt="">', "no alternative text"),
+        ('<div class="lm-figure"><svg aria-label=""></svg></div>', "no alternative text"),
         ('<img src="a.svg" alt="figure1-of-the-chapter.svg">', "no alternative text"),
         ('<img src="a.svg" alt="the curves in history.png">', "file name"),
         ('<img src="a" alt="A line plot of the loss."><img src="b" alt="A line plot of the loss.">', "say the same"),
@@ -65,11 +51,182 @@ def test_the_gate_can_fail(html, complaint):
     assert complaint in fault
 
 
-def test_a_good_figure_passes():
-    page = BeautifulSoup(
-        '<figure><img src="a" alt="A line plot: the loss falls to 5."><figcaption>Look.</figcaption></figure>',
-        "html.parser",
-    )
-    assert not faults(page) and not without_caption(page)
-    page.figcaption.decompose()
-    assert len(without_caption(page)) == 1
+# --- In the pages
+
+
+@pytest.mark.book
+def test_every_figure_and_table_of_a_chapter_has_its_number(chapter):
+    for kind, what in (("Fig.", ".lm-figure"), ("Table", "table.dataframe")):
+        numbers = [n.get_text().split() for n in chapter.article.select("figcaption .caption-number")]
+        numbers = [number for name, number in numbers if name == kind]
+        first = int(chapter.name.split("/")[-1][:2])
+        assert numbers == [f"{first}.{n}" for n in range(1, len(numbers) + 1)], "consecutive, of this chapter"
+        for thing in chapter.article.select(what):
+            if not thing.find_parent(class_=["exercise", "solution"]) or what == ".lm-figure":
+                assert thing.find_parent("figure").select_one(".caption-number"), str(thing)[:200]
+
+
+@pytest.mark.book
+def test_figures_are_drawn_into_the_page_with_words(page):
+    text = page.path.read_text(encoding="utf-8")
+    assert "data:image/svg+xml;base64" not in text and "_images/" not in text
+    for figure in page.article.select(".lm-figure"):
+        shown = figure.select("svg")
+        assert [svg["class"] for svg in shown] in ([["only"]], [["wide"], ["narrow"]])
+        words = [sorted(t.get_text() for t in svg.select("text") if t.get_text().isalpha()) for svg in shown]
+        assert all(words), "letters, not their outlines"
+    names = [element["id"] for element in page.article.find_all(id=True)]
+    assert len(names) == len(set(names))
+    for user in page.article.select("svg [clip-path], svg use"):
+        target = user.get("clip-path", "").removeprefix("url(#").removesuffix(")") or user["href"][1:]
+        assert target in names
+
+
+@pytest.mark.book
+def test_what_a_control_shows_later_lies_in_a_file(chapter):
+    for explorer in chapter.article.select(".lm-explorer"):
+        filled = [state for state in explorer.select(".lm-state") if len(state.find_all(recursive=False)) > 1]
+        assert len(filled) == 1 and (chapter.path.parent / explorer["data-states"]).is_file()
+
+
+@pytest.mark.book
+@pytest.mark.browser
+def test_a_control_shows_what_lies_in_its_file(browser, site):
+    view = browser.new_page()
+    view.goto((site / "book/chapters/07-neural-cache.html").as_uri())
+    explorer = view.locator(".lm-explorer").first
+    control = explorer.locator("input, select").first
+    control.focus()
+    view.wait_for_function("e => [...e.querySelectorAll('.lm-state')].every(s => s.children.length > 1)",
+                           arg=explorer.element_handle())  # fmt: skip
+    before = explorer.locator(".lm-state:visible").inner_text()
+    if control.evaluate("e => e.tagName") == "SELECT":
+        control.select_option(index=1)
+    else:
+        view.keyboard.press("End")
+    shown = explorer.locator(".lm-state:visible")
+    assert shown.count() == 1 and shown.inner_text() != before
+    view.close()
+
+
+LETTERS = """smallest => [...document.querySelectorAll(".lm-figure svg:not(.only) text")]
+    .filter(e => e.checkVisibility() && e.textContent.trim() && !e.querySelector("tspan"))
+    .map(e => [parseFloat(getComputedStyle(e).fontSize) * e.getScreenCTM().a / Math.cos(Math.atan2(e.getScreenCTM().b,
+         e.getScreenCTM().a)), e.textContent]).filter(([size]) => size < smallest)"""
+CUT = """() => [...document.querySelectorAll(".lm-figure svg")].filter(e => e.checkVisibility()).filter(e => {
+    const box = e.getBoundingClientRect();
+    return box.left < 0 || box.right > innerWidth || box.width < 200;
+}).map(e => e.getAttribute("aria-label"))"""
+OUTSIDE = """() => [...document.querySelectorAll(".lm-figure svg text")].filter(e => e.checkVisibility()).filter(e => {
+    const box = e.getBoundingClientRect(), whole = e.closest("svg").getBoundingClientRect();
+    return box.left < whole.left - 2 || box.right > whole.right + 2 || box.bottom > whole.bottom + 2;
+}).map(e => e.textContent)"""
+
+
+@pytest.mark.book
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1440, 820, 390])
+def test_figures_are_whole_at_every_width(browser, site, page, width):
+    if not page.article.select(".lm-figure"):
+        pytest.skip("no figure here")
+    view = browser.new_page(viewport={"width": width, "height": 900})
+    view.goto(page.path.as_uri())
+    view.evaluate("document.fonts.ready")
+    found = [view.evaluate(CUT), view.evaluate(OUTSIDE), view.evaluate(LETTERS, 8)]
+    view.close()
+    assert found == [[], [], []], "cut off, words outside, or letters below 8 pixels"
+
+
+@pytest.mark.book
+@pytest.mark.browser
+def test_a_tap_enlarges_a_figure_on_a_phone(browser, site):
+    context = browser.new_context(viewport={"width": 390, "height": 800}, has_touch=True)
+    view = context.new_page()
+    view.goto((site / "book/chapters/03-lstm.html").as_uri())
+    figure = view.locator(".lm-figure:has(svg.only)").first
+    before = figure.locator("svg").bounding_box()["width"]
+    figure.tap()
+    large = view.locator("dialog.lm-large svg")
+    assert large.bounding_box()["width"] > 1.8 * before
+    view.keyboard.press("Escape")
+    assert not view.locator("dialog.lm-large").is_visible() and figure.locator("svg").bounding_box()["width"] == before
+    figure.get_by_role("button", name="Enlarge the figure").focus()
+    view.keyboard.press("Enter")
+    assert large.is_visible()
+    context.close()
+
+
+@pytest.mark.book
+@pytest.mark.browser
+def test_dark_figures_belong_to_the_dark_page(browser, site, chapter):
+    from PIL import Image
+
+    view = browser.new_page(color_scheme="dark", viewport={"width": 1280, "height": 900})
+    view.goto(chapter.path.as_uri())
+    plates = []
+    for figure in view.locator(".lm-figure").all()[:6]:
+        shown = np.asarray(Image.open(io.BytesIO(figure.screenshot())).convert("L"), dtype=float)
+        plates.append(np.median(shown))
+    view.close()
+    assert all(ground < 60 for ground in plates), "a bright plate"
+
+
+# --- The parts
+
+
+@pytest.fixture
+def drawn():
+    from figures import draw_in
+
+    from lmtutor.display.figures import figure, to_html
+
+    fig, (left, right) = figure(1, 2)
+    left.plot([1, 2], [3, 5], marker="o")
+    right.imshow(np.eye(3), cmap="Blues")
+    right.set(xlabel="a <b> & c", ylabel="$h_t$")
+    return to_html(fig, 'Two "plots" & more'), draw_in(to_html(fig, 'Two "plots" & more'), count(), "p-")
+
+
+def test_a_picture_becomes_a_drawing(drawn):
+    picture, page = drawn
+    soup = BeautifulSoup(page, "html.parser")
+    wide, narrow = soup.select(".lm-figure > svg")
+    assert wide["aria-label"] == narrow["aria-label"] == 'Two "plots" & more' and wide["role"] == "img"
+    assert any("a <b> & c" in text.get_text() for text in wide.select("text"))
+    assert "#0072b2" not in re.sub(r"var\(--c0072b2,#0072b2\)", "", page), "colours follow the theme"
+    assert "<metadata" not in page and "<style" not in page and len(page) < len(picture) / 1.5
+    assert {image["class"][0] for image in soup.select("image")} == {"on-white"}
+
+
+def test_colours_keep_their_contrast_in_the_dark():
+    from figures import in_the_dark
+
+    from lmtutor.display.figures import COLOURS, INK, MUTED
+
+    def luminance(colour):
+        parts = [value / 255 for value in bytes.fromhex(colour)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    ground = luminance("12181b")
+    for colour in (*COLOURS, "#1f77b4", "#000000"):
+        assert (luminance(in_the_dark(colour[1:])) + 0.05) / (ground + 0.05) >= 3, colour
+    for colour in (INK, MUTED):
+        assert (luminance(in_the_dark(colour[1:])) + 0.05) / (ground + 0.05) >= 4.5
+    assert luminance(in_the_dark("ffffff")) < 0.05
+
+
+def test_what_is_shown_later_is_put_aside_and_nothing_else():
+    from figures import put_aside
+
+    import lmtutor as lm
+
+    states = {1: "<p>one<div>in</div></p>", 2: "<div>two <div>deep</div></div>", 3: "three"}
+    page = "<p>before</p>" + lm.widgets.explorer("order", states, start=2)._repr_html_() + "<p>after</p>"
+    kept, (aside,) = put_aside(page)
+    assert aside == [states[1], "", '<pre style="white-space:pre-wrap">three</pre>']
+    assert states[2] in kept and states[1] not in kept and kept.endswith("<p>after</p>")
+    soup = BeautifulSoup(kept, "html.parser")
+    assert [state["data-name"] for state in soup.select(".lm-state")] == ["1", "2", "3"]
+    menu = lm.widgets.explorer("name", {"a": "<p>A</p>", "b": "<p>B</p>"}, start="b")._repr_html_()
+    assert put_aside(menu + menu)[1] == [["<p>A</p>", ""], ["<p>A</p>", ""]]

@@ -1,5 +1,7 @@
 """The book on paper: pages of one PDF with an outline, links that lead within it, and nothing left for a click."""
 
+import re
+
 import pytest
 
 pytestmark = [pytest.mark.book, pytest.mark.browser, pytest.mark.slow]
@@ -42,3 +44,69 @@ def test_links_between_pages_lead_within_the_document(printed):
             outside += [action["/URI"]] if "/URI" in action else []
     assert inside > 20
     assert not [address for address in outside if not address.startswith(("http", "mailto"))]
+
+
+def one_page(browser, site, theme: str, name: str, tmp_path):
+    """Print a page as a reader does, from the theme that it is read in."""
+    from pypdf import PdfReader
+
+    view = browser.new_page(color_scheme=theme)
+    view.goto((site / f"{name}.html").as_uri())
+    view.wait_for_timeout(200)
+    assert view.evaluate("document.documentElement.dataset.theme") == theme
+    target = tmp_path / f"{theme}.pdf"
+    view.pdf(path=target, format="A4", print_background=True)
+    after = view.evaluate("document.documentElement.dataset.theme")
+    view.close()
+    return PdfReader(target), after
+
+
+@pytest.mark.parametrize("name", ["book/chapters/03-lstm", "book/chapters/04-wikitext-2"])
+def test_a_dark_page_prints_as_the_light_one_does(browser, site, tmp_path, name):
+    dark, after = one_page(browser, site, "dark", name, tmp_path)
+    light, _ = one_page(browser, site, "light", name, tmp_path)
+    assert after == "dark", "on the screen nothing changes"
+    assert [page.extract_text() for page in dark.pages] == [page.extract_text() for page in light.pages]
+    colours = [set(re.findall(rb"[\d.]+ [\d.]+ [\d.]+ rg", p.get_contents().get_data())) for p in dark.pages]
+    assert colours == [set(re.findall(rb"[\d.]+ [\d.]+ [\d.]+ rg", p.get_contents().get_data())) for p in light.pages]
+
+
+def test_a_printed_page_has_its_number_no_second_contents_and_no_code_that_only_draws(browser, site, tmp_path):
+    printed, _ = one_page(browser, site, "light", "book/chapters/03-lstm", tmp_path)
+    text = [page.extract_text() for page in printed.pages]
+    assert text[0].lstrip().startswith("3.") and "Contents" not in text[0]
+    together = " ".join(text)
+    assert "Show code cell source" not in together and "plt.subplots" not in together
+    assert "Solution to" in together
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_headings_and_text_are_dark_on_white_paper(browser, site, theme):
+    view = browser.new_page(color_scheme=theme)
+    view.goto((site / "book/chapters/07-neural-cache.html").as_uri())
+    view.emulate_media(media="print")
+    view.wait_for_timeout(200)
+    colours = view.evaluate("""() => ["h1", "h2", "p", "figcaption", "pre", "td", ".admonition-title"].map(kind => {
+        const style = getComputedStyle(document.querySelector(`article ${kind}`));
+        return [kind, ...style.color.match(/[\\d.]+/g).slice(0, 3).map(Number)];
+    })""")
+    ground = view.evaluate("getComputedStyle(document.body).backgroundColor")
+    view.close()
+    assert all(max(parts) < 130 for _, *parts in colours), colours
+    assert ground in ("rgb(255, 255, 255)", "rgba(0, 0, 0, 0)")
+
+
+def test_no_sheet_is_half_empty(browser, site, tmp_path):
+    """All sheets but the last are filled to two thirds and more, in one chapter to three quarters on average."""
+    printed, _ = one_page(browser, site, "light", "book/chapters/03-lstm", tmp_path)
+    used = []
+    for page in printed.pages[:-1]:
+        heights = []
+
+        def note(text, cm, tm, font, size, heights=heights):
+            if text.strip():
+                heights.append(cm[3] * tm[5] + cm[5] if cm[3] else tm[5])
+
+        page.extract_text(visitor_text=note)
+        used.append((max(heights) - min(heights)) / float(page.mediabox.height) if heights else 0)
+    assert sum(used) / len(used) > 0.6, used

@@ -1,13 +1,15 @@
 """How heavy and how quick a page is: bytes transferred, largest contentful paint, letters on a narrow screen."""
 
 import gzip
+import os
 
 import pytest
 
 pytestmark = [pytest.mark.book, pytest.mark.browser]
 
-LIMIT = 2_000_000  # bytes a page, compressed as a server would send it, with all that it loads by itself
+LIMIT = 700_000  # bytes a page, compressed as a server would send it, with all that it loads by itself
 PAINT = 1500  # milliseconds
+BLOCKING = 60_000  # bytes, compressed, of styles and scripts that a page waits for before it shows anything
 SMALLEST = 10  # pixels, of any text on a narrow screen
 
 LCP = """() => new Promise(done => new PerformanceObserver(list => done(list.getEntries().at(-1).startTime))
@@ -50,3 +52,38 @@ def test_text_is_legible_on_a_narrow_screen(browser, served, page):
     context.close()
     assert wide <= 360, f"the page is {wide} pixels wide: wide things scroll in their own box"
     assert not tiny, tiny[:5]
+
+
+def test_a_page_waits_for_little_before_it_shows_itself(page):
+    """What blocks the first paint: the styles, and scripts of the head that are neither deferred nor a few lines."""
+    blocking = [link["href"] for link in page.html.select("head link[rel=stylesheet]")]
+    blocking += [script["src"] for script in page.html.select("head script[src]:not([defer])")]
+    files = {(page.path.parent / address.split("?")[0]).resolve() for address in blocking}
+    assert sum(len(gzip.compress(file.read_bytes(), 6)) for file in files) <= BLOCKING
+    assert len(files) <= 4, "each is a round trip"
+
+
+SLOW = [("book/intro", 2000), ("book/chapters/07-neural-cache", 3000)]  # milliseconds: a phone, 4G, a slow processor
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "limit"), SLOW)
+def test_a_slow_phone_shows_a_page_soon(browser, compressing, name, limit):
+    if os.getloadavg()[0] > 1.5 * (os.cpu_count() or 1):
+        pytest.skip("this machine has too much to do for a measurement of time")
+    paints = []
+    for _ in range(5):
+        context = browser.new_context(viewport={"width": 390, "height": 800})
+        view = context.new_page()
+        session = context.new_cdp_session(view)
+        session.send("Network.enable")
+        session.send("Network.emulateNetworkConditions", {
+            "offline": False, "latency": 150, "downloadThroughput": 1.6e6 / 8, "uploadThroughput": 750e3 / 8,
+        })  # fmt: skip
+        session.send("Emulation.setCPUThrottlingRate", {"rate": 4})
+        view.goto(f"{compressing}/{name}.html", wait_until="load", timeout=120_000)
+        paints.append(view.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
+        context.close()
+        if paints[-1] <= limit:
+            break
+    assert min(paints) <= limit, f"first paint after {min(paints):.0f} ms"

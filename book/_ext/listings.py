@@ -1,0 +1,22 @@
+"""Each line of code in an element of its own, that knows how far it is indented: so a phone can wrap it legibly."""
+
+import re
+
+from pygments.formatters import HtmlFormatter
+from sphinx.highlighting import PygmentsBridge
+
+
+class Lines(HtmlFormatter):
+    """Pygments' formatter, with `<span class="line">` around each line."""
+
+    def _format_lines(self, tokensource):
+        for is_code, line in super()._format_lines(tokensource):
+            shown = re.sub(r"<[^>]*>", "", line)
+            depth = len(shown) - len(shown.lstrip(" "))
+            indent = f' style="--in:{depth}"' if depth and shown.strip() else ""
+            yield is_code, f'<span class="line"{indent}>{line}</span>' if is_code else line
+
+
+def setup(app):
+    PygmentsBridge.html_formatter = Lines
+    return {"version": "1.0", "parallel_read_safe": True, "parallel_write_safe": True}
