@@ -11,6 +11,7 @@ import pandas as pd
 from torch import Tensor
 
 from lmtutor.system.errors import LMTutorError
+from lmtutor.system.files import fits
 from lmtutor.text.byte_pairs import BytePairs
 from lmtutor.text.catalogue import Entry, catalogue, download_folder, find_entry, local_file
 from lmtutor.text.download import fetch_files
@@ -28,14 +29,22 @@ SCHEMES = {
     "treebank": "Treebank words, <eos> after each Punkt sentence",
     "bpe": "byte pairs, <eos> at each line end",
 }
-OPTIONS = {  # of load_corpus, but for the shares, which are checked where a text is cut
-    **dict.fromkeys(["nfkc", "whitespace", "lower", "boundaries", "progress"], bool),
-    **dict.fromkeys(["max_size", "tokens", "seed"], int | None),
-    "min_count": int,
-    "specials": list | tuple | None,
-    "encoding": str | None,
-    "tokenizer": str | Tokenizer | None,
-    "vocab": Vocabulary | None,
+
+
+def _is_size(value: object) -> bool:
+    return type(value) is int and value >= 1
+
+
+BOOL, SIZE = (bool, "true or false"), ((None, _is_size), "an integer of at least 1")
+OPTIONS = {  # of load_corpus: the shape, and in words; the shares are checked where a text is cut
+    **dict.fromkeys(["nfkc", "whitespace", "lower", "boundaries", "progress"], BOOL),
+    **dict.fromkeys(["max_size", "tokens"], SIZE),
+    "min_count": (_is_size, SIZE[1]),
+    "seed": ((None, int), "an integer"),
+    "specials": ((None, [str], lambda v: isinstance(v, tuple) and fits([*v], [str])), "a list of strings"),
+    "encoding": ((None, str), "a string"),
+    "tokenizer": ((None, str, lambda v: isinstance(v, Tokenizer)), "a tokenizer or the name of one"),
+    "vocab": ((None, lambda v: isinstance(v, Vocabulary)), "a Vocabulary"),
 }
 
 
@@ -60,22 +69,18 @@ class Corpus:
 
     def report(self) -> pd.DataFrame:
         """Return one row per split: tokens, types, the share of `<unk>`, characters, characters per token."""
-        rows = []
+        rows = {}
         for name in SPLITS:
-            ids = self.split(name)
+            ids, characters = self.split(name), self.characters[name]
             counts = ids.bincount(minlength=len(self.vocab))
-            unk = 0 if self.vocab.unk_id is None else int(counts[self.vocab.unk_id])
-            rows.append(
-                {
-                    "split": name,
-                    "tokens": len(ids),
-                    "types": int((counts > 0).sum()),
-                    "unk_rate": unk / len(ids),
-                    "characters": self.characters[name],
-                    "characters_per_token": self.characters[name] / len(ids),
-                }
-            )
-        return pd.DataFrame(rows).set_index("split")
+            rows[name] = {
+                "tokens": len(ids),
+                "types": int((counts > 0).sum()),
+                "unk_rate": 0.0 if self.vocab.unk_id is None else int(counts[self.vocab.unk_id]) / len(ids),
+                "characters": characters,
+                "characters_per_token": characters / len(ids),
+            }
+        return pd.DataFrame(rows.values(), pd.Index(rows, name="split"))
 
 
 def load_corpus(
@@ -127,41 +132,21 @@ def load_corpus(
     Raises
     ------
     LMTutorError
-        If there is no such corpus or file, a file is no text or not in its encoding, a split is too small, a download
-        fails, or an option is not of its kind: always one line that says where, what, and what to do.
+        If something is wrong with a name, a file or an option: one line that says where, what, and what to do.
     """
     options = locals()
-    check_options({name: options[name] for name in OPTIONS})
-    if (tokens is not None or seed is not None) and str(name_or_path) != "baker-street":
-        raise LMTutorError("tokens and seed are for 'baker-street' alone: other corpora are as long as they are.")
+    for name, (shape, wanted) in OPTIONS.items():
+        if not fits(options[name], shape):
+            raise LMTutorError(f"{name} must be {wanted} (got {options[name]!r:.200}).")
     found = _find(name_or_path, shares, encoding, tokens, seed, progress)
-    entry = found.entry
     if vocab is None:
-        chosen = _tokenizer(tokenizer, entry, Normalisation(nfkc, whitespace, lower), max_size)
-        if specials is None and tokenizer is None and entry:
-            specials = entry.specials
+        chosen = _tokenizer(tokenizer, found.entry, Normalisation(nfkc, whitespace, lower), max_size)
+        if specials is None and tokenizer is None and found.entry:
+            specials = found.entry.specials
+        reading = Reading(chosen, min_count, max_size, specials, boundaries=boundaries)
     else:
-        chosen, min_count, max_size, specials = vocab.tokenizer, 1, None, None
-    encoded = encode(found.splits, Reading(chosen, min_count, max_size, specials, vocab, boundaries))
-    return Corpus(
-        name=entry.name if entry else Path(name_or_path).name,
-        **encoded.ids,
-        vocab=vocab or encoded.vocab,
-        characters=encoded.characters,
-        entropy=found.entropy if encoded.vocab.tokenizer.to_dict() == Words().to_dict() else None,  # it is per word
-        note=_note(name_or_path, found, encoded, borrowed=vocab is not None),
-    )
-
-
-def check_options(options: dict[str, object]) -> None:
-    """Raise `LMTutorError` at the first option of `load_corpus` that is not of its kind."""
-    for name, value in options.items():
-        kind = OPTIONS[name]
-        strings = not isinstance(value, list | tuple) or all(isinstance(item, str) for item in value)
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool) or not strings:
-            raise LMTutorError(f"{name} must be of type {getattr(kind, '__name__', kind)} (got {value!r:.60})")
-        if name != "seed" and kind in (int, int | None) and value is not None and value < 1:
-            raise LMTutorError(f"{name} must be at least 1 (got {value})")
+        reading = Reading(vocab.tokenizer, vocab=vocab, boundaries=boundaries)
+    return _corpus(name_or_path, found, encode(found.splits, reading), vocab)
 
 
 @dataclass(frozen=True)
@@ -191,9 +176,11 @@ def _find(
     seed: int | None = None,
     progress: bool = True,
 ) -> _Found:
+    name = str(name_or_path)
+    if (tokens is not None or seed is not None) and name != "baker-street":
+        raise LMTutorError("tokens and seed are for 'baker-street' alone: other corpora are as long as they are.")
     if own := _path(name_or_path):
         return _Found(*find_splits(own, shares, encoding))
-    name = str(name_or_path)
     entry = find_entry(name)
     if name == "baker-street":
         return _baker_street(entry, tokens or 200_000, seed or 0)
@@ -232,22 +219,35 @@ def _tokenizer(
     return get_tokenizer(name, **asdict(normalisation))
 
 
-def _note(name: str | Path, found: _Found, encoded: Encoded, borrowed: bool) -> str:
-    """Say in a few sentences what was done to a text, so that a number measured on it means something."""
-    vocab, tokenizer = encoded.vocab, encoded.vocab.tokenizer
-    scheme = SCHEMES.get(tokenizer.name, tokenizer.name)
-    changed = "" if tokenizer.normalisation == Normalisation() else f"; normalised: {tokenizer.normalisation}"
-    origin = "of another text" if borrowed else "of the training split"
+def _corpus(name_or_path: str | Path, found: _Found, encoded: Encoded, borrowed: Vocabulary | None) -> Corpus:
+    vocab = borrowed or encoded.vocab
     rates = [encoded.unknown[split] / len(encoded.ids[split]) for split in SPLITS]
-    unknown = ""
-    if vocab.unk_id is not None:
-        unknown = f"; <unk> is {' / '.join(f'{100 * rate:.2f}' for rate in rates)} % of the tokens"
-    note = f"Tokens: {scheme}{changed}. Vocabulary: {len(vocab):,} types {origin}{unknown}."
+    title = name = Path(name_or_path).name
+    advice = ""
     if found.entry:
-        return f"{found.entry.title}. {found.how} {note}"
-    first = found.splits["train"][0]
-    advice = hint(first.name, next(blocks([first])), tokenizer, max(rates))
-    return f"{Path(name).name}. {found.how} {note} {advice}".rstrip()
+        title, name = found.entry.title, found.entry.name
+    else:
+        first = found.splits["train"][0]
+        advice = hint(first.name, next(blocks([first])), vocab.tokenizer, max(rates))
+    return Corpus(
+        name=name,
+        **encoded.ids,
+        vocab=vocab,
+        characters=encoded.characters,
+        entropy=found.entropy if vocab.tokenizer.to_dict() == Words().to_dict() else None,  # it is per word
+        note=" ".join(filter(None, [f"{title}.", found.how, _reading(vocab, bool(borrowed), rates), advice])),
+    )
+
+
+def _reading(vocab: Vocabulary, borrowed: bool, rates: list[float]) -> str:
+    """Say how a text was read, so that a number measured on it means something."""
+    tokenizer = vocab.tokenizer
+    changed = "" if tokenizer.normalisation == Normalisation() else f"; normalised: {tokenizer.normalisation}"
+    origin = "another text" if borrowed else "the training split"
+    shown = " / ".join(f"{100 * rate:.2f}" for rate in rates)
+    unknown = "" if vocab.unk_id is None else f"; <unk> is {shown} % of the tokens"
+    scheme = SCHEMES.get(tokenizer.name, tokenizer.name)
+    return f"Tokens: {scheme}{changed}. Vocabulary: {len(vocab):,} types of {origin}{unknown}."
 
 
 def corpus_available(name: str) -> bool:
@@ -257,20 +257,18 @@ def corpus_available(name: str) -> bool:
 
 def list_corpora() -> pd.DataFrame:
     """Return the catalogue: one row per corpus: title, token counts, types, licence, and whether it is here."""
-    rows = []
-    for entry in catalogue().values():
-        counts = entry.tokens or {}
-        rows.append(
-            {
-                "name": entry.name,
-                "title": entry.title,
-                **{f"{split}_tokens": counts.get(split) for split in SPLITS},
-                "types": entry.types,
-                "tokenizer": entry.tokenizer,
-                "licence": entry.licence,
-                "here": corpus_available(entry.name),
-            }
-        )
+    rows = [
+        {
+            "name": entry.name,
+            "title": entry.title,
+            **{f"{split}_tokens": (entry.tokens or {}).get(split) for split in SPLITS},
+            "types": entry.types,
+            "tokenizer": entry.tokenizer,
+            "licence": entry.licence,
+            "here": corpus_available(entry.name),
+        }
+        for entry in catalogue().values()
+    ]
     return pd.DataFrame(rows).set_index("name").convert_dtypes()
 
 

@@ -15,7 +15,7 @@ from lmtutor.system.errors import LMTutorError
 from lmtutor.text import catalogue as fetch
 from lmtutor.text import sources
 from lmtutor.text.corpora import OPTIONS, coverage, list_corpora, load_corpus, sample_text
-from lmtutor.text.vocabulary import Tokenizer, Vocabulary
+from lmtutor.text.vocabulary import Vocabulary
 
 TEXT = "the cat sat on the mat .\nthe dog sat on the log .\n" * 30
 ENTRY = f"""
@@ -255,24 +255,27 @@ def test_on_the_command_line(arguments, monkeypatch, capsys):
 
 
 WRONG = {
-    bool: [None, "no", "False", 0, 1, [], 0.0, float("nan")],
-    int: [None, 0, -1, True, 1.0, 1e300, float("inf"), float("nan"), "3", [3]],
-    int | None: [True, 1.0, "3", float("nan")],
-    list | tuple | None: [[1, 2], "abc", 5, {"a": 1}, [None]],
-    str | None: [5, True, ["utf-8"]],
-    str | Tokenizer | None: [5, [1], True, Vocabulary(["a"])],
-    Vocabulary | None: ["abc", [], 5],
+    "true or false": [None, "no", "False", 0, 1, [], 0.0, float("nan")],
+    "an integer of at least 1": [0, -1, True, 1.0, 1e300, float("inf"), float("nan"), "3", [3]],
+    "an integer": [True, 1.0, "3", float("nan")],
+    "a list of strings": [[1, 2], "abc", 5, {"a": 1}, [None], (1,)],
+    "a string": [5, True, ["utf-8"]],
+    "a tokenizer or the name of one": [5, [1], True, Vocabulary(["a"])],
+    "a Vocabulary": ["abc", [], 5],
 }
 
 
-@pytest.mark.parametrize("option, value", [(name, value) for name, kind in OPTIONS.items() for value in WRONG[kind]])
-def test_an_option_of_the_wrong_kind(option, value):
-    assert refused(load_corpus, "baker-street", **{option: value}).startswith(f"{option} must be ")
+@pytest.mark.parametrize(
+    "option, wanted, value",
+    [(name, wanted, value) for name, (_, wanted) in OPTIONS.items() for value in WRONG[wanted]],
+)
+def test_an_option_of_the_wrong_kind(option, wanted, value):
+    message = refused(load_corpus, "baker-street", **{option: value})
+    assert message == f"{option} must be {wanted} (got {value!r:.200})."
 
 
-def test_sizes_below_one():
-    for option in ("min_count", "max_size", "tokens"):
-        assert refused(load_corpus, "baker-street", **{option: 0}) == f"{option} must be at least 1 (got 0)"
+def test_min_count_cannot_be_left_out():
+    assert "min_count must be" in refused(load_corpus, "baker-street", min_count=None)
 
 
 def test_options_of_the_right_kind(tmp_path):
