@@ -220,34 +220,32 @@ def _tokenizer(
 
 
 def _corpus(name_or_path: str | Path, found: _Found, encoded: Encoded, borrowed: Vocabulary | None) -> Corpus:
-    vocab = borrowed or encoded.vocab
-    rates = [encoded.unknown[split] / len(encoded.ids[split]) for split in SPLITS]
-    title = name = Path(name_or_path).name
-    advice = ""
-    if found.entry:
-        title, name = found.entry.title, found.entry.name
+    """Put a corpus together, with a note on what was done, so that a number measured on it means something."""
+    vocab, entry = borrowed or encoded.vocab, found.entry
+    tokenizer = vocab.tokenizer
+    percent = {}
+    for split in SPLITS:
+        percent[split] = 100 * encoded.unknown[split] / len(encoded.ids[split])
+    title, name, advice = Path(name_or_path).name, Path(name_or_path).name, ""
+    if entry:
+        title, name = entry.title, entry.name
     else:
         first = found.splits["train"][0]
-        advice = hint(first.name, next(blocks([first])), vocab.tokenizer, max(rates))
+        advice = hint(first.name, next(blocks([first])), tokenizer, max(percent.values()) / 100)
+    scheme = SCHEMES.get(tokenizer.name, tokenizer.name)
+    if tokenizer.normalisation != Normalisation():
+        scheme += f"; normalised: {tokenizer.normalisation}"
+    types = f"{len(vocab):,} types of {'another text' if borrowed else 'the training split'}"
+    if vocab.unk_id is not None:
+        types += "; <unk> is {train:.2f} / {valid:.2f} / {test:.2f} % of the tokens".format(**percent)
     return Corpus(
         name=name,
         **encoded.ids,
         vocab=vocab,
         characters=encoded.characters,
-        entropy=found.entropy if vocab.tokenizer.to_dict() == Words().to_dict() else None,  # it is per word
-        note=" ".join(filter(None, [f"{title}.", found.how, _reading(vocab, bool(borrowed), rates), advice])),
+        entropy=found.entropy if tokenizer.to_dict() == Words().to_dict() else None,  # it is per word
+        note=f"{title}. {found.how} Tokens: {scheme}. Vocabulary: {types}. {advice}".rstrip(),
     )
-
-
-def _reading(vocab: Vocabulary, borrowed: bool, rates: list[float]) -> str:
-    """Say how a text was read, so that a number measured on it means something."""
-    tokenizer = vocab.tokenizer
-    changed = "" if tokenizer.normalisation == Normalisation() else f"; normalised: {tokenizer.normalisation}"
-    origin = "another text" if borrowed else "the training split"
-    shown = " / ".join(f"{100 * rate:.2f}" for rate in rates)
-    unknown = "" if vocab.unk_id is None else f"; <unk> is {shown} % of the tokens"
-    scheme = SCHEMES.get(tokenizer.name, tokenizer.name)
-    return f"Tokens: {scheme}{changed}. Vocabulary: {len(vocab):,} types of {origin}{unknown}."
 
 
 def corpus_available(name: str) -> bool:

@@ -16,14 +16,14 @@ from hashlib import sha256
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from lmtutor.system.errors import LMTutorError
-from lmtutor.system.files import alone, cache_folder, unfinished
+from lmtutor.system.files import alone, cache_folder, fits, read_table, unfinished
 from lmtutor.text.sources import SPLITS, Span, Splits, blocks, digest
 from lmtutor.text.tokenizers import Tokenizer
 from lmtutor.text.vocabulary import Vocabulary
@@ -32,6 +32,8 @@ KEY_FORMAT = 3  # part of every key: raise it when the same text and settings wo
 CHUNK = 1 << 20  # tokens handled at a time
 LONGEST_TOKEN = 1000  # characters of an average token beyond which a text must have been cut the wrong way
 LEARNED_FROM = 10_000_000  # characters of the training split that Punkt or byte pairs learn from
+COUNTS = dict.fromkeys(SPLITS, int)
+ABOUT = {"tokens": COUNTS, "characters": COUNTS, "unknown": COUNTS, "vocab": dict}  # what about.json says of ids
 
 
 @dataclass(frozen=True)
@@ -47,20 +49,15 @@ class Reading:
 
     def key(self, splits: Splits) -> str:
         """Return a name for the ids that this reading makes of these texts."""
-        digests = {source: digest(source) for source in {s.source for spans in splits.values() for s in spans}}
-        spans = {split: [(digests[s.source], *s.bounds, s.raw) for s in spans] for split, spans in splits.items()}
+        digests: dict[Path | bytes, str] = {}
+        settings: list[Any] = [KEY_FORMAT]
+        for split in SPLITS:
+            for span in splits[split]:
+                digests[span.source] = digests.get(span.source) or digest(span.source)
+                settings += [split, digests[span.source], *span.bounds, span.raw]
         library = {"treebank": "nltk", "bpe": "tokenizers"}.get(self.tokenizer.name)
-        settings = [
-            KEY_FORMAT,
-            spans,
-            self.tokenizer.to_dict(),
-            library and version(library),
-            self.min_count,
-            self.max_size,
-            self.specials and list(self.specials),
-            self.vocab and self.vocab.to_dict(),
-            self.boundaries,
-        ]
+        settings += [self.tokenizer.to_dict(), library and version(library), self.min_count, self.max_size]
+        settings += [self.specials and list(self.specials), self.vocab and self.vocab.to_dict(), self.boundaries]
         return sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -94,6 +91,7 @@ def encode(splits: Splits, reading: Reading) -> Encoded:
             shutil.rmtree(folder, ignore_errors=True)  # what is there, if anything, is broken
             with unfinished(folder.with_name(f"unfinished-{folder.name}")) as work:
                 about, vocab = _build(work, splits, reading)
+                (work / "about.json").write_text(json.dumps({**about, "vocab": vocab.to_dict()}), encoding="utf-8")
                 work.rename(folder)
             return _mapped(folder, about, vocab)
     except OSError as error:
@@ -112,20 +110,20 @@ def _until_the_end() -> tempfile.TemporaryDirectory:
 def _load(folder: Path) -> Encoded | None:
     """Map the ids of a folder; None where it is missing or not whole."""
     try:
-        about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
-        vocab = Vocabulary.load(folder / "vocab.json")
-        if any((folder / f"{split}.ids").stat().st_size != 8 * about["tokens"][split] for split in SPLITS):
-            return None
-    except (OSError, ValueError):  # of which LMTutorError is one
+        about = read_table(folder / "about.json")
+        vocab = Vocabulary.from_dict(about["vocab"]) if fits(about, ABOUT) else None
+        sizes = [(folder / f"{split}.ids").stat().st_size for split in SPLITS]
+    except (OSError, LMTutorError):
         return None
-    return _mapped(folder, about, vocab)
+    whole = vocab and sizes == [8 * about["tokens"][split] for split in SPLITS]
+    return _mapped(folder, about, vocab) if whole else None
 
 
-def _mapped(folder: Path, about: dict[str, dict[str, int]], vocab: Vocabulary) -> Encoded:
-    ids = {  # not shared: a process that writes into the tensor gets a page of its own, the file stays as it is
-        split: torch.from_file(str(folder / f"{split}.ids"), shared=False, size=n, dtype=torch.long)
-        for split, n in about["tokens"].items()
-    }
+def _mapped(folder: Path, about: dict[str, Any], vocab: Vocabulary) -> Encoded:
+    ids = {}
+    for split, n in about["tokens"].items():
+        # Not shared: a process that writes into the tensor gets a page of its own, the file stays as it is.
+        ids[split] = torch.from_file(str(folder / f"{split}.ids"), shared=False, size=n, dtype=torch.long)
     return Encoded(ids, about["characters"], about["unknown"], vocab)
 
 
@@ -151,8 +149,6 @@ def _build(work: Path, splits: Splits, reading: Reading) -> tuple[dict[str, dict
                 file.seek(-ids.nbytes, os.SEEK_CUR)
                 ids.tofile(file)
                 about["unknown"][split] += int((ids == vocab.unk_id).sum())
-    vocab.save(work / "vocab.json")
-    (work / "about.json").write_text(json.dumps(about), encoding="utf-8")
     return about, vocab
 
 
@@ -195,8 +191,10 @@ def _chunks(file: BinaryIO) -> Iterator[np.ndarray]:
 
 def _choose(path: Path, types: list[str], tokenizer: Tokenizer, reading: Reading) -> Vocabulary:
     """Choose the vocabulary from the counts of the training split."""
+    counts = np.zeros(len(types), dtype=np.int64)
     with path.open("rb") as file:
-        counts = sum(np.bincount(chunk, minlength=len(types)) for chunk in _chunks(file))
+        for chunk in _chunks(file):
+            counts += np.bincount(chunk, minlength=len(types))
     counter = Counter(dict(zip(types, counts.tolist(), strict=True)))
     specials = reading.specials
     if specials is None and reading.boundaries:

@@ -53,7 +53,10 @@ BROKEN = (
 
 def first_match(marks: dict[str, bytes], head: bytes) -> str:
     """The name of the first mark that bytes begin with; empty where none fits."""
-    return next((name for name, mark in marks.items() if re.match(mark, head, re.DOTALL | re.IGNORECASE)), "")
+    for name, mark in marks.items():
+        if re.match(mark, head, re.DOTALL | re.IGNORECASE):
+            return name
+    return ""
 
 
 def plain_text(

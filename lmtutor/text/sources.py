@@ -12,8 +12,9 @@ import os
 import re
 import stat
 import sys
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -253,16 +254,18 @@ def from_folder(folder: Path, encoding: str | None = None) -> Splits:
 
 def by_shares(span: Span, shares: Sequence[float]) -> tuple[Splits, str]:
     """Cut one text in three contiguous parts, at the line ends nearest after the shares asked for."""
-    _check_shares(shares)
+    train, valid, test = _checked(shares)
+    first, stop = span.bounds
     with span.open() as file:
-        start, stop = span.bounds
-        cuts = [start]
-        for share in (shares[0], shares[0] + shares[1]):
-            cuts.append(_line_end(file, max(cuts[-1], start + round(share * (stop - start))), stop))
-        cuts.append(stop)
-    parts = [Span(span.source, first, last, span.label) for first, last in zip(cuts[:-1], cuts[1:], strict=True)]
-    where = "the text's first, middle and last part"
-    return dict(zip(SPLITS, ([part] for part in parts), strict=True)), f"Split as {where}: {_percent(shares)}."
+        second = _line_end(file, first + round(train * (stop - first)), stop)
+        third = _line_end(file, max(second, first + round((train + valid) * (stop - first))), stop)
+    splits = {
+        "train": [replace(span, stop=second)],
+        "valid": [replace(span, start=second, stop=third)],
+        "test": [replace(span, start=third)],
+    }
+    percent = f"{100 * train:.4g} / {100 * valid:.4g} / {100 * test:.4g} %"
+    return splits, f"Split as the text's first, middle and last part: {percent}."
 
 
 def _line_end(file: BinaryIO, near: int, stop: int, reach: int = 1 << 16) -> int:
@@ -280,30 +283,26 @@ def _line_end(file: BinaryIO, near: int, stop: int, reach: int = 1 << 16) -> int
 
 def by_documents(spans: Sequence[Span], shares: Sequence[float]) -> tuple[Splits, str]:
     """Deal whole documents, in their order, to the three splits so that their sizes are near the shares."""
-    _check_shares(shares)
+    train, valid, _ = _checked(shares)
     if len(spans) < 3:
         raise LMTutorError(
             f"{len(spans)} document(s) cannot be dealt to three splits: give three or more, or one long file."
         )
-    sizes = [stop - start for start, stop in (span.bounds for span in spans)]
-    cuts, total, done = [], max(1, sum(sizes)), 0  # 0: all are empty, which is said where they are opened
-    for i, size in enumerate(sizes):
-        while len(cuts) < 2 and (done + size / 2) / total > sum(shares[: len(cuts) + 1]):
-            cuts.append(i)
-        done += size
-    first = min(max(1, cuts[0] if cuts else len(spans)), len(spans) - 2)  # at least one document in each
-    second = min(max(first + 1, cuts[1] if len(cuts) > 1 else len(spans)), len(spans) - 1)
-    parts = (list(spans[:first]), list(spans[first:second]), list(spans[second:]))
+    middles, done = [], 0.0  # bytes before the middle of each document
+    for start, stop in (span.bounds for span in spans):
+        middles.append(done + (stop - start) / 2)
+        done += stop - start
+    first = bisect_right(middles, train * done)
+    first = min(max(1, first), len(spans) - 2)  # at least one document in each
+    second = min(max(first + 1, bisect_right(middles, (train + valid) * done)), len(spans) - 1)
+    parts = [*spans[:first]], [*spans[first:second]], [*spans[second:]]
     counts = " / ".join(str(len(part)) for part in parts)
     return dict(zip(SPLITS, parts, strict=True)), f"Split by whole documents in the order of their names: {counts}."
 
 
-def _check_shares(shares: Sequence[float]) -> None:
-    given = list(shares) if isinstance(shares, Iterable) else []
-    numbers = [share for share in given if isinstance(share, (int, float)) and 0 < share < 1]
-    if len(given) != 3 or len(numbers) != 3 or abs(sum(numbers) - 1) > 1e-9:
+def _checked(shares: Sequence[float]) -> Sequence[float]:
+    given = [*shares] if isinstance(shares, Iterable) else []
+    positive = [share for share in given if isinstance(share, int | float) and 0 < share < 1]
+    if len(given) != 3 or len(positive) != 3 or abs(sum(given) - 1) > 1e-9:
         raise LMTutorError(f"shares are {shares!r:.200}: give three positive numbers that sum to 1.")
-
-
-def _percent(shares: Sequence[float]) -> str:
-    return " / ".join(f"{100 * share:.4g}" for share in shares) + " %"
+    return given

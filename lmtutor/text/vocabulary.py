@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Container, Iterable, Sequence
+from itertools import repeat
 from pathlib import Path
 
 import torch
@@ -29,7 +30,7 @@ class Vocabulary:
     def __init__(self, tokens: Sequence[str], tokenizer: Tokenizer | None = None):
         self.tokens = list(tokens)
         self.tokenizer = tokenizer or Words()
-        self._ids = {token: i for i, token in enumerate(self.tokens)}
+        self._ids = dict(zip(self.tokens, range(len(self.tokens)), strict=True))
         if len(self._ids) != len(self.tokens):
             twice, _ = Counter(self.tokens).most_common(1)[0]
             raise LMTutorError(f"the vocabulary lists {twice!r} more than once: give each type once.")
@@ -122,8 +123,8 @@ class Vocabulary:
 
     def encode(self, tokens: Iterable[str]) -> Tensor:
         """Return the ids of tokens, shape (N,)."""
-        tokens, known = list(tokens), self._ids.get
-        ids = [known(token, self.unk_id) for token in tokens]
+        tokens = list(tokens)
+        ids = list(map(self._ids.get, tokens, repeat(self.unk_id)))
         if self.unk_id is None and None in ids:
             self[tokens[ids.index(None)]]  # raises, naming the token
         return torch.tensor(ids, dtype=torch.long)
