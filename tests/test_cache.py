@@ -212,15 +212,15 @@ def test_tuning_gives_what_evaluate_gives(model):
 @pytest.mark.parametrize(
     ("settings", "what"),
     [
-        (dict(window=0, theta=0.5, lam=0.1), "window=0"),
-        (dict(window=2.5, theta=0.5, lam=0.1), "window=2.5"),
-        (dict(window=5, theta=-0.5, lam=0.1), "theta=-0.5"),
-        (dict(window=5, theta=math.nan, lam=0.1), "theta=nan"),
-        (dict(window=5, theta=0.5, lam=1.0), "lam=1.0"),
-        (dict(window=5, theta=0.5, lam=-0.1), "lam=-0.1"),
-        (dict(window=5, theta="hot", lam=0.1), "theta='hot'"),
-        (dict(window=5, theta=0.5, lam=0.1, layers=(2,)), r"layers=\(2,\)"),
-        (dict(window=5, theta=0.5, lam=0.1, layers=()), r"layers=\(\)"),
+        (dict(window=0, theta=0.5, lam=0.1), r"window must be .*\(got 0\)"),
+        (dict(window=2.5, theta=0.5, lam=0.1), r"window must be .*\(got 2.5\)"),
+        (dict(window=5, theta=-0.5, lam=0.1), r"theta must be .*\(got -0.5\)"),
+        (dict(window=5, theta=math.nan, lam=0.1), r"theta must be .*\(got nan\)"),
+        (dict(window=5, theta=0.5, lam=1.0), r"lam must be .*\(got 1.0\)"),
+        (dict(window=5, theta=0.5, lam=-0.1), r"lam must be .*\(got -0.1\)"),
+        (dict(window=5, theta="hot", lam=0.1), r"theta must be .*\(got 'hot'\)"),
+        (dict(window=5, theta=0.5, lam=0.1, layers=(2,)), r"layers must be .*\(got \(2,\)\)"),
+        (dict(window=5, theta=0.5, lam=0.1, layers=()), r"layers must be .*\(got \(\)\)"),
     ],
 )
 def test_bad_settings_say_what_is_wrong(model, settings, what):

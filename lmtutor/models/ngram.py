@@ -209,6 +209,8 @@ class NGramLM:
     def _find(self, order: _Order, history: np.ndarray, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Look up k-grams by history number and last word; → their numbers (UNSEEN if new) and counts."""
         keys = np.where((history >= 0) & (words >= 0), history * self.vocab_size + words, -1)
+        if not len(order.keys):  # a text of sentence ends alone has no longer k-grams
+            return np.full(keys.shape, UNSEEN), np.zeros(keys.shape, dtype=np.int64)
         at = np.minimum(np.searchsorted(order.keys, keys), len(order.keys) - 1)
         found = order.keys[at] == keys
         return np.where(found, at, UNSEEN), np.where(found, order.counts[at], 0)

@@ -37,7 +37,7 @@ RUN_FILES = (
     "model.safetensors",
     "vocabulary.json",
 )
-HALF_WRITTEN = re.compile(f"{re.escape(UNFINISHED)}({'|'.join(map(re.escape, RUN_FILES))})[.]\\w{{8}}")
+HALF_WRITTEN = re.compile(f"{re.escape(UNFINISHED)}({'|'.join(map(re.escape, RUN_FILES))})[.]\\w+")
 
 
 def train_recipe(recipe: Recipe, out: str | Path, *, resume: bool = False, **options: Any) -> Run:

@@ -144,7 +144,7 @@ def test_it_learns():
 def test_bad_input_is_told_in_one_line():
     ok = np.zeros((2, 1), int)
     model = CharLSTM(3, 4)
-    with pytest.raises(LMTutorError, match=r"state is \(1, 5\)"):
+    with pytest.raises(LMTutorError, match=r"got \(1, 5\)"):
         model.forward(ok, ok, (np.zeros((1, 4)), np.zeros((1, 5))))
     with pytest.raises(LMTutorError, match="outside 0…2"):
         model.forward(ok + 3, ok, model.initial_state(1))

@@ -165,7 +165,7 @@ def test_two_runs_with_one_seed_agree_bit_for_bit():
         (lambda: CharRNN(3, 4).forward(np.full((2, 1), 3), np.zeros((2, 1), int), np.zeros((1, 4))), "outside 0…2"),
         (
             lambda: CharRNN(3, 4).forward(np.zeros((2, 1), int), np.zeros((2, 1), int), np.zeros((2, 4))),
-            r"state is \(2, 4\)",
+            r"got \(2, 4\)",
         ),
     ],
 )
