@@ -21,7 +21,7 @@ from lmtutor.training.loop import COLUMNS, Trainer
 from lmtutor.training.optim import parameters_of
 
 PLAIN = ("epoch", "step", "nats", "tokens", "seconds", "lr")  # numbers
-GROUP = ("averaged", "losses", "triggered", "lr")  # what an optimizer's group has that no config says, the last rate too
+GROUP = ("averaged", "losses", "triggered", "lr")  # what of an optimizer's group no config says
 
 
 def corpus_digest(corpus: Corpus) -> str:
