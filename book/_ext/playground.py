@@ -13,7 +13,7 @@ from pathlib import Path
 
 import latches
 from docutils import nodes
-from docutils.parsers.rst import Directive
+from docutils.parsers.rst import Directive, directives
 from torch import Tensor
 
 from lmtutor.display.page import PUBLISHED_CACHE, SCRIPTS, STYLES, controls, model_script
@@ -84,19 +84,27 @@ def page_html(name: str) -> str:
     )
 
 
+def inside_alone(page: str, show: str) -> str:
+    """Of the controls, a text and the look inside, which begins with one kind of arcs."""
+    page = page.replace('class="playground"', 'class="playground inside-alone"', 1)
+    return page.replace(f'<option value="{show}">', f'<option value="{show}" selected>', 1)
+
+
 class Playground(Directive):
-    """`{playground} name-of-a-pretrained-model`."""
+    """`{playground} name-of-a-pretrained-model`; with `:show:` and a kind of arcs, the look inside alone."""
 
     required_arguments = 1
+    option_spec = {"show": lambda kind: directives.choice(kind, ("gradient", "without", "cache"))}
 
     def run(self) -> list[nodes.Node]:
         name = self.arguments[0]
         try:
-            page = nodes.raw("", page_html(name), format="html")
+            page = page_html(name)
         except LMTutorError as error:
             raise self.error(str(error)) from None
         self.state.document.settings.env.metadata[self.state.document.settings.env.docname]["playground"] = name
-        return [page]
+        show = self.options.get("show")
+        return [nodes.raw("", inside_alone(page, show) if show else page, format="html")]
 
 
 def load_assets(app, pagename, templatename, context, doctree) -> None:

@@ -6,9 +6,9 @@ const LAST = 24, NOTICED = 5, CANDIDATES = 10;  // words shown; cells of a layer
 const GATES = [["forget", "f"], ["input", "i"], ["new", "g"], ["memory", "c"], ["output", "o"], ["shown", "h"]];
 const SIGNED = new Set("gch");
 const ARCS = {
-  gradient: ["The gradient through time: how much a small change of a word's vector moves the log-probability of", "per unit"],
-  without: ["How much less likely this would be if the word had not been read:", "nats"],
-  cache: ["The cache's weights: how much of its part goes to each word that it keeps. It points at words, not only at", ""],
+  gradient: (word) => `The gradient through time: how far a small change of a word's vector moves the log-probability of “${word}”.`,
+  without: (word) => `How many nats less likely “${word}” would be if a word had not been read.`,
+  cache: () => "The cache's weights, which sum to 1. Each arc leads to a word that the cache would say next.",
 };
 let inside = {words: [], first: 0}, pressed = null, drawing = 0;
 
@@ -85,12 +85,12 @@ async function showTape() {
   else view.scrollLeft = view.scrollWidth;
   find(".names b").textContent = `layer ${find(".layer").value}, cell ${find(".unit").value}`;
   showNoticed();
-  const arcs = await arcsNow(asked, mine), [told, unit] = ARCS[find(".arcs").value];
+  const arcs = await arcsNow(asked, mine), told = ARCS[find(".arcs").value](word);
   if (!arcs || mine !== drawing) return;
   drawArcs(tape, all.map(({text}) => widthOf(text)), shown.length, arcs);
   const heaviest = [...arcs].filter(([, weight]) => weight > 0).sort((a, b) => b[1] - a[1]).slice(0, 3);
-  find(".arcs-said").textContent = heaviest.length === 0 ? "No arc: nothing was read that it depends on." : `${told} “${word}”. Most: ${
-    heaviest.map(([k, weight]) => `${shown[k].text} ${weight.toPrecision(2)}`).join(", ")}${unit && ` ${unit}`}.`;
+  const most = heaviest.map(([k, weight]) => `${shown[k].text} ${weight.toPrecision(2)}`).join(", ");
+  find(".arcs-said").textContent = most ? `${told} Most: ${most}.` : "No arc: nothing was read that it depends on.";
 }
 
 // Called with the words of the text whenever it has changed.

@@ -217,3 +217,17 @@ def test_an_arc_ends_at_its_word(browser, served, width, way):
     axis = 0 if way == "across" else 1
     page.context.close()
     assert abs(start[axis] - awaited[axis]) < 3 and abs(end[axis] - meant[axis]) < 3
+
+
+@pytest.mark.parametrize(("name", "kind"), [("03-lstm", "gradient"), ("07-neural-cache", "cache")])
+def test_a_chapter_looks_inside_at_a_text_of_ones_own(browser, served, name, kind):
+    page = load_model(open_page(browser, served, page=f"book/chapters/{name}.html"))
+    write_here = page.locator("#pg-text")
+    write_here.fill("Penelope met a wizard . Penelope ")
+    settle(page)
+    assert page.locator(".inside .arcs").input_value() == kind
+    assert page.locator(".tape .across path").count() > 0 and len(page.locator(".arcs-said").inner_text()) > 40
+    for part in (".words", ".columns", ".examples", ".writing"):
+        assert not page.locator(f".playground {part}").is_visible()
+    assert not page.faults
+    page.context.close()

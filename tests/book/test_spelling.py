@@ -21,7 +21,10 @@ IZE = re.compile(r"\w{3,}(iz(e[sd]?|ing|ers?|ations?)|yz(e[sd]?|ing))")
 WITH_Z = {"size", "sizes", "sized", "seize", "seizes", "prize", "prizes", "capsize", "citizen", "horizon"}
 NOT_PROSE = [
     re.compile(r"^---\n.*?\n---\n", flags=re.S),
-    re.compile(r"^(`{3,})\{(code-cell|eval-rst|math|bibliography|commands|playground)\}.*?^\1\s*$", flags=re.M | re.S),
+    re.compile(
+        r"^(`{3,})\{(code-cell|eval-rst|math|bibliography|commands|playground|exhibit|cards|stepper)\}.*?^\1\s*$",
+        flags=re.M | re.S,
+    ),
     re.compile(r"^```\w*\n.*?^```\s*$", flags=re.M | re.S),
     re.compile(r"\$\$.*?\$\$(?: \([\w:-]+\))?|\$[^$]{1,200}\$", flags=re.S),
     re.compile(r"\{(?!term)[a-z:]+\}`[^`]*`|^:[\w-]+:.*$|^[`:]{3,}.*$", flags=re.M),
