@@ -36,12 +36,26 @@ def build(
     sources: Sources = None,
     hidden: Annotated[Path | None, typer.Option(help="Folder of hidden tests of your own: NAME.py.")] = None,
     course: Annotated[bool, typer.Option("--course/--no-course", help="Also make nbgrader's tree.")] = True,
+    requirement: Annotated[str, typer.Option(help="What the first cell installs where it is missing.")] = "lmtutor",
 ) -> None:
     """Make the student releases, the solutions and nbgrader's course tree."""
     from lmtutor.classroom.course import build as make
 
-    typer.echo(make(out, names or [], _sources(sources), hidden, course).to_string())
+    typer.echo(make(out, names or [], _sources(sources), hidden, course, requirement).to_string())
     typer.echo(f"in {out}: release/ (for students), solution/" + (", course/ (nbgrader's)" if course else ""))
+
+
+@app.command(epilog="Example: lmtutor assignments check a1.ipynb")
+def check(
+    notebook: Annotated[Path, typer.Argument(help="Your notebook.")],
+    seconds: Annotated[float, typer.Option(help="Most seconds that it may run.")] = 300.0,
+) -> None:
+    """For students: run the visible tests in a fresh process, warn, print a receipt. Exit code 1 if anything is off."""
+    from lmtutor.classroom.receipt import check as run
+
+    receipt = run(notebook, seconds)
+    typer.echo(str(receipt))
+    raise typer.Exit(int(bool(receipt.warnings) or receipt.passed < len(receipt.results)))
 
 
 @app.command(epilog="Example: lmtutor assignments points a1")

@@ -81,7 +81,12 @@ def nbgrader_api(course: Path, submitted: str = "submitted"):
 
 
 def build(
-    out: Path, names: Sequence[str] = (), sources: Path = SOURCES, hidden: Path | None = None, course: bool = True
+    out: Path,
+    names: Sequence[str] = (),
+    sources: Path = SOURCES,
+    hidden: Path | None = None,
+    course: bool = True,
+    requirement: str = "lmtutor",
 ) -> pd.DataFrame:
     """Make, under `out`: release/NAME.ipynb, solution/NAME.ipynb and course/, nbgrader's tree.
 
@@ -90,12 +95,13 @@ def build(
     names : which assignments; default: all of `sources`.
     hidden : an instructor's folder of hidden tests, `NAME.py`; where one is missing, the worked set is used.
     course : False leaves out nbgrader's tree, and needs no nbgrader.
+    requirement : what a notebook's first cell installs where the package is missing.
     """
     import nbformat
 
     if hidden is not None and not Path(hidden).is_dir():
         raise LMTutorError(f"{hidden} is not a hidden-tests folder: make one with: lmtutor assignments hidden FOLDER")
-    chosen = [read_assignment(name, sources, hidden) for name in (names or assignment_names(sources))]
+    chosen = [read_assignment(name, sources, hidden, requirement) for name in (names or assignment_names(sources))]
     if not chosen:
         raise LMTutorError(f"There are no assignments in {sources}; name their folder with --sources.")
     for kind, make in (("release", release), ("solution", solution)):

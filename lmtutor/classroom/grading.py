@@ -21,8 +21,8 @@ from traitlets import Bool
 
 from lmtutor.classroom.course import nbgrader_api
 from lmtutor.classroom.feedback import write_feedback
-from lmtutor.classroom.intake import STUDENT, Refused, harmless, plain_notebook, read_time, take
-from lmtutor.classroom.sandbox import Cell, Limits, Outcome, Sandbox, printable
+from lmtutor.classroom.intake import STUDENT, Refused, harmless, plain_notebook, printable, read_time, take
+from lmtutor.classroom.sandbox import Cell, Limits, Outcome, Sandbox
 from lmtutor.classroom.sources import HIDDEN, question_of
 from lmtutor.system.errors import LMTutorError
 

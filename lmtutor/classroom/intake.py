@@ -4,14 +4,15 @@ Nothing here trusts a name, a link, a time or a cell of a student's, and nothing
 """
 
 import json
+import os
 import re
 import stat
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lmtutor.classroom.sandbox import plain_files, printable
 from lmtutor.system.errors import LMTutorError
 
 MOST_MEGABYTES, MOST_PARTS = 40, 500_000  # of a notebook; parts are its lists and tables
@@ -36,6 +37,19 @@ class Collected:
 
     taken: int = 0
     left: list[str] = field(default_factory=list)  # what was not taken, and why
+
+
+def printable(text: str, keep: str = "") -> str:
+    """Show control characters, line breaks and halves of characters as escapes, so that no terminal obeys them."""
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
+
+
+def plain_files(folder: Path) -> Iterator[Path]:
+    """The regular files below a folder: no link is followed, no pipe or device opened."""
+    for top, _, names in os.walk(folder):
+        for path in sorted(Path(top) / name for name in names):
+            if stat.S_ISREG(path.lstat().st_mode):
+                yield path
 
 
 def student_id(name: str) -> str:

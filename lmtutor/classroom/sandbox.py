@@ -12,16 +12,16 @@ import secrets
 import shutil
 import signal
 import socket
-import stat
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lmtutor.classroom import confine
+from lmtutor.classroom.intake import plain_files, printable
 from lmtutor.system.errors import LMTutorError
 
 
@@ -247,19 +247,6 @@ class _Process:
         if not isinstance(reply, dict):
             raise Died("it answered something else")
         return reply
-
-
-def printable(text: str, keep: str = "") -> str:
-    """Show control characters, line breaks and halves of characters as escapes, so that no terminal obeys them."""
-    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
-
-
-def plain_files(folder: Path) -> Iterator[Path]:
-    """The regular files below a folder: no link is followed, no pipe or device opened."""
-    for top, _, names in os.walk(folder):
-        for path in sorted(Path(top) / name for name in names):
-            if stat.S_ISREG(path.lstat().st_mode):
-                yield path
 
 
 def _end_all_of(user: int) -> None:

@@ -2,10 +2,12 @@
 
 A source is a MyST notebook with nbgrader's cell metadata. Regions between `### BEGIN SOLUTION` and `### END SOLUTION`
 become a stub in the release; regions between `### BEGIN HIDDEN TESTS` and `### END HIDDEN TESTS` vanish from it.
+Every assignment gets two cells that no source needs to write: one that installs the package, one that asks who helped.
 An instructor can keep hidden tests of their own in a folder outside the tree, `FOLDER/a1.py`, a block a test cell.
 """
 
 import copy
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +19,27 @@ from lmtutor.system.errors import LMTutorError, nearest
 from lmtutor.system.files import PACKAGE
 
 SOURCES = PACKAGE.parent / "book" / "assignments"
-CODE_STUB = '# Your code here.\nraise RuntimeError("this part is still yours to write")'
+STILL_OPEN = "this part is still yours to write"
+CODE_STUB = f'# Your code here.\nraise RuntimeError("{STILL_OPEN}")'
 TEXT_STUB = "*Your answer here.*"
 HIDDEN = re.compile(r"^[ \t]*### BEGIN HIDDEN TESTS\n(.*?)^[ \t]*### END HIDDEN TESTS[ \t]*\n?", re.M | re.S)
 SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n(.*?)^[ \t]*### END SOLUTION[ \t]*(\n?)", re.M | re.S)
 POINTS_MARK = "%points%"
+INSTALL = """\
+# Installs the book's package where it is missing, as on Colab. Where it is there, this cell does nothing.
+from importlib.util import find_spec
+
+if find_spec("lmtutor") is None:
+    %pip install --quiet "{requirement}"\
+"""
+HELPED = f"""\
+## Who helped?
+
+People, pages, programs: say so here. It costs nothing.
+
+{TEXT_STUB}\
+"""
+GOES_ON = "raises-exception"  # Jupyter's tag of cells after whose errors "Run All" goes on
 HIDDEN_BLOCK = re.compile(r"^# %% +(\S+)[ \t]*\n", re.M)
 
 
@@ -60,10 +78,15 @@ def assignment_names(folder: Path = SOURCES) -> list[str]:
     return sorted(path.stem for path in Path(folder).glob("*.md"))
 
 
-def read_assignment(name: str, folder: Path = SOURCES, hidden: Path | None = None) -> Assignment:
+def read_assignment(
+    name: str, folder: Path = SOURCES, hidden: Path | None = None, requirement: str = "lmtutor"
+) -> Assignment:
     """Read a source and check its metadata.
 
-    `hidden` is an instructor's folder; its `NAME.py`, where there is one, replaces the hidden tests of the source.
+    Parameters
+    ----------
+    hidden : an instructor's folder; its `NAME.py`, where there is one, replaces the hidden tests of the source.
+    requirement : what pip installs where the package is missing, such as the address of a wheel.
     """
     import jupytext
 
@@ -77,6 +100,7 @@ def read_assignment(name: str, folder: Path = SOURCES, hidden: Path | None = Non
     notebook.metadata = type(notebook.metadata)(
         kernelspec=notebook.metadata.get("kernelspec"), language_info={"name": "python"}
     )
+    _add_frame(notebook, name, requirement)
     for number, cell in enumerate(notebook.cells):
         cell.id = f"{name}-{number}"  # jupytext draws ids at random; the release has to be the same each time
     assignment = Assignment(name, facts["title"], facts["minutes"], notebook)
@@ -87,7 +111,35 @@ def read_assignment(name: str, folder: Path = SOURCES, hidden: Path | None = Non
     for cell in notebook.cells:
         if POINTS_MARK in cell.source:
             cell.source = cell.source.replace(POINTS_MARK, _points_table(assignment))
+    marks = [
+        (name, fingerprint(cell.source) if cell.metadata.nbgrader.locked else "")
+        for name, cell in assignment.cells.items()
+    ]
+    notebook.metadata["lmtutor"] = {"assignment": name, "title": assignment.title, "cells": marks}
     return assignment
+
+
+def fingerprint(source: str) -> str:
+    """Name the text of a released cell, so that a changed one is noticed."""
+    return hashlib.sha256(HIDDEN.sub("", source).strip().encode()).hexdigest()[:8]
+
+
+def _add_frame(notebook: Any, name: str, requirement: str) -> None:
+    """Put in the cells that every assignment has; let "Run All" go on after an error from the first question on."""
+    from nbformat.v4 import new_code_cell, new_markdown_cell
+
+    def facts(part: str, locked: bool) -> dict:
+        own = {"schema_version": 3, "grade_id": f"{name}-{part}", "solution": False, "grade": False, "task": False}
+        return {"nbgrader": own | {"locked": locked}}
+
+    kinds = [cell.cell_type for cell in notebook.cells]
+    answers = [bool(cell.metadata.get("nbgrader", {}).get("solution")) for cell in notebook.cells]
+    for cell in notebook.cells[answers.index(True) :] if any(answers) else []:
+        if cell.cell_type == "code":
+            cell.metadata["tags"] = [GOES_ON]
+    installing = new_code_cell(INSTALL.format(requirement=requirement), metadata=facts("install", locked=True))
+    notebook.cells.insert(kinds.index("code"), installing)
+    notebook.cells.append(new_markdown_cell(HELPED, metadata=facts("help", locked=False)))
 
 
 def _check(assignment: Assignment, path: Path) -> None:

@@ -6,12 +6,11 @@ of None replaces the whole cell.
 
 import contextlib
 import io
+from functools import cache
 
 import pytest
 
-from lmtutor.classroom.sources import HIDDEN, SOLUTION, read_assignment
-
-HEAVY = {"score", "stories", "symptoms", "compare", "bias"}  # cells that only show something
+from lmtutor.classroom.sources import HIDDEN, SOLUTION, question_of, read_assignment
 
 WRONG = [
     # a1: perplexity, places, discount, model
@@ -261,29 +260,38 @@ RIGHT = [
 ]
 
 
-@pytest.fixture(scope="module")
-def assignments():
-    return {}
-
-
-def grade(assignments: dict, question: str, piece: str | None, instead: str | None, seed: int) -> BaseException | None:
-    """Run the cells up to the question's tests with one answer changed; return what a test raised."""
-    name = question.split("-")[0]
-    assignment = assignments.setdefault(name, read_assignment(name))
+@cache
+def prepared(name: str) -> dict:
+    """What stands above the first question: its names."""
     space = {}
+    for cell in read_assignment(name).cells.values():
+        if cell.metadata.nbgrader.solution:
+            return space
+        if "%pip" not in cell.source:
+            exec(cell.source, space)
+
+
+@cache
+def cells(name: str) -> dict:
+    """The cells of an assignment, and the code of its answers."""
+    return read_assignment(name).cells
+
+
+def grade(question: str, piece: str | None, instead: str | None, seed: int) -> BaseException | None:
+    """Run the answers up to a question's tests with one of them changed; return what a test raised."""
+    name = question.split("-")[0]
+    space = dict(prepared(name))
     with contextlib.redirect_stdout(io.StringIO()):
-        for grade_id, cell in assignment.cells.items():
-            kind = grade_id.split("-")[1]
-            if cell.cell_type != "code" or kind in HEAVY:
-                continue
-            if grade_id == f"{question}-test":
+        for grade_id, cell in cells(name).items():
+            facts = cell.metadata.nbgrader
+            if question_of(grade_id) == question and facts.grade:
                 code = cell.source.replace("default_rng()", f"default_rng({seed})")
                 try:
                     exec(compile(code, grade_id, "exec"), space)
                 except Exception as error:
                     return error
                 return None
-            if not cell.metadata.nbgrader.grade:
+            if facts.solution and cell.cell_type == "code":
                 code = SOLUTION.sub(lambda m: m[2], HIDDEN.sub("", cell.source))
                 if grade_id == question and instead is not None:
                     assert piece is None or piece in code, f"{piece!r} is not in the solution of {question}"
@@ -296,14 +304,14 @@ def grade(assignments: dict, question: str, piece: str | None, instead: str | No
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize(("question", "piece", "instead"), WRONG)
-def test_wrong_answer_loses_its_points(assignments, question, piece, instead):
+def test_wrong_answer_loses_its_points(question, piece, instead):
     for seed in (1, 2, 3):
-        assert grade(assignments, question, piece, instead, seed) is not None, f"it passes with seed {seed}"
+        assert grade(question, piece, instead, seed) is not None, f"it passes with seed {seed}"
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize(("question", "piece", "instead"), RIGHT)
-def test_right_answer_keeps_its_points(assignments, question, piece, instead):
+def test_right_answer_keeps_its_points(question, piece, instead):
     for seed in (1, 2, 3):
-        error = grade(assignments, question, piece, instead, seed)
+        error = grade(question, piece, instead, seed)
         assert error is None, f"with seed {seed}: {error!r}"

@@ -36,8 +36,16 @@ def secret_lines(notebook) -> set[str]:
     return {line for line in secret - visible if len(line) > 8}
 
 
-def test_there_are_seven():
-    assert NAMES == [f"a{n}" for n in range(1, 8)]
+def test_an_assignment_more_is_one_file_more(tmp_path):
+    text = (SOURCES / "a1.md").read_text(encoding="utf-8")
+    for name in ("a1", "a9"):
+        (tmp_path / f"{name}.md").write_text(text.replace("a1-", f"{name}-"), encoding="utf-8")
+    run = CliRunner()
+    out, sources = ["--no-course", "--out", str(tmp_path / "out")], ["--sources", str(tmp_path)]
+    assert run.invoke(app, ["assignments", "build", *out, *sources]).exit_code == 0
+    assert (tmp_path / "out/release/a9.ipynb").is_file()
+    assert run.invoke(app, ["assignments", "hidden", str(tmp_path / "own"), *sources]).exit_code == 0
+    assert "# %% a9-q1-test" in (tmp_path / "own/a9.py").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", NAMES)
