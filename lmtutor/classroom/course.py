@@ -20,7 +20,7 @@ from lmtutor.classroom.sources import (
 )
 from lmtutor.system.errors import LMTutorError
 
-CONFIG = f"""# Written by `lmtutor assignments build`. nbgrader's commands and its pages read it, too.
+CONFIG = f"""# Written by `lmtutor assignments build`, each time; your own settings go into own_config.py, beside it.
 c = get_config()
 c.CourseDirectory.course_id = "lmtutor"
 c.ClearSolutions.code_stub = {{"python": {CODE_STUB!r}}}
@@ -41,9 +41,12 @@ c.Autograde.autograde_preprocessors = [
 ]
 c.GenerateFeedback.preprocessors = [
     "nbgrader.preprocessors.GetGrades",
-    "lmtutor.classroom.grading.HideTests",
+    "nbgrader.preprocessors.ClearHiddenTests",
+    "nbgrader.preprocessors.ClearOutput",  # student code that runs beside hidden tests could print them
     "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
 ]
+c.LatePenalty.percent_a_day = 0  # of an assignment's points, for each day begun after it was due
+load_subconfig("own_config.py")
 """
 
 
@@ -147,3 +150,9 @@ def set_due(course: Path, name: str, due: str) -> str:
     with nbgrader_api(course).gradebook as gradebook:
         gradebook.update_or_create_assignment(name, duedate=when.replace(tzinfo=None))
     return f"{when:%Y-%m-%d %H:%M} UTC"
+
+
+def due_of(course: Path, name: str) -> datetime | None:
+    """When an assignment is due, in UTC; None where nothing was set."""
+    with nbgrader_api(course).gradebook as gradebook:
+        return next((one.duedate for one in gradebook.assignments if one.name == name), None)

@@ -115,6 +115,7 @@ class Sandbox:
 
     def __exit__(self, *_) -> None:
         self.door.close()
+        self.process.terminate()  # it may still be loading
         self.process.wait(timeout=30)
         shutil.rmtree(self.home, ignore_errors=True)
 

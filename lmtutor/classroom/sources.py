@@ -59,18 +59,20 @@ class Assignment:
 
     @property
     def points(self) -> pd.DataFrame:
-        """A row a graded cell: question, kind ("tests" or "read"), points."""
-        rows = [
-            (question_of(name), "tests" if cell.cell_type == "code" else "read", cell.metadata.nbgrader.points)
-            for name, cell in self.cells.items()
-            if cell.metadata.nbgrader.grade
-        ]
+        """A row a question: question, how it is graded ("tests", "tests in 2 parts" or "read"), points."""
+        graded = {name: cell for name, cell in self.cells.items() if cell.metadata.nbgrader.grade}
+        rows = []
+        for question in dict.fromkeys(map(question_of, graded)):
+            parts = [cell for name, cell in graded.items() if question_of(name) == question]
+            kind = "read" if parts[0].cell_type == "markdown" else "tests"
+            kind += f" in {len(parts)} parts" if len(parts) > 1 else ""
+            rows.append((question, kind, sum(cell.metadata.nbgrader.points for cell in parts)))
         return pd.DataFrame(rows, columns=["question", "graded by", "points"])
 
 
 def question_of(grade_id: str) -> str:
-    """`a1-q2` for its answer cell `a1-q2` and its test cell `a1-q2-test`."""
-    return grade_id.removesuffix("-test")
+    """`a1-q2` for its answer cell `a1-q2` and its test cells `a1-q2-test`, `a1-q2-test-b` …"""
+    return grade_id.partition("-test")[0]
 
 
 def assignment_names(folder: Path = SOURCES) -> list[str]:
@@ -128,18 +130,16 @@ def _add_frame(notebook: Any, name: str, requirement: str) -> None:
     """Put in the cells that every assignment has; let "Run All" go on after an error from the first question on."""
     from nbformat.v4 import new_code_cell, new_markdown_cell
 
-    def facts(part: str, locked: bool) -> dict:
-        own = {"schema_version": 3, "grade_id": f"{name}-{part}", "solution": False, "grade": False, "task": False}
-        return {"nbgrader": own | {"locked": locked}}
-
     kinds = [cell.cell_type for cell in notebook.cells]
     answers = [bool(cell.metadata.get("nbgrader", {}).get("solution")) for cell in notebook.cells]
     for cell in notebook.cells[answers.index(True) :] if any(answers) else []:
         if cell.cell_type == "code":
             cell.metadata["tags"] = [GOES_ON]
-    installing = new_code_cell(INSTALL.format(requirement=requirement), metadata=facts("install", locked=True))
+    facts = dict.fromkeys(("solution", "grade", "task"), False) | {"locked": True, "schema_version": 3}
+    installing = new_code_cell(INSTALL.format(requirement=requirement))
+    installing.metadata["nbgrader"] = facts | {"grade_id": f"{name}-install"}
     notebook.cells.insert(kinds.index("code"), installing)
-    notebook.cells.append(new_markdown_cell(HELPED, metadata=facts("help", locked=False)))
+    notebook.cells.append(new_markdown_cell(HELPED))
 
 
 def _check(assignment: Assignment, path: Path) -> None:

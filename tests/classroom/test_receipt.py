@@ -78,13 +78,13 @@ def test_warnings(mine, tmp_path):
 
 def test_endless_loop_ends_and_is_named(mine):
     notebook = solution(read_assignment("a1"))
-    cell_of(notebook, "a1-q2").source = "while True: pass"
-    receipt = check(mine(notebook), seconds=20)
+    cell_of(notebook, "a1-q2").source = "import time; time.sleep(1000)"
+    receipt = check(mine(notebook), seconds=60)
     assert receipt.results["a1-q1"] == "passed"
     assert (
         receipt.results["a1-q2"]
         == receipt.results["a1-q4"]
-        == ("not run: a1-q2 did not end within 20 s, or ended the process")
+        == ("not run: a1-q2 did not end within 60 s, or ended the process")
     )
 
 
@@ -107,6 +107,6 @@ def test_every_release_installs_goes_on_asks_who_helped_and_ends_with_a_result(n
     assert ids[:2] == ["install", "setup"] and "%pip install" in code[0].source
     assert all(GOES_ON in cell.metadata.get("tags", []) for cell in code[ids.index("q1") :])
     assert not any("tags" in cell.metadata for cell in code[: ids.index("q1")])
-    assert "Who helped?" in cells[-1].source and not cells[-1].metadata.nbgrader.locked
+    assert cells[-1].source.startswith("## Who helped?") and "nbgrader" not in cells[-1].metadata
     last = code[-1].metadata.nbgrader
     assert last.locked and not last.grade and "print(" in code[-1].source, "it ends with a result worth seeing"

@@ -13,6 +13,7 @@ from lmtutor.classroom.sources import (
     SOURCES,
     assignment_names,
     hidden_tests,
+    question_of,
     read_assignment,
     release,
     solution,
@@ -68,13 +69,14 @@ def test_every_question_has_an_answer_cell_tests_and_points(name):
     cells = assignment.cells
     assert assignment.points["points"].sum() == 20
     assert 60 <= assignment.minutes <= 120
-    kinds = assignment.points["graded by"].value_counts()
+    kinds = assignment.points["graded by"].str[:5].value_counts()
     assert kinds["tests"] >= 3 and 1 <= kinds["read"] <= 2
     for grade_id, cell in cells.items():
         facts = cell.metadata.nbgrader
         if facts.grade and not facts.solution:
-            answer = cells[grade_id.removesuffix("-test")]
+            answer = cells[question_of(grade_id)]
             assert answer.metadata.nbgrader.solution and "### BEGIN SOLUTION" in answer.source
+            assert facts.points <= 4, "larger questions are graded in parts"
             assert facts.locked and "### BEGIN HIDDEN TESTS" in cell.source
             assert "default_rng()" in cell.source or "manual_seed(secrets" in cell.source, (
                 "hidden tests draw fresh cases"
