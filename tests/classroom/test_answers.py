@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import lmtutor as lm
-from lmtutor.classroom.hints.checking import NO_MISTAKE
+from lmtutor.classroom.hints import NO_MISTAKE
 from lmtutor.classroom.sources import HIDDEN, SOLUTION, assignment_names, question_of, read_assignment
 
 WRONG = [
