@@ -185,10 +185,13 @@ def regrade(
 
 
 @app.command(epilog="Example: lmtutor assignments doctor")
-def doctor() -> None:
+def doctor(
+    road: Annotated[str | None, typer.Option(help="bubblewrap, namespaces or user; default: the best.")] = None,
+) -> None:
     """Say which promises about student code this machine keeps; each is tried. Exit code 1 where one is not."""
+    from lmtutor.classroom.confine import roads
     from lmtutor.classroom.doctor import examine
 
-    table = examine()
-    typer.echo(table.to_string(index=False, justify="left"))
+    table = examine(road)
+    typer.echo(f"by {road or roads()[0]}:\n{table.to_string(index=False, justify='left')}")
     raise typer.Exit(int((table["kept"] == "NO").any()))

@@ -25,20 +25,7 @@ c = get_config()
 c.CourseDirectory.course_id = "lmtutor"
 c.ClearSolutions.code_stub = {{"python": {CODE_STUB!r}}}
 c.ClearSolutions.text_stub = {TEXT_STUB!r}
-c.Autograde.sanitize_preprocessors = [
-    "lmtutor.classroom.grading.Intake",
-    "nbgrader.preprocessors.ClearOutput",
-    "nbgrader.preprocessors.OverwriteKernelspec",
-    "nbgrader.preprocessors.OverwriteCells",
-    "nbgrader.preprocessors.CheckCellMetadata",
-]
-c.Autograde.autograde_preprocessors = [
-    "lmtutor.classroom.grading.ConfinedExecute",
-    "nbgrader.preprocessors.LimitOutput",
-    "nbgrader.preprocessors.SaveAutoGrades",
-    "nbgrader.preprocessors.AssignLatePenalties",
-    "nbgrader.preprocessors.CheckCellMetadata",
-]
+c.Autograde.sanitize_preprocessors = ["lmtutor.classroom.grading.UseOurCommand"]
 c.GenerateFeedback.preprocessors = [
     "nbgrader.preprocessors.GetGrades",
     "nbgrader.preprocessors.ClearHiddenTests",
@@ -58,8 +45,8 @@ def need_nbgrader() -> None:
         raise LMTutorError('The course tree needs nbgrader: pip install "lmtutor[classroom]".')
 
 
-def nbgrader_api(course: Path, submitted: str = "submitted"):
-    """Return nbgrader's API for a course, with the course's own configuration and this folder of submissions."""
+def nbgrader_api(course: Path):
+    """Return nbgrader's API for a course, with the course's own configuration."""
     need_nbgrader()
     import logging
     import warnings
@@ -74,7 +61,6 @@ def nbgrader_api(course: Path, submitted: str = "submitted"):
         raise LMTutorError(f"{course} is no course; make one with: lmtutor assignments build --out FOLDER")
     config = PyFileConfigLoader("nbgrader_config.py", path=str(course)).load_config()
     config.CourseDirectory.root = str(course.resolve())
-    config.CourseDirectory.submitted_directory = submitted
     warnings.filterwarnings("ignore", message="Object of type .* not in session")  # nbgrader's, of its own gradebook
     config.Application.log_level = logging.ERROR
     api = NbGraderAPI(config=config)

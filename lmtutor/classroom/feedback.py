@@ -25,10 +25,11 @@ FEWEST = 3  # students, so that what the class found hard names nobody
 
 
 def graded_cells(course: Path, name: str, student: str) -> list:
-    """The cells of a submission as nbgrader has graded them."""
+    """The cells of a submission as they were graded; none where nothing was."""
     import nbformat
 
-    return nbformat.read(course / "autograded" / student / name / f"{name}.ipynb", as_version=4).cells
+    path = course / "autograded" / student / name / f"{name}.ipynb"
+    return nbformat.read(path, as_version=4).cells if path.is_file() else []
 
 
 def write_feedback(course: Path, name: str, row: dict, api: Any, rows: list[dict]) -> Path:

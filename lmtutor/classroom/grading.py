@@ -1,25 +1,23 @@
-"""Grade a class in one go: nbgrader's gradebook and rules, with student code in a confined process.
+"""Grade a class in one go: student code in a confined process, scores in nbgrader's gradebook.
 
-nbgrader restores edited test cells, puts the hidden tests back and keeps the scores. The two classes here take the
-places of its steps that trust the student: `Intake` rebuilds what came in on the released notebook, and
-`ConfinedExecute` runs it in a `Sandbox` instead of a kernel with the teacher's rights.
+A submission is rebuilt on the release, gets the tests of the course's source, hidden ones too, and runs in a `Sandbox`.
+What came of it stands in `course/autograded/`, where nbgrader's Formgrader looks for it.
 """
 
+import copy
 import hashlib
 import hmac
 import json
 import math
 import re
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pandas as pd
 from nbconvert.preprocessors import Preprocessor
-from traitlets import Bool
 
 from lmtutor.classroom.course import nbgrader_api
 from lmtutor.classroom.feedback import graded_cells, said_by, write_feedback
@@ -33,26 +31,12 @@ from lmtutor.system.errors import LMTutorError
 SUSPECT = re.compile(r"get_ipython|_getframe|currentframe|f_back|tb_frame|\bgc\b|ctypes|ast_transformers|linecache")
 
 
-@dataclass
-class Session:
-    """What grading one class shares: the sandbox, and what was noticed, by student."""
+class UseOurCommand(Preprocessor):
+    """Stands where `nbgrader autograde`, and its button, would run student code with the teacher's rights."""
 
-    box: Sandbox
-    notes: dict[str, list[str]] = field(default_factory=dict)
-
-
-_SESSION: list[Session] = []
-
-
-@contextmanager
-def session(limits: Limits | None = None, isolation: str | None = None) -> Iterator[Session]:
-    """Open a sandbox for every notebook graded inside the block."""
-    with Sandbox(limits, isolation) as box:
-        _SESSION.append(Session(box))
-        try:
-            yield _SESSION[-1]
-        finally:
-            _SESSION.pop()
+    def preprocess(self, nb: Any, resources: dict) -> tuple[Any, dict]:
+        """Refuse."""
+        raise LMTutorError("student code runs confined only with: lmtutor assignments grade NAME")
 
 
 def secret_number(course: Path, what: str) -> int:
@@ -68,81 +52,6 @@ def secret_number(course: Path, what: str) -> int:
 def seed_of(course: Path, name: str, student: str) -> int:
     """The seed of a submission's hidden tests: from the assignment, the student and the secret of the course."""
     return secret_number(course, f"{name}/{student}")
-
-
-class Intake(Preprocessor):
-    """Rebuild a submission on the release: known cells once each, in their released kind, missing ones put back."""
-
-    enabled = Bool(True).tag(config=True)
-
-    def preprocess(self, nb: Any, resources: dict) -> tuple[Any, dict]:
-        """Take sources from the student and metadata from the release."""
-        import nbformat
-
-        course, name = _course_of(resources), resources["nbgrader"]["assignment"]
-        released = nbformat.read(course / "release" / name / f"{name}.ipynb", as_version=4)
-        nb.cells, lost = rebuild(nb.cells, released.cells, name)
-        nb.metadata = released.metadata
-        if lost and _SESSION:
-            notes = _SESSION[-1].notes.setdefault(resources["nbgrader"]["student"], [])
-            notes.append(f"marks of cells were lost; known by their place: {', '.join(lost)}")
-        return nb, resources
-
-
-class ConfinedExecute(Preprocessor):
-    """Run the cells in the sandbox; write outputs and errors into the notebook, where nbgrader looks for them."""
-
-    enabled = Bool(True).tag(config=True)
-
-    def preprocess(self, nb: Any, resources: dict) -> tuple[Any, dict]:
-        """Run the notebook."""
-        if not _SESSION:  # called by nbgrader's own command
-            with session():
-                return self.preprocess(nb, resources)
-        now, student, name = _SESSION[-1], resources["nbgrader"]["student"], resources["nbgrader"]["assignment"]
-        course = _course_of(resources)
-        seed = seed_of(course, name, student)
-        code = [cell for cell in nb.cells if cell.cell_type == "code"]
-        cells = [_seeded(cell, seed + number) for number, cell in enumerate(code)]
-        folder = course / "submitted" / student / name
-        notes = now.notes.setdefault(student, [])
-        asked = question_of(next((_facts(c)["grade_id"] for c in code if _facts(c)), "the first question"))
-        for cell, outcome in zip(code, now.box.run(cells, folder if folder.is_dir() else None), strict=True):
-            asked, graded = question_of(_facts(cell).get("grade_id", asked)), _facts(cell).get("grade")
-            cell.execution_count, cell.outputs = None, _outputs(outcome, cell.source if graded else None)
-            if outcome.stopped or outcome.error in ("NotRun", "NotTrusted"):
-                notes.append(f"{asked}: {outcome.message}")
-            elif outcome.error and not graded:
-                notes.append(f"{asked}: {outcome.error} {outcome.where or ''}".strip())
-            if not _facts(cell).get("locked") and (words := set(SUSPECT.findall(cell.source))):
-                notes.append(f"{asked}: please look at the code: {', '.join(sorted(words))}")
-        return nb, resources
-
-
-def _seeded(cell: Any, seed: int) -> Cell:
-    """A cell with its seed; a test's generators start from it, too."""
-    graded = bool(_facts(cell).get("grade"))
-    return Cell(cell.source.replace("default_rng()", f"default_rng({seed})") if graded else cell.source, graded, seed)
-
-
-def _facts(cell: Any) -> dict:
-    return cell.metadata.get("nbgrader", {})
-
-
-def _course_of(resources: dict) -> Path:
-    return Path(resources["nbgrader"]["db_url"].removeprefix("sqlite:///")).parent
-
-
-def _outputs(outcome: Outcome, test: str | None) -> list:
-    from nbformat.v4 import new_output
-
-    outputs = [new_output("stream", name="stdout", text=outcome.output)] if outcome.output else []
-    if outcome.error:
-        own = outcome.stopped or outcome.error in ("NotRun", "NotTrusted")
-        message = outcome.message if own or test is None else said_by(test, outcome) or ""
-        told = outcome.error + (f": {message}" if message else "") + (f" ({outcome.where})" if outcome.where else "")
-        outputs.append(new_output("error", ename=outcome.error, evalue=message, traceback=[told]))
-    return outputs
 
 
 def grade(
@@ -167,7 +76,7 @@ def grade(
     -------
     DataFrame
         A row per student: status, score (less the penalty), points, to_read (points awaiting manual grading),
-        late_hours, penalty, seed of the hidden tests, digest of the file, who helped, score of each question, notes.
+        late_hours, penalty, seed of the hidden tests, score of each question, digest of the file, who helped, notes.
         Written to `course/summary-NAME.csv`, too; pages to `feedback/`.
     """
     course = Path(course).resolve()
@@ -177,20 +86,19 @@ def grade(
     students = [student for student in students if only in (None, student)]
     if not students:
         raise LMTutorError(f"Nothing to grade: put submissions at {course}/submitted/STUDENT/{name}/{name}.ipynb")
-    api, rows = nbgrader_api(course, submitted="checked"), []
-    with session(limits, isolation) as now:
-        if progress:
-            progress(now.box.notice)
+    api, rows, tell = nbgrader_api(course), [], progress or (lambda line: None)
+    handed_out = _handed_out(course, name)
+    with Sandbox(limits, isolation) as box:
+        tell(box.notice)
         for student in students:
             try:
-                row = _grade_one(api, course, name, student, now.notes)
-            except Exception as error:  # whatever one student's files do to nbgrader, the others are graded
-                row = {"student": printable(student), "status": f"the grader failed ({type(error).__name__})"}
-                row |= dict.fromkeys(("score", "points", "to_read", "late_hours", "penalty"), 0.0)
+                row = _grade_one(api, course, name, student, box, handed_out)
+            except Exception as error:  # whatever one student's files do, the others are graded
+                row = {"student": printable(student), "status": f"the grader failed ({type(error).__name__}: {error})"}
+                row |= dict.fromkeys(("score", "points", "to_read", "late_hours", "penalty"), 0.0) | {"notes": ""}
             rows.append(row)
-            if progress:
-                notes = f"; {row['notes']}" if row.get("notes") else ""
-                progress(f"{row['student']}: {row['score']:g} of {row['points']:g}; {row['status']}{notes}")
+            notes = f"; {row['notes']}" if row["notes"] else ""
+            tell(f"{row['student']}: {row['score']:g} of {row['points']:g}; {row['status']}{notes}")
     path = course / f"summary-{name}.csv"
     if only is not None and path.is_file():
         rows = [row for row in read_summary(course, name).to_dict("records") if row["student"] != only] + rows
@@ -219,7 +127,7 @@ def report(course: Path, name: str) -> pd.DataFrame:
     """
     course = Path(course).resolve()
     before, api = read_summary(course, name).to_dict("records"), nbgrader_api(course)
-    rows = [old | _row(api, course, name, old["student"], old["status"], old["notes"], most=True) for old in before]
+    rows = [old | _scores(api, course, name, old["student"], most=True) for old in before]
     for row in rows:
         write_feedback(course, name, row, api, rows)
     return _write_summary(course / f"summary-{name}.csv", rows)
@@ -237,7 +145,7 @@ def read_summary(course: Path, name: str) -> pd.DataFrame:
 def _write_summary(path: Path, rows: list[dict]) -> pd.DataFrame:
     """Write the table; a text that a spreadsheet would take for a formula gets an apostrophe."""
     table = pd.DataFrame(rows).sort_values("student").set_index("student")
-    table["notes"] = table.pop("notes").fillna("") if "notes" in table else ""  # the last column
+    table["notes"] = table.pop("notes")  # the last column
     texts = table.reset_index()
     for column in texts.select_dtypes(exclude="number"):
         texts[column] = ["'" + str(x) if str(x)[:1] in ("=", "+", "-", "@") else x for x in texts[column]]
@@ -245,78 +153,139 @@ def _write_summary(path: Path, rows: list[dict]) -> pd.DataFrame:
     return table
 
 
-def _grade_one(api: Any, course: Path, name: str, student: str, notes: dict) -> dict:
-    """Grade one submission, from a plain copy in `course/checked`; return its row."""
+def _handed_out(course: Path, name: str) -> tuple[list, dict[str, str]]:
+    """The cells of the release, and the text of the test cells with their hidden tests."""
+    released, source = (
+        nbformat.read(course / kind / name / f"{name}.ipynb", as_version=4).cells for kind in ("release", "source")
+    )
+    tests = {_facts(cell)["grade_id"]: cell.source for cell in source if _is_test(cell)}
+    return released, tests
+
+
+def _grade_one(api: Any, course: Path, name: str, student: str, box: Sandbox, handed_out: tuple) -> dict:
+    """Grade one submission; return its row of the summary."""
     if safe_name(student) != student:
         raise Refused("the folder's name is not a student's")
-    came, place, content = course / "submitted" / student / name, course / "checked" / student / name, b""
-    place.mkdir(parents=True, exist_ok=True)
-    when, problem = read_time(came / "timestamp.txt"), None
-    (place / "timestamp.txt").write_text(f"{when} UTC" if when else "", encoding="utf-8")
+    came, content, cells, notes, status = course / "submitted" / student / name, b"", [], [], "graded"
+    when = read_time(came / "timestamp.txt")
     try:
         if came.is_symlink() or came.parent.is_symlink():
             raise Refused("the folder is a link")
         if (came / "not-taken.txt").is_file():
             raise Refused(printable(take(came / "not-taken.txt")[:200].decode(errors="replace")))
         content = take(came / f"{name}.ipynb")
-        (place / f"{name}.ipynb").write_text(_of_this_assignment(plain_notebook(content), name), encoding="utf-8")
-        result = api.autograde(name, student, force=True, create=True)
-        if not result["success"]:
-            lines = (result.get("error") or result.get("log") or "").strip().splitlines() or ["no reason given"]
-            raise Refused(f"the grader failed ({printable(lines[-1][:120])})")
+        cells, notes = _put_on_release(plain_notebook(content), name, handed_out)
+        notes += _run(box, cells, seed_of(course, name, student), came)
     except Refused as refused:
-        problem = str(refused)
-        _give_zero(api, name, student, when)
-    own = {"digest": hashlib.sha256(content).hexdigest()[:16], "helped": ""}
-    for cell in [] if problem else graded_cells(course, name, student):
+        cells, status = [], str(refused)
+    _keep_scores(api, course, name, student, when, cells)
+    row = {"student": student, "status": status, **_scores(api, course, name, student)}
+    row |= {"digest": hashlib.sha256(content).hexdigest()[:16], "helped": "", "notes": "; ".join(notes)}
+    for cell in cells:
         if cell.cell_type == "markdown" and cell.source.startswith(HELPED.partition(TEXT_STUB)[0]):
             said = cell.source.removeprefix(HELPED.partition(TEXT_STUB)[0]).replace(TEXT_STUB, "").strip()
-            own["helped"] = printable(said)
-    row = _row(api, course, name, student, problem or "graded", "; ".join(notes.get(student, [])))
-    return row | own
+            row["helped"] = printable(said)
+    return row
 
 
-def _of_this_assignment(notebook: str, name: str) -> str:
-    """Pass the notebook on, where its marks are not all another assignment's."""
+def _put_on_release(notebook: str, name: str, handed_out: tuple) -> tuple[list, list[str]]:
+    """The student's cells in the form of the release, with all tests; and what was noticed on the way."""
     marks = {
-        cell["metadata"]["nbgrader"]["grade_id"].split("-")[0]
-        for cell in json.loads(notebook)["cells"]
-        if cell["metadata"]
+        c["metadata"]["nbgrader"]["grade_id"].split("-")[0] for c in json.loads(notebook)["cells"] if c["metadata"]
     }
     if marks and name not in marks:
         raise Refused(f"this is assignment {', '.join(sorted(marks))[:80]}, not {name}")
-    return notebook
+    released, tests = handed_out
+    cells, lost = rebuild(nbformat.reads(notebook, as_version=4).cells, copy.deepcopy(released), name)
+    for cell in cells:
+        cell.source = tests.get(_facts(cell).get("grade_id"), cell.source)
+    return cells, [f"marks of cells were lost; known by their place: {', '.join(lost)}"] if lost else []
 
 
-def _give_zero(api: Any, name: str, student: str, when: Any) -> None:
+def _run(box: Sandbox, cells: list, seed: int, folder: Path) -> list[str]:
+    """Run the cells in the sandbox; write outputs and errors into them, and return what was noticed."""
+    code, notes = [cell for cell in cells if cell.cell_type == "code"], []
+    seeded = [
+        Cell(cell.source.replace("default_rng()", f"default_rng({seed + n})"), True, seed + n)
+        if _is_test(cell)
+        else Cell(cell.source, False, seed + n)
+        for n, cell in enumerate(code)
+    ]
+    asked = "before the first question"
+    for cell, outcome in zip(code, box.run(seeded, folder), strict=True):
+        asked = question_of(_facts(cell).get("grade_id", asked))
+        cell.execution_count, cell.outputs = None, _outputs(outcome, cell.source if _is_test(cell) else None)
+        if outcome.stopped or outcome.error in ("NotRun", "NotTrusted"):
+            notes.append(f"{asked}: {outcome.message}")
+        elif outcome.error and not _is_test(cell):
+            notes.append(f"{asked}: {outcome.error} {outcome.where or ''}".strip())
+        if not _facts(cell).get("locked") and (words := set(SUSPECT.findall(cell.source))):
+            notes.append(f"{asked}: please look at the code: {', '.join(sorted(words))}")
+    return notes
+
+
+def _outputs(outcome: Outcome, test: str | None) -> list:
+    from nbformat.v4 import new_output
+
+    outputs = [new_output("stream", name="stdout", text=outcome.output)] if outcome.output else []
+    if outcome.error:
+        own = outcome.stopped or outcome.error in ("NotRun", "NotTrusted")
+        message = outcome.message if own or test is None else said_by(test, outcome) or ""
+        told = outcome.error + (f": {message}" if message else "") + (f" ({outcome.where})" if outcome.where else "")
+        outputs.append(new_output("error", ename=outcome.error, evalue=message, traceback=[told]))
+    return outputs
+
+
+def _facts(cell: Any) -> dict:
+    return cell.metadata.get("nbgrader", {})
+
+
+def _is_test(cell: Any) -> bool:
+    return bool(_facts(cell).get("grade")) and cell.cell_type == "code"
+
+
+def _keep_scores(api: Any, course: Path, name: str, student: str, when: datetime | None, cells: list) -> None:
+    """Put the scores of the tests into the gradebook, and the cells where Formgrader shows them.
+
+    Points that a person gave stay as long as the answer stays the same.
+    """
+    path = course / "autograded" / student / name / f"{name}.ipynb"
+    texts = [{_facts(c).get("grade_id"): c.source for c in one} for one in (graded_cells(course, name, student), cells)]
     with api.gradebook as gradebook:
         gradebook.update_or_create_student(student)
-        submission = gradebook.update_or_create_submission(name, student, **({"timestamp": when} if when else {}))
-        for notebook in submission.notebooks:
-            for one in notebook.grades:
+        submission = gradebook.update_or_create_submission(name, student, timestamp=when)
+        for one in submission.notebooks[0].grades:
+            cell = next((cell for cell in cells if _facts(cell).get("grade_id") == one.name), None)
+            if cell is None or _is_test(cell):
+                passed = cell is not None and not any(output.output_type == "error" for output in cell.outputs)
+                one.auto_score, one.needs_manual_grade = one.max_score_gradecell if passed else 0, False
+            elif TEXT_STUB in cell.source and len(cell.source) < 2 * len(TEXT_STUB):
                 one.auto_score, one.needs_manual_grade = 0, False
+            elif one.manual_score is None or texts[0].get(one.name) != texts[1].get(one.name):
+                one.needs_manual_grade = True
         gradebook.db.commit()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
 
 
-def _row(api: Any, course: Path, name: str, student: str, status: str, notes: str, most: bool = False) -> dict:
-    """The row of the summary; with `most`, refuse more points than a question has."""
-    row = {"student": student, "status": status, "score": 0.0, "points": 0.0, "to_read": 0.0, "late_hours": 0.0}
+def _scores(api: Any, course: Path, name: str, student: str, most: bool = False) -> dict:
+    """The part of a row that stands in the gradebook; with `most`, refuse more points than a question has."""
     with api.gradebook as gradebook:
         submission = gradebook.find_submission(name, student)
-        late, scores = submission.total_seconds_late, {}
-        row |= {"points": submission.max_score, "late_hours": round(late / 3600, 2), "penalty": 0.0}
-        row["seed"] = seed_of(course, name, student)
-        grades = [one for notebook in submission.notebooks for one in notebook.grades]
-        row["to_read"] = sum(one.max_score_gradecell for one in grades if one.needs_manual_grade)
+        late, scores, grades = submission.total_seconds_late, {}, submission.notebooks[0].grades
         for one in sorted(grades, key=lambda one: one.name):
             question, full = question_of(one.name), one.max_score_gradecell
             if most and one.score > full:
                 raise LMTutorError(f"{student}: {one.name} has {one.score:g} of {full:g} points: mend it in Formgrader")
             scores[question] = scores.get(question, 0.0) + min(one.score, full)
-        percent = api.config.LatePenalty.get("percent_a_day", 0)
-        if percent:  # ours, kept where nbgrader keeps its own, so that its export agrees
-            share = percent / 100 * math.ceil(late / 86_400)
-            submission.notebooks[0].late_submission_penalty = min(share * row["points"], sum(scores.values()))
-            gradebook.db.commit()
-        row["penalty"] = sum(notebook.late_submission_penalty or 0.0 for notebook in submission.notebooks)
-    return row | {"score": max(sum(scores.values()) - row["penalty"], 0.0)} | scores | {"notes": notes}
+        share = api.config.LatePenalty.get("percent_a_day", 0) / 100 * math.ceil(late / 86_400)
+        penalty = min(share * submission.max_score, sum(scores.values()))
+        submission.notebooks[0].late_submission_penalty = penalty  # where nbgrader's export looks for it
+        gradebook.db.commit()
+        row = {"score": sum(scores.values()) - penalty, "points": submission.max_score}
+        row["to_read"] = sum(one.max_score_gradecell for one in grades if one.needs_manual_grade)
+        return (
+            row
+            | {"late_hours": round(late / 3600, 2), "penalty": penalty, "seed": seed_of(course, name, student)}
+            | scores
+        )

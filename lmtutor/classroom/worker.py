@@ -8,6 +8,7 @@ socket, its own copy of the student's files, and the cell that it is asked to ru
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -57,10 +58,16 @@ def supervise(connection: socket.socket, control: socket.socket, job: dict) -> N
             os._exit(1)
     os.close(tell)
     os.setsid()
+    serve_confined(connection, job, in_use)
+
+
+def serve_confined(connection: socket.socket, job: dict, in_use: int) -> None:
+    """Give up what is left of the privileges, close what is open, and run cells."""
+    folder = job["folder"]
     os.chdir(folder)
     os.environ.clear()
-    os.environ.update(job["environment"], HOME=str(folder), LMTUTOR_CACHE=f"{folder}/.cache", TMPDIR=str(folder))
-    confine.drop_privileges(user)
+    os.environ.update(job["environment"], HOME=folder, LMTUTOR_CACHE=f"{folder}/.cache", TMPDIR=folder)
+    confine.drop_privileges(job["user"])
     confine.limit(in_use, job["megabytes"], job["cpu_seconds"], job["file_megabytes"])
     nowhere = os.open(os.devnull, os.O_RDWR)
     for number in range(3):
@@ -70,8 +77,18 @@ def supervise(connection: socket.socket, control: socket.socket, job: dict) -> N
     serve(connection)
 
 
+def in_bubblewrap(connection: socket.socket) -> None:
+    """Wait for the job, copy the student's files onto the small disk, and run cells."""
+    job = json.loads(connection.makefile("r", buffering=1).readline())
+    in_use, folder = confine.memory_in_use(), Path(job["folder"])
+    confine.limit_files(folder, job["disk_megabytes"], job["disk_files"])
+    shutil.copytree(confine.GIVEN, folder, dirs_exist_ok=True)
+    connection.sendall(b'{"ready": true}\n')
+    serve_confined(connection, job, in_use)
+
+
 def main() -> None:
-    """Import what assignments use, then fork for each job that arrives on the socket given as argument."""
+    """Import what assignments use, then fork for each job that arrives on the socket; in bubblewrap, do the one job."""
     door = socket.socket(fileno=int(sys.argv[1]))
     for name in ("numpy", "pandas", "torch", "matplotlib", "IPython.core.interactiveshell", "lmtutor"):
         __import__(name)
@@ -80,6 +97,8 @@ def main() -> None:
 
     matplotlib.use("agg")
     torch.set_num_threads(1)
+    if sys.argv[2:]:
+        return in_bubblewrap(door)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # supervisors are not waited for
     while True:
         message, numbers, _, _ = socket.recv_fds(door, 1 << 20, 2)

@@ -27,7 +27,7 @@ from lmtutor.classroom.course import due_of, nbgrader_api, set_due  # noqa: E402
 pytestmark = [
     pytest.mark.classroom,
     pytest.mark.slow,
-    pytest.mark.skipif(not confine.possible(), reason="this machine cannot confine a process"),
+    pytest.mark.skipif(not confine.roads(), reason="this machine cannot confine a process"),
 ]
 FREE = {"ann": "Los Angeles", "bob": "</template><script>alert(1)</script>", "cleo": "New York & <b>more</b> {{data}}"}
 
