@@ -1,14 +1,15 @@
 """Take every privilege from the present process that student code does not need. Linux.
 
-Two ways, the better one that the machine allows:
+Three ways, the best one that the machine allows:
 
-- *namespaces* (root, or any user where user namespaces are on): no network, no other process in sight, and a root
-  folder that holds only what is listed in `needed`, read-only, and the work folder;
+- *bubblewrap*, where `bwrap` is installed and works: no network, no other process in sight, and a root folder that
+  holds only what is listed in `needed`, read-only, and the work folder;
+- *namespaces* (root, or any user where user namespaces are on): the same by our own calls;
 - *user*: root becomes an unprivileged user with a number of its own. It can write nothing of others, but it can read
-  what every user of the machine can. `isolation` says which it will be; without either, grading is refused.
+  what every user of the machine can. `roads` says which there are; without any, grading is refused.
 
-In both, the kernel refuses the calls of `CALLS`: no socket, so no network and no service of others, no namespace or
-mount, no memory beside the counted.
+In all, the kernel refuses the calls of `CALLS`: no socket, so no network and no service of others, no new process, no
+namespace or mount, no memory beside the counted.
 """
 
 import contextlib
@@ -18,6 +19,7 @@ import platform
 import resource
 import shutil
 import struct
+import subprocess
 import sys
 import sysconfig
 import tempfile
@@ -31,16 +33,18 @@ RDONLY, AT_FDCWD, AT_RECURSIVE, MOUNT_SETATTR = 1, -100, 0x8000, 442
 NO_NEW_PRIVS, PDEATHSIG, SECCOMP, FILTER = 38, 1, 22, 2
 FIRST_USER, USERS = 61_000, 4_000  # numbers that no distribution gives to people
 SYSTEM = "/lib /lib64 /usr/lib /usr/lib64 /usr/share/zoneinfo /usr/share/fonts /etc/fonts /etc/ld.so.cache".split()
+GIVEN = "/given"  # where bubblewrap shows the student's files
 DEVICES = "/dev/null /dev/zero /dev/random /dev/urandom".split()
 # By machine: its name for the kernel, pivot_root, clone, and the numbers of the calls that are refused:
 CALLS = {
-    # socket, unshare, setns, mount, umount2, pivot_root, chroot, memfd_create, ptrace, shmget, mq_open, add_key, keyctl
-    "x86_64": (0xC000003E, 155, 56, (41, 272, 308, 165, 166, 155, 161, 319, 101, 29, 240, 248, 250)),
+    # socket, unshare, setns, mount, umount2, pivot_root, chroot, memfd_create, ptrace, shmget, mq_open, add_key,
+    # keyctl, and on x86-64 fork and vfork, which elsewhere are forms of clone
+    "x86_64": (0xC000003E, 155, 56, (41, 272, 308, 165, 166, 155, 161, 319, 101, 29, 240, 248, 250, 57, 58)),
     "aarch64": (0xC00000B7, 41, 220, (198, 97, 268, 40, 39, 41, 51, 279, 117, 194, 180, 217, 219)),
 }
 # open_tree, move_mount, fsopen, fsconfig, fsmount, io_uring_setup, mount_setattr, memfd_secret: alike everywhere
 CALLS_EVERYWHERE = (428, 429, 430, 431, 432, 425, 442, 447)
-CLONE3, ANY_NAMESPACE = 435, 0x7E020000
+CLONE3, ANY_NAMESPACE, THREAD = 435, 0x7E020000, 0x00010000
 
 
 def _libc():
@@ -53,11 +57,15 @@ def _call(function, *arguments) -> None:
         raise OSError(number, os.strerror(number))
 
 
-def isolation() -> str:
-    """Say what this machine allows: "namespaces", "user" or "none". Tried in a child, so nothing changes here."""
+def roads() -> list[str]:
+    """The ways that this machine allows, the best first: each is tried, in a child process."""
+    found: list[str] = []
     if not sys.platform.startswith("linux"):
-        return "none"
+        return found
     with tempfile.TemporaryDirectory(prefix="lmtutor-trial-") as folder:
+        if shutil.which("bwrap"):
+            done = subprocess.run([*bubblewrap(Path(folder), 1), "-c", "pass"], capture_output=True, timeout=60)
+            found += ["bubblewrap"] if done.returncode == 0 else []
         child = os.fork()
         if child == 0:
             status = 1
@@ -66,14 +74,9 @@ def isolation() -> str:
                 enter_root(Path(folder), os.getuid(), 1, 100)
                 status = 0
             os._exit(status)
-        works = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    return "namespaces" if works else "user" if os.getuid() == 0 else "none"
-
-
-def possible() -> bool:
-    """Say whether student code can be confined here at all."""
-    way = isolation()
-    return way == "namespaces" or (way == "user" and not any(closed_to_others(path) for path in libraries()))
+        found += ["namespaces"] if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0 else []
+    readable = os.getuid() == 0 and not any(closed_to_others(path) for path in libraries())
+    return found + (["user"] if readable else [])
 
 
 def enter_namespaces() -> None:
@@ -99,6 +102,35 @@ def libraries() -> list[Path]:
     return sorted(found | {path.resolve() for path in found})
 
 
+def needed() -> list[Path]:
+    """All that a confined process sees, each once; what is a link is shown as one."""
+    seen: list[Path] = []
+    for path in [*libraries(), *map(Path, SYSTEM + DEVICES)]:
+        if path.exists() and path not in seen and not any(o in path.parents for o in seen if not o.is_symlink()):
+            seen.append(path)
+    return seen
+
+
+def bubblewrap(folder: Path, megabytes: int) -> list[str]:
+    """The command that starts a Python in the same root and namespaces; it finds the files of `folder` in `GIVEN`."""
+    python = Path(sys.executable).resolve()
+    line = ["bwrap", "--unshare-all", "--uid", "1000", "--gid", "1000", "--die-with-parent", "--new-session"]
+    line += ["--cap-add", "CAP_SYS_ADMIN"]  # to limit the files of its disk; dropped before any student code runs
+    for path in needed():
+        kind = "--dev-bind" if str(path) in DEVICES else "--ro-bind"
+        line += ["--symlink", os.readlink(path), str(path)] if path.is_symlink() else [kind, str(path), str(path)]
+    line += ["--ro-bind", str(python), str(python), "--ro-bind", str(folder), GIVEN, "--proc", "/proc"]
+    line += ["--size", str(megabytes * 2**20), "--tmpfs", str(folder), "--chdir", str(folder), str(python)]
+    return line
+
+
+def limit_files(folder: Path, megabytes: int, files: int) -> None:
+    """In bubblewrap: let the disk at `folder` hold only so many files, where the machine leaves us the right to."""
+    with contextlib.suppress(OSError):
+        options = f"size={megabytes}m,nr_inodes={files},mode=700".encode()
+        _call(_libc().mount, b"tmpfs", str(folder).encode(), b"tmpfs", NOSUID | NODEV, options)
+
+
 def enter_root(folder: Path, user: int, megabytes: int, files: int) -> None:
     """Inside the namespaces: see nothing but the libraries, read-only, and a small disk in memory at `folder`.
 
@@ -107,18 +139,14 @@ def enter_root(folder: Path, user: int, megabytes: int, files: int) -> None:
     """
     packed = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     _disk(folder, "size=4m,mode=755")
-    bound: list[Path] = []
-    for path in [*libraries(), *map(Path, SYSTEM + DEVICES)]:
+    for path in needed():
         place = folder / path.relative_to("/")
-        if not path.exists() or os.path.lexists(place) or any(other in path.parents for other in bound):
-            continue
         place.parent.mkdir(parents=True, exist_ok=True)
         if path.is_symlink():
             place.symlink_to(path.readlink())
             continue
         place.mkdir() if path.is_dir() else place.touch()
         _call(_libc().mount, str(path).encode(), str(place).encode(), None, BIND | REC, None)
-        bound.append(path)
     work, processes = folder / folder.relative_to("/"), folder / "proc"
     work.mkdir(parents=True)
     processes.mkdir()
@@ -171,7 +199,8 @@ def forbid_calls() -> None:
     for number in (*numbers, *CALLS_EVERYWHERE):
         code += [(equal, 0, 1, number), (answer, 0, 0, refuse)]
     code += [(equal, 0, 1, CLONE3), (answer, 0, 0, unknown)]  # libraries then use clone, whose flags can be read:
-    code += [(equal, 0, 3, clone), (load, 0, 0, 16), (any_bit, 0, 1, ANY_NAMESPACE), (answer, 0, 0, refuse)]
+    code += [(equal, 0, 4, clone), (load, 0, 0, 16), (any_bit, 1, 0, ANY_NAMESPACE), (any_bit, 1, 0, THREAD)]
+    code += [(answer, 0, 0, refuse)]  # a namespace, or a process that is no thread
     code += [(answer, 0, 0, allow)]
     program = b"".join(struct.pack("HBBI", *line) for line in code)
     kept = ctypes.create_string_buffer(program, len(program))

@@ -20,30 +20,20 @@ from lmtutor.classroom.sources import (
 )
 from lmtutor.system.errors import LMTutorError
 
-CONFIG = f"""# Written by `lmtutor assignments build`. nbgrader's commands and its pages read it, too.
+CONFIG = f"""# Written by `lmtutor assignments build`, each time; your own settings go into own_config.py, beside it.
 c = get_config()
 c.CourseDirectory.course_id = "lmtutor"
 c.ClearSolutions.code_stub = {{"python": {CODE_STUB!r}}}
 c.ClearSolutions.text_stub = {TEXT_STUB!r}
-c.Autograde.sanitize_preprocessors = [
-    "lmtutor.classroom.grading.Intake",
-    "nbgrader.preprocessors.ClearOutput",
-    "nbgrader.preprocessors.OverwriteKernelspec",
-    "nbgrader.preprocessors.OverwriteCells",
-    "nbgrader.preprocessors.CheckCellMetadata",
-]
-c.Autograde.autograde_preprocessors = [
-    "lmtutor.classroom.grading.ConfinedExecute",
-    "nbgrader.preprocessors.LimitOutput",
-    "nbgrader.preprocessors.SaveAutoGrades",
-    "nbgrader.preprocessors.AssignLatePenalties",
-    "nbgrader.preprocessors.CheckCellMetadata",
-]
+c.Autograde.sanitize_preprocessors = ["lmtutor.classroom.grading.UseOurCommand"]
 c.GenerateFeedback.preprocessors = [
     "nbgrader.preprocessors.GetGrades",
-    "lmtutor.classroom.grading.HideTests",
+    "nbgrader.preprocessors.ClearHiddenTests",
+    "nbgrader.preprocessors.ClearOutput",  # student code that runs beside hidden tests could print them
     "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
 ]
+c.LatePenalty.percent_a_day = 0  # of an assignment's points, for each day begun after it was due
+load_subconfig("own_config.py")
 """
 
 
@@ -55,8 +45,8 @@ def need_nbgrader() -> None:
         raise LMTutorError('The course tree needs nbgrader: pip install "lmtutor[classroom]".')
 
 
-def nbgrader_api(course: Path, submitted: str = "submitted"):
-    """Return nbgrader's API for a course, with the course's own configuration and this folder of submissions."""
+def nbgrader_api(course: Path):
+    """Return nbgrader's API for a course, with the course's own configuration."""
     need_nbgrader()
     import logging
     import warnings
@@ -71,7 +61,6 @@ def nbgrader_api(course: Path, submitted: str = "submitted"):
         raise LMTutorError(f"{course} is not a course; make one with: lmtutor assignments build --out FOLDER")
     config = PyFileConfigLoader("nbgrader_config.py", path=str(course)).load_config()
     config.CourseDirectory.root = str(course.resolve())
-    config.CourseDirectory.submitted_directory = submitted
     warnings.filterwarnings("ignore", message="Object of type .* not in session")  # nbgrader's, of its own gradebook
     config.Application.log_level = logging.ERROR
     api = NbGraderAPI(config=config)
@@ -81,7 +70,12 @@ def nbgrader_api(course: Path, submitted: str = "submitted"):
 
 
 def build(
-    out: Path, names: Sequence[str] = (), sources: Path = SOURCES, hidden: Path | None = None, course: bool = True
+    out: Path,
+    names: Sequence[str] = (),
+    sources: Path = SOURCES,
+    hidden: Path | None = None,
+    course: bool = True,
+    requirement: str = "lmtutor",
 ) -> pd.DataFrame:
     """Make, under `out`: release/NAME.ipynb, solution/NAME.ipynb and course/, nbgrader's tree.
 
@@ -90,12 +84,13 @@ def build(
     names : which assignments; default: all of `sources`.
     hidden : an instructor's folder of hidden tests, `NAME.py`; where one is missing, the worked set is used.
     course : False leaves out nbgrader's tree, and needs no nbgrader.
+    requirement : what a notebook's first cell installs where the package is missing.
     """
     import nbformat
 
     if hidden is not None and not Path(hidden).is_dir():
         raise LMTutorError(f"{hidden} is not a hidden-tests folder: make one with: lmtutor assignments hidden FOLDER")
-    chosen = [read_assignment(name, sources, hidden) for name in (names or assignment_names(sources))]
+    chosen = [read_assignment(name, sources, hidden, requirement) for name in (names or assignment_names(sources))]
     if not chosen:
         raise LMTutorError(f"There are no assignments in {sources}; name their folder with --sources.")
     for kind, make in (("release", release), ("solution", solution)):
@@ -141,3 +136,9 @@ def set_due(course: Path, name: str, due: str) -> str:
     with nbgrader_api(course).gradebook as gradebook:
         gradebook.update_or_create_assignment(name, duedate=when.replace(tzinfo=None))
     return f"{when:%Y-%m-%d %H:%M} UTC"
+
+
+def due_of(course: Path, name: str) -> datetime | None:
+    """When an assignment is due, in UTC; None where nothing was set."""
+    with nbgrader_api(course).gradebook as gradebook:
+        return next((one.duedate for one in gradebook.assignments if one.name == name), None)

@@ -24,12 +24,12 @@ PROMISES = {
     "cannot make files without number": "for n in range(6_000): open(str(n), 'w').close()",
     "cannot run for ever": "while True: pass",
 }
+TIDY = "import os\nfor name in os.listdir('.'): os.path.isfile(name) and os.remove(name)"
 
 
 def examine(isolation: str | None = None) -> pd.DataFrame:
-    """Try every promise; return a table: promise, kept (yes or NO)."""
-    limits = Limits(cell_seconds=3, megabytes=400, file_megabytes=5, disk_megabytes=20)
-    kept = {}
+    """Try every promise, on the road that grading would take or on the one named; return a table: promise, kept."""
+    limits = Limits(cell_seconds=20, megabytes=400, file_megabytes=5, disk_megabytes=20)
     with (
         tempfile.TemporaryDirectory(prefix="lmtutor-doctor-") as name,
         socket.create_server(("127.0.0.1", 0)) as server,
@@ -46,7 +46,7 @@ def examine(isolation: str | None = None) -> pd.DataFrame:
             (folder / file).chmod(mode)
         planted = f"OPEN, CLOSED, SOCKET = ({name!r} + '/' + x for x in ('open', 'closed', 'service'))\n"
         planted += f"PORT = {server.getsockname()[1]}"
-        for promise, code in PROMISES.items():
-            kept[promise] = box.run([Cell(planted), Cell(code)])[1].error is not None
-    rows = [(f"student code {promise}", "yes" if fine else "NO") for promise, fine in kept.items()]
+        cells = [Cell(code) for promise in PROMISES.values() for code in (f"{planted}\n{promise}", TIDY)]
+        tried = [outcome.error is not None for outcome in box.run(cells)[::2]]
+    rows = [(f"student code {what}", "yes" if kept else "NO") for what, kept in zip(PROMISES, tried, strict=True)]
     return pd.DataFrame(rows, columns=["promise", "kept"])

@@ -4,21 +4,18 @@ Nothing here trusts a name, a link, a time or a cell of a student's, and nothing
 """
 
 import json
+import os
 import re
 import stat
 import unicodedata
-from dataclasses import dataclass, field
+import zipfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lmtutor.classroom.sandbox import plain_files, printable
-from lmtutor.system.errors import LMTutorError
-
 MOST_MEGABYTES, MOST_PARTS = 40, 500_000  # of a notebook; parts are its lists and tables
-STUDENT, CELL_ID = re.compile(r"\w[\w.@-]{0,79}"), re.compile(r"(?!own-)[A-Za-z0-9_-]{1,64}")
-# Names of files and folders as learning platforms write them: the student's, then their number.
-MOODLE = re.compile(r"(?P<name>.+?)_(?P<number>\d+)_assignsubmission_(file|onlinetext)_?")
-CANVAS = re.compile(r"(?P<name>[^_]+)_(LATE_)?(?P<number>\d+)_\d+_.+")
+MOST_BYTES, MOST_FILES = 200, 20_000  # of a name; in a zip
+CELL_ID = re.compile(r"(?!own-)[A-Za-z0-9_-]{1,64}")
 # Where HTML, an entity, a script's address or a TeX command that makes links or classes could begin:
 BEGINNINGS = re.compile(
     r"<(?=[a-z/!?])|&(?=[#\w])|(script|data)(?=[\s\\]*:)|\\(?=href|url|class|cssId|style|require|html)", re.I
@@ -30,20 +27,33 @@ class Refused(Exception):
     """Why something cannot be taken; its text is for the summary."""
 
 
-@dataclass
-class Collected:
-    """What `collect` did."""
-
-    taken: int = 0
-    left: list[str] = field(default_factory=list)  # what was not taken, and why
+def printable(text: str, keep: str = "") -> str:
+    """Show control characters, line breaks and halves of characters as escapes, so that no terminal obeys them."""
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
 
 
-def student_id(name: str) -> str:
-    """Make a safe name of a file's or folder's: `Bob_Brown_1234` of `Bob Brown_1234_assignsubmission_file_`."""
-    found = MOODLE.fullmatch(name) or CANVAS.fullmatch(name)
-    plain = unicodedata.normalize("NFC", f"{found['name']}_{found['number']}" if found else name)
-    plain = re.sub(r"[^\w.@-]+", "_", plain).strip("_.@-")
-    if not STUDENT.fullmatch(plain):
+def plain_files(folder: Path) -> Iterator[Path]:
+    """The regular files below a folder: no link is followed, no pipe or device opened, what systems hide left out."""
+    for top, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not hidden(name))
+        for path in sorted(Path(top) / name for name in names if not hidden(name)):
+            if stat.S_ISREG(path.lstat().st_mode):
+                yield path
+
+
+def hidden(name: str) -> bool:
+    """Whether this is a file or folder that an editor or a system keeps for itself."""
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def safe_name(name: str) -> str:
+    """Make a name for a folder of a student's, in any script: letters, marks and digits stay; `Bob_Brown_1234`."""
+    plain = "".join(
+        c if c.isalnum() or unicodedata.category(c)[0] == "M" or c in "_.@-" else "_"
+        for c in unicodedata.normalize("NFC", name)
+    )
+    plain = re.sub("__+", "_", plain).strip("_.@-")
+    if not plain or not plain[0].isalnum() or len(plain.encode()) > MOST_BYTES:
         raise Refused("the name is not a student's")
     return plain
 
@@ -111,54 +121,20 @@ def read_time(stamp: Path) -> datetime | None:
     return when if 2000 <= when.year < 2200 else None
 
 
-def collect(folder: Path, course: Path, name: str, timestamps: bool = False) -> Collected:
-    """Copy submissions into the course: files `STUDENT.ipynb`, or folders `STUDENT/` with `NAME.ipynb` in them.
-
-    A file or folder of which nothing can be taken gets a row in the summary all the same, with no points.
-
-    Parameters
-    ----------
-    timestamps : believe `STUDENT/timestamp.txt` (or `STUDENT.txt`) about when it was handed in. Students can write
-        such a file; by default the time counts at which the notebook was last changed.
-    """
-    if not folder.is_dir():
-        raise LMTutorError(f"{folder} is not a folder of submissions: name the folder that holds them")
-    done, seen = Collected(), {}
-    for entry in sorted(folder.iterdir()):
-        shown = printable(entry.name)
-        if entry.is_symlink() or not (entry.is_dir() or entry.suffix in (".ipynb", ".zip")):
-            if entry.suffix != ".txt":
-                done.left.append(f"{shown}: not a notebook or a folder")
-            continue
-        try:
-            student = student_id(entry.name if entry.is_dir() else entry.stem)
-            if student in seen:
-                raise Refused(f"{student} has handed in {seen[student]}, too: keep one of them")
-            seen[student] = shown
-            place = course / "submitted" / student / name
-            place.mkdir(parents=True, exist_ok=True)
-            (place / f"{name}.ipynb").unlink(missing_ok=True)
-            found = _notebook_in(entry, name, done.left)
-            (place / f"{name}.ipynb").write_bytes(take(found))
-            stamp = entry / "timestamp.txt" if entry.is_dir() else entry.with_suffix(".txt")
-            when = read_time(stamp) if timestamps else None
-            when = when or datetime.fromtimestamp(found.stat().st_mtime, UTC).replace(tzinfo=None)
-            (place / "timestamp.txt").write_text(f"{when.isoformat(sep=' ')} UTC", encoding="utf-8")
-            done.taken += 1
-        except (Refused, OSError, OverflowError, ValueError) as problem:
-            done.left.append(f"{shown}: {printable(str(problem))}")
-    return done
-
-
-def _notebook_in(entry: Path, name: str, left: list[str]) -> Path:
-    """Choose the notebook of one student: the only one, or the only one with the right name."""
-    files = list(plain_files(entry)) if entry.is_dir() else [entry]
-    found = [path for path in files if path.suffix == ".ipynb" and ".ipynb_checkpoints" not in path.parts]
-    right = [path for path in found if path.name == f"{name}.ipynb"]
-    chosen = [path for path in right if path.parent == entry] or right or found
-    if len(chosen) != 1:
-        names = ", ".join(printable(str(path.relative_to(entry))) for path in chosen or files if path != entry)
-        raise Refused(f"no single {name}.ipynb among: {names or 'nothing'}")
-    others = [path for path in files if path not in chosen and path.name != "timestamp.txt"]
-    left += [f"{printable(str(path.relative_to(entry.parent)))}: not taken" for path in others]
-    return chosen[0]
+def unzip(archive: Path, place: Path, megabytes: int) -> list[str]:
+    """Unpack a zip below `place`, with the times of its files; name what could not be unpacked. No link comes out."""
+    problems = []
+    try:
+        with zipfile.ZipFile(archive) as packed:
+            members = [member for member in packed.infolist() if not member.is_dir()]
+            if len(members) > MOST_FILES or sum(member.file_size for member in members) > megabytes * 2**20:
+                raise Refused(f"more than {MOST_FILES:,} files or {megabytes} MB, unpacked")
+            for member in members:
+                try:
+                    out = packed.extract(member, place)
+                    os.utime(out, (datetime(*member.date_time).timestamp(),) * 2)
+                except Exception as problem:  # of whatever kind: the other students' files are unpacked
+                    problems.append(f"{printable(member.filename)}: {printable(str(problem))}")
+    except (OSError, ValueError, zipfile.BadZipFile) as problem:
+        raise Refused(f"not a zip that can be read ({printable(str(problem))})") from None
+    return problems

@@ -12,16 +12,16 @@ import secrets
 import shutil
 import signal
 import socket
-import stat
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lmtutor.classroom import confine
+from lmtutor.classroom.intake import plain_files, printable
 from lmtutor.system.errors import LMTutorError
 
 
@@ -69,28 +69,24 @@ class Died(Exception):
 class Sandbox:
     """Confined processes for student code, one per notebook; a context manager.
 
-    `isolation` is "namespaces" or "user"; default: the best that the machine allows. Where it allows neither, so that
-    student code could reach the teacher's files, there is an `LMTutorError`.
+    `isolation` is "bubblewrap", "namespaces" or "user"; default: the best that the machine allows. Where it allows
+    none, so that student code could reach the teacher's files, there is an `LMTutorError`.
     """
 
     def __init__(self, limits: Limits | None = None, isolation: str | None = None):
         self.limits = limits or Limits()
-        self.isolation = isolation or confine.isolation()
-        if self.isolation == "none":
+        roads = [isolation] if isolation else confine.roads()
+        if not roads or roads == ["none"]:
             raise LMTutorError(
                 "grading: this machine cannot keep student code away from the gradebook. Grade on Linux, as root (a "
-                "container is enough) or as a user who may make user namespaces."
+                "container is enough, with Python where everybody may read) or as a user who may make user namespaces."
             )
-        closed = [place for path in confine.libraries() if (place := confine.closed_to_others(path))]
-        if self.isolation == "user" and closed:
-            raise LMTutorError(
-                f"grading: the unprivileged user cannot read Python or lmtutor through {closed[0]}; install them where "
-                "everybody may read."
-            )
-        self.notice = {
-            "namespaces": "student code sees Python, its libraries and its own folder, nothing else; no network",
-            "user": "student code runs as another user, without network; it can READ what any user of this machine can",
-        }[self.isolation]
+        self.isolation = roads[0]
+        self.notice = "student code sees Python, its libraries and its own folder, nothing else; no network"
+        self.notice += f" ({self.isolation})"
+        if self.isolation == "user":
+            self.notice = "student code runs as another user, without network; it can READ what any user can"
+        self.next: _Process | None = None  # loading while another runs
 
     def __enter__(self) -> "Sandbox":
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -101,21 +97,32 @@ class Sandbox:
             **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LMTUTOR_OFFLINE"), "1"),
             "MPLBACKEND": "agg",
             "PYTHONHASHSEED": "0",  # sets in one order each time: the same file gets the same grade
-            "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")])),
+            "PYTHONPATH": os.pathsep.join([root, *filter(None, sys.path)]),
         }
-        command = [sys.executable, "-m", "lmtutor.classroom.worker", str(theirs.fileno())]
         self.home = tempfile.mkdtemp(prefix="lmtutor-grading-")
         os.chmod(self.home, 0o755)
-        environment = self.environment | {"HOME": self.home, "MPLCONFIGDIR": self.home, "IPYTHONDIR": self.home}
-        self.process = subprocess.Popen(
-            command, pass_fds=[theirs.fileno()], env=environment, cwd=self.home, stdin=subprocess.DEVNULL
-        )
+        if self.isolation == "bubblewrap":
+            self.next = _Process(self)
+        else:
+            self.server = self.start([sys.executable], theirs)
         theirs.close()
         return self
 
+    def start(self, python: list[str], theirs: socket.socket, *more: str, home: str | None = None) -> subprocess.Popen:
+        """Start a worker that holds this end of a socket."""
+        home = home or self.home
+        environment = self.environment | {"HOME": home, "MPLCONFIGDIR": home, "IPYTHONDIR": home}
+        number = theirs.fileno()
+        line = [*python, "-m", "lmtutor.classroom.worker", str(number), *more]
+        return subprocess.Popen(line, pass_fds=[number], env=environment, cwd=self.home, stdin=subprocess.DEVNULL)
+
     def __exit__(self, *_) -> None:
         self.door.close()
-        self.process.wait(timeout=30)
+        if self.next:
+            self.next.__exit__()
+        else:
+            self.server.terminate()  # it may still be loading
+            self.server.wait(timeout=30)
         shutil.rmtree(self.home, ignore_errors=True)
 
     def run(self, cells: Sequence[Cell], files: Path | None = None) -> list[Outcome]:
@@ -126,7 +133,10 @@ class Sandbox:
         outcomes: list[Outcome | None] = [None] * len(cells)
         end = time.monotonic() + self.limits.notebook_seconds
         while None in outcomes:
-            with _Process(self, files) as process:
+            process = self.next or _Process(self)
+            self.next = _Process(self) if self.isolation == "bubblewrap" else None
+            with process:
+                process.begin(files)
                 for number, cell in enumerate(cells):
                     before = outcomes[number]
                     if before is not None and before.stopped:
@@ -145,41 +155,56 @@ class Sandbox:
 class _Process:
     """One confined process."""
 
-    def __init__(self, sandbox: Sandbox, files: Path | None):
-        self.sandbox, self.files = sandbox, files
-
-    def __enter__(self) -> "_Process":
-        box = self.sandbox
+    def __init__(self, sandbox: Sandbox):
+        self.box, self.buffer, self.pid = sandbox, b"", 0
         self.user = confine.FIRST_USER + random.SystemRandom().randrange(confine.USERS)
         self.folder = Path(tempfile.mkdtemp(prefix="lmtutor-student-"))
-        if self.files is not None:
-            self.copy(self.files, box.limits.disk_megabytes * 2**20)
-        self.connection, theirs = socket.socketpair()
-        control, far = socket.socketpair()
-        job = asdict(box.limits) | {
+        self.connection, self.theirs = socket.socketpair()
+        if sandbox.isolation == "bubblewrap":
+            python = confine.bubblewrap(self.folder, sandbox.limits.disk_megabytes)
+            self.wrap = sandbox.start(python, self.theirs, "once", home=str(self.folder))
+            self.pid = self.wrap.pid
+            self.theirs.close()
+
+    def begin(self, files: Path | None) -> None:
+        """Give it a copy of the student's files, and wait until it can run cells."""
+        if files is not None:
+            self.copy(files, self.box.limits.disk_megabytes * 2**20)
+        job = asdict(self.box.limits) | {
             "folder": str(self.folder),
             "user": self.user,
-            "isolation": box.isolation,
-            "environment": box.environment,
+            "isolation": self.box.isolation,
+            "environment": self.box.environment,
         }
-        socket.send_fds(box.door, [json.dumps(job).encode()], [theirs.fileno(), far.fileno()])
-        theirs.close()
-        far.close()
-        control.settimeout(300)  # the libraries may still be loading
-        answer = json.loads(control.makefile("r").readline() or '{"failed": "the sandbox did not start"}')
-        control.close()
-        if "failed" in answer:
-            self.connection.close()
-            shutil.rmtree(self.folder, ignore_errors=True)
-            raise LMTutorError(f"grading: the sandbox could not be set up ({answer['failed']}).")
-        self.pid, self.buffer = answer["pid"], b""
+        end = time.monotonic() + 300  # the libraries may still be loading
+        try:
+            if self.pid:
+                self.ask(job, end)
+                return
+            control, far = socket.socketpair()
+            socket.send_fds(self.box.door, [json.dumps(job).encode()], [self.theirs.fileno(), far.fileno()])
+            self.theirs.close()
+            far.close()
+            control.settimeout(300)
+            answer = json.loads(control.makefile("r").readline() or '{"failed": "the sandbox did not start"}')
+            control.close()
+            self.pid = answer.get("pid", 0)
+            if "failed" in answer:
+                raise Died(answer["failed"])
+        except (Died, OSError) as problem:
+            raise LMTutorError(f"grading: the sandbox could not be set up ({problem}).") from None
+
+    def __enter__(self) -> "_Process":
         return self
 
     def __exit__(self, *_) -> None:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)  # first of its namespace: all it started end with it
+            if self.pid:
+                os.kill(self.pid, signal.SIGKILL)  # first of its namespace: all it started end with it
+        if self.box.isolation == "bubblewrap":
+            self.wrap.wait(timeout=30)
         self.connection.close()
-        if self.sandbox.isolation == "user":
+        if self.box.isolation == "user":
             _end_all_of(self.user)
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -247,19 +272,6 @@ class _Process:
         if not isinstance(reply, dict):
             raise Died("it answered something else")
         return reply
-
-
-def printable(text: str, keep: str = "") -> str:
-    """Show control characters, line breaks and halves of characters as escapes, so that no terminal obeys them."""
-    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
-
-
-def plain_files(folder: Path) -> Iterator[Path]:
-    """The regular files below a folder: no link is followed, no pipe or device opened."""
-    for top, _, names in os.walk(folder):
-        for path in sorted(Path(top) / name for name in names):
-            if stat.S_ISREG(path.lstat().st_mode):
-                yield path
 
 
 def _end_all_of(user: int) -> None:

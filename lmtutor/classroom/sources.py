@@ -2,10 +2,12 @@
 
 A source is a MyST notebook with nbgrader's cell metadata. Regions between `### BEGIN SOLUTION` and `### END SOLUTION`
 become a stub in the release; regions between `### BEGIN HIDDEN TESTS` and `### END HIDDEN TESTS` vanish from it.
+Every assignment gets two cells that no source needs to write: one that installs the package, one that asks who helped.
 An instructor can keep hidden tests of their own in a folder outside the tree, `FOLDER/a1.py`, a block a test cell.
 """
 
 import copy
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +19,27 @@ from lmtutor.system.errors import LMTutorError, nearest
 from lmtutor.system.files import PACKAGE
 
 SOURCES = PACKAGE.parent / "book" / "assignments"
-CODE_STUB = '# Your code here.\nraise RuntimeError("this part is still yours to write")'
+STILL_OPEN = "this part is still yours to write"
+CODE_STUB = f'# Your code here.\nraise RuntimeError("{STILL_OPEN}")'
 TEXT_STUB = "*Your answer here.*"
 HIDDEN = re.compile(r"^[ \t]*### BEGIN HIDDEN TESTS\n(.*?)^[ \t]*### END HIDDEN TESTS[ \t]*\n?", re.M | re.S)
 SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n(.*?)^[ \t]*### END SOLUTION[ \t]*(\n?)", re.M | re.S)
 POINTS_MARK = "%points%"
+INSTALL = """\
+# Installs the book's package where it is missing, as on Colab. Where it is there, this cell does nothing.
+from importlib.util import find_spec
+
+if find_spec("lmtutor") is None:
+    %pip install --quiet "{requirement}"\
+"""
+HELPED = f"""\
+## Who helped?
+
+People, pages, programs: say so here. It costs nothing.
+
+{TEXT_STUB}\
+"""
+GOES_ON = "raises-exception"  # Jupyter's tag of cells after whose errors "Run All" goes on
 HIDDEN_BLOCK = re.compile(r"^# %% +(\S+)[ \t]*\n", re.M)
 
 
@@ -41,18 +59,20 @@ class Assignment:
 
     @property
     def points(self) -> pd.DataFrame:
-        """One row per graded cell: question, kind ("tests" or "read"), points."""
-        rows = [
-            (question_of(name), "tests" if cell.cell_type == "code" else "read", cell.metadata.nbgrader.points)
-            for name, cell in self.cells.items()
-            if cell.metadata.nbgrader.grade
-        ]
+        """A row a question: question, how it is graded ("tests", "tests in 2 parts" or "read"), points."""
+        graded = {name: cell for name, cell in self.cells.items() if cell.metadata.nbgrader.grade}
+        rows = []
+        for question in dict.fromkeys(map(question_of, graded)):
+            parts = [cell for name, cell in graded.items() if question_of(name) == question]
+            kind = "read" if parts[0].cell_type == "markdown" else "tests"
+            kind += f" in {len(parts)} parts" if len(parts) > 1 else ""
+            rows.append((question, kind, sum(cell.metadata.nbgrader.points for cell in parts)))
         return pd.DataFrame(rows, columns=["question", "graded by", "points"])
 
 
 def question_of(grade_id: str) -> str:
-    """`a1-q2` for its answer cell `a1-q2` and its test cell `a1-q2-test`."""
-    return grade_id.removesuffix("-test")
+    """`a1-q2` for its answer cell `a1-q2` and its test cells `a1-q2-test`, `a1-q2-test-b` …"""
+    return grade_id.partition("-test")[0]
 
 
 def assignment_names(folder: Path = SOURCES) -> list[str]:
@@ -60,10 +80,15 @@ def assignment_names(folder: Path = SOURCES) -> list[str]:
     return sorted(path.stem for path in Path(folder).glob("*.md"))
 
 
-def read_assignment(name: str, folder: Path = SOURCES, hidden: Path | None = None) -> Assignment:
+def read_assignment(
+    name: str, folder: Path = SOURCES, hidden: Path | None = None, requirement: str = "lmtutor"
+) -> Assignment:
     """Read a source and check its metadata.
 
-    `hidden` is an instructor's folder; its `NAME.py`, where there is one, replaces the hidden tests of the source.
+    Parameters
+    ----------
+    hidden : an instructor's folder; its `NAME.py`, where there is one, replaces the hidden tests of the source.
+    requirement : what pip installs where the package is missing, such as the address of a wheel.
     """
     import jupytext
 
@@ -77,6 +102,7 @@ def read_assignment(name: str, folder: Path = SOURCES, hidden: Path | None = Non
     notebook.metadata = type(notebook.metadata)(
         kernelspec=notebook.metadata.get("kernelspec"), language_info={"name": "python"}
     )
+    _add_frame(notebook, name, requirement)
     for number, cell in enumerate(notebook.cells):
         cell.id = f"{name}-{number}"  # jupytext draws ids at random; the release must be the same each time
     assignment = Assignment(name, facts["title"], facts["minutes"], notebook)
@@ -87,7 +113,33 @@ def read_assignment(name: str, folder: Path = SOURCES, hidden: Path | None = Non
     for cell in notebook.cells:
         if POINTS_MARK in cell.source:
             cell.source = cell.source.replace(POINTS_MARK, _points_table(assignment))
+    marks = [
+        (name, fingerprint(cell.source) if cell.metadata.nbgrader.locked else "")
+        for name, cell in assignment.cells.items()
+    ]
+    notebook.metadata["lmtutor"] = {"assignment": name, "title": assignment.title, "cells": marks}
     return assignment
+
+
+def fingerprint(source: str) -> str:
+    """Name the text of a released cell, so that a changed one is noticed."""
+    return hashlib.sha256(HIDDEN.sub("", source).strip().encode()).hexdigest()[:8]
+
+
+def _add_frame(notebook: Any, name: str, requirement: str) -> None:
+    """Put in the cells that every assignment has; let "Run All" go on after an error from the first question on."""
+    from nbformat.v4 import new_code_cell, new_markdown_cell
+
+    kinds = [cell.cell_type for cell in notebook.cells]
+    answers = [bool(cell.metadata.get("nbgrader", {}).get("solution")) for cell in notebook.cells]
+    for cell in notebook.cells[answers.index(True) :] if any(answers) else []:
+        if cell.cell_type == "code":
+            cell.metadata["tags"] = [GOES_ON]
+    facts = dict.fromkeys(("solution", "grade", "task"), False) | {"locked": True, "schema_version": 3}
+    installing = new_code_cell(INSTALL.format(requirement=requirement))
+    installing.metadata["nbgrader"] = facts | {"grade_id": f"{name}-install"}
+    notebook.cells.insert(kinds.index("code"), installing)
+    notebook.cells.append(new_markdown_cell(HELPED))
 
 
 def _check(assignment: Assignment, path: Path) -> None:

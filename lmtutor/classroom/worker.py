@@ -6,67 +6,16 @@ socket, its own copy of the student's files, and the cell that it is asked to ru
 """
 
 import contextlib
-import io
 import json
 import os
-import random
+import shutil
 import signal
 import socket
 import sys
-import traceback
 from pathlib import Path
 
 from lmtutor.classroom import confine
-
-KEPT_OUTPUT = 20_000  # characters kept of what a cell prints
-KEPT_MESSAGE = 1_000  # and of an error's message
-
-
-class Capped(io.StringIO):
-    """Keeps the first characters written, and swallows the rest."""
-
-    def write(self, text: str) -> int:
-        """Keep what still fits."""
-        room = KEPT_OUTPUT - self.tell()
-        if room > 0:
-            super().write(text[:room])
-        return len(text)
-
-
-def make_shell():
-    """Make an IPython without history, threads or a terminal: magics and display work, nothing is written."""
-    from IPython.core.interactiveshell import InteractiveShell
-    from traitlets.config import Config
-
-    config = Config()
-    config.HistoryManager.enabled = False
-    config.InteractiveShell.colors = "NoColor"
-    config.InteractiveShell.xmode = "Plain"
-    return InteractiveShell.instance(config=config)
-
-
-def run_cell(shell, code: str, is_test: bool, seed: int) -> dict:
-    """Run one cell; say what it printed, and what was raised and where."""
-    import numpy as np
-    import torch
-
-    for draw in (random.seed, np.random.seed, torch.manual_seed):
-        draw(seed)
-    out = Capped()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-        shell.showtraceback = shell.showsyntaxerror = lambda *a, **k: None
-        shell.showindentationerror = lambda *a, **k: None
-        result = shell.run_cell(code, store_history=False)
-    error = result.error_before_exec or result.error_in_exec
-    return {"output": "" if is_test else out.getvalue(), "error": error and name_error(error, is_test)}
-
-
-def name_error(error: BaseException, is_test: bool) -> list:
-    """Type, message, and the function and line of the student's that raised it: None, 0 where that was the test."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if "ipython-input" in f.filename]
-    theirs = [f for f in frames if not is_test or f.filename != frames[0].filename]
-    where = [theirs[-1].name, theirs[-1].lineno] if theirs else [None, 0]
-    return [type(error).__name__, str(error)[:KEPT_MESSAGE], *where]
+from lmtutor.classroom.cells import make_shell, run_cell
 
 
 def serve(connection: socket.socket) -> None:
@@ -109,10 +58,16 @@ def supervise(connection: socket.socket, control: socket.socket, job: dict) -> N
             os._exit(1)
     os.close(tell)
     os.setsid()
+    serve_confined(connection, job, in_use)
+
+
+def serve_confined(connection: socket.socket, job: dict, in_use: int) -> None:
+    """Give up what is left of the privileges, close what is open, and run cells."""
+    folder = job["folder"]
     os.chdir(folder)
     os.environ.clear()
-    os.environ.update(job["environment"], HOME=str(folder), LMTUTOR_CACHE=f"{folder}/.cache", TMPDIR=str(folder))
-    confine.drop_privileges(user)
+    os.environ.update(job["environment"], HOME=folder, LMTUTOR_CACHE=f"{folder}/.cache", TMPDIR=folder)
+    confine.drop_privileges(job["user"])
     confine.limit(in_use, job["megabytes"], job["cpu_seconds"], job["file_megabytes"])
     nowhere = os.open(os.devnull, os.O_RDWR)
     for number in range(3):
@@ -122,8 +77,18 @@ def supervise(connection: socket.socket, control: socket.socket, job: dict) -> N
     serve(connection)
 
 
+def in_bubblewrap(connection: socket.socket) -> None:
+    """Wait for the job, copy the student's files onto the small disk, and run cells."""
+    job = json.loads(connection.makefile("r", buffering=1).readline())
+    in_use, folder = confine.memory_in_use(), Path(job["folder"])
+    confine.limit_files(folder, job["disk_megabytes"], job["disk_files"])
+    shutil.copytree(confine.GIVEN, folder, dirs_exist_ok=True)
+    connection.sendall(b'{"ready": true}\n')
+    serve_confined(connection, job, in_use)
+
+
 def main() -> None:
-    """Import what assignments use, then fork for each job that arrives on the socket given as argument."""
+    """Import what assignments use, then fork for each job that arrives on the socket; in bubblewrap, do the one job."""
     door = socket.socket(fileno=int(sys.argv[1]))
     for name in ("numpy", "pandas", "torch", "matplotlib", "IPython.core.interactiveshell", "lmtutor"):
         __import__(name)
@@ -132,6 +97,8 @@ def main() -> None:
 
     matplotlib.use("agg")
     torch.set_num_threads(1)
+    if sys.argv[2:]:
+        return in_bubblewrap(door)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # supervisors are not waited for
     while True:
         message, numbers, _, _ = socket.recv_fds(door, 1 << 20, 2)

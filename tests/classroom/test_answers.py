@@ -1,17 +1,21 @@
-"""A regression set: wrong answers lose their points, right ones keep them, whatever the seed. Runs without nbgrader.
+"""A regression set: wrong answers lose points, right ones keep them, whatever the seed; hints help. Without nbgrader.
 
-An answer is the solution with one piece of it replaced. `WRONG` and `RIGHT` list question, piece, replacement; a piece
-of None replaces the whole cell.
+Two kinds of answers. `answers/NAME.py` holds whole ones, written from the release alone: `# %% a1-q1 wrong: why`, then
+the code. The lists below take the solution with one piece replaced; a piece of None replaces the whole cell.
 """
 
+import ast
 import contextlib
 import io
+import re
+from functools import cache
+from pathlib import Path
 
 import pytest
 
-from lmtutor.classroom.sources import HIDDEN, SOLUTION, read_assignment
-
-HEAVY = {"score", "stories", "symptoms", "compare", "bias"}  # cells that only show something
+import lmtutor as lm
+from lmtutor.classroom.hints import NO_MISTAKE
+from lmtutor.classroom.sources import HIDDEN, SOLUTION, assignment_names, question_of, read_assignment
 
 WRONG = [
     # a1: perplexity, places, discount, model
@@ -261,49 +265,123 @@ RIGHT = [
 ]
 
 
-@pytest.fixture(scope="module")
-def assignments():
-    return {}
+BLOCK = re.compile(r"^# %% (a\d+-q\d+) (wrong|right): (.+)\n", re.M)
+SEEDS = (1, 2, 3)
 
 
-def grade(assignments: dict, question: str, piece: str | None, instead: str | None, seed: int) -> BaseException | None:
-    """Run the cells up to the question's tests with one answer changed; return what a test raised."""
-    name = question.split("-")[0]
-    assignment = assignments.setdefault(name, read_assignment(name))
+@cache
+def prepared(name: str) -> dict:
+    """What stands above the first question: its names."""
     space = {}
+    for cell in read_assignment(name).cells.values():
+        if cell.metadata.nbgrader.solution:
+            return space
+        if "%pip" not in cell.source:
+            exec(cell.source, space)
+
+
+@cache
+def cells(name: str) -> dict:
+    """The cells of an assignment."""
+    return read_assignment(name).cells
+
+
+def solved(question: str, piece: str | None = None, instead: str | None = None) -> str:
+    """The solution of a question, with a piece of it replaced."""
+    code = SOLUTION.sub(lambda m: m[2], HIDDEN.sub("", cells(question.split("-")[0])[question].source))
+    if instead is not None:
+        assert piece is None or piece in code, f"{piece!r} is not in the solution of {question}"
+        code = instead if piece is None else code.replace(piece, instead)
+    return code
+
+
+def regression_set() -> list[tuple[str, str, str, str]]:
+    """Question, "wrong" or "right", why, and the code of an answer."""
+    found = []
+    for path in sorted((Path(__file__).parent / "answers").glob("*.py")):
+        parts = BLOCK.split(path.read_text(encoding="utf-8"))[1:]
+        found += zip(parts[::4], parts[1::4], parts[2::4], parts[3::4], strict=True)
+    for kind, pieces in (("wrong", WRONG), ("right", RIGHT)):
+        found += [
+            (question, kind, instead.strip(), solved(question, piece, instead)) for question, piece, instead in pieces
+        ]
+    return found
+
+
+SET = regression_set()
+NAMED = [pytest.param(*one, id=f"{one[0]} {one[1]}: {one[2][:50]}") for one in SET]
+
+
+def definitions(code: str) -> str:
+    """The functions and classes that a test cell shows to the cells below it."""
+    tree = ast.parse(HIDDEN.sub("", code))
+    tree.body = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    return ast.unparse(tree)
+
+
+def run(question: str, answer: str, seed: int | None) -> list | dict:
+    """Run the answers up to a question with one of them changed; return what each part of its tests raised.
+
+    Without a seed, return the names that are there before the tests.
+    """
+    space, errors = dict(prepared(question.split("-")[0])), []
     with contextlib.redirect_stdout(io.StringIO()):
-        for grade_id, cell in assignment.cells.items():
-            kind = grade_id.split("-")[1]
-            if cell.cell_type != "code" or kind in HEAVY:
-                continue
-            if grade_id == f"{question}-test":
-                code = cell.source.replace("default_rng()", f"default_rng({seed})")
+        for grade_id, cell in cells(question.split("-")[0]).items():
+            facts, asked = cell.metadata.nbgrader, question_of(grade_id)
+            if cell.cell_type == "markdown":
+                break
+            if facts.solution:
+                if errors or (asked > question and seed is None):
+                    break
+                exec(compile(answer if asked == question else solved(asked), grade_id, "exec"), space)
+            elif facts.grade and asked != question:
+                exec(definitions(cell.source), space)
+            elif facts.grade and seed is not None:
                 try:
-                    exec(compile(code, grade_id, "exec"), space)
+                    exec(compile(cell.source.replace("default_rng()", f"default_rng({seed})"), grade_id, "exec"), space)
+                    errors.append(None)
                 except Exception as error:
-                    return error
-                return None
-            if not cell.metadata.nbgrader.grade:
-                code = SOLUTION.sub(lambda m: m[2], HIDDEN.sub("", cell.source))
-                if grade_id == question and instead is not None:
-                    assert piece is None or piece in code, f"{piece!r} is not in the solution of {question}"
-                    code = instead if piece is None else code.replace(piece, instead)
-                exec(compile(code, grade_id, "exec"), space)
-            elif grade_id == "a7-q2-test":
-                exec(cell.source.split("states, words, _ =")[0].split("class Counted")[0], space)  # one_by_one
-    raise AssertionError(f"no tests for {question}")
+                    errors.append(error)
+    return space if seed is None else errors
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.parametrize(("question", "piece", "instead"), WRONG)
-def test_wrong_answer_loses_its_points(assignments, question, piece, instead):
-    for seed in (1, 2, 3):
-        assert grade(assignments, question, piece, instead, seed) is not None, f"it passes with seed {seed}"
+@pytest.mark.parametrize(("question", "kind", "why", "answer"), NAMED)
+def test_wrong_answers_lose_points_and_right_ones_keep_them(question, kind, why, answer):
+    for seed in SEEDS:
+        errors = run(question, answer, seed)
+        if kind == "wrong":
+            assert any(errors), f"it passes with seed {seed}"
+        else:
+            assert not any(errors), f"with seed {seed}: {errors!r}"
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.parametrize(("question", "piece", "instead"), RIGHT)
-def test_right_answer_keeps_its_points(assignments, question, piece, instead):
-    for seed in (1, 2, 3):
-        error = grade(assignments, question, piece, instead, seed)
-        assert error is None, f"with seed {seed}: {error!r}"
+@pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
+@pytest.mark.parametrize("name", assignment_names())
+def test_hints_help_with_wrong_answers_and_raise_no_false_alarm(name):
+    helped = {}
+    for question, kind, why, answer in SET:
+        if not question.startswith(f"{name}-"):
+            continue
+        function = first_function(question, answer)
+        hint = lm.check(question, function)
+        if kind == "right":
+            assert hint == NO_MISTAKE, f"{question}, right ({why}): {hint}"
+        else:
+            helped[f"{question} {why}"] = hint != NO_MISTAKE
+    silent = [which for which, spoke in helped.items() if not spoke]
+    assert len(silent) <= 0.3 * len(helped), f"{len(silent)} of {len(helped)} get no hint: {silent}"
+
+
+def first_function(question: str, answer: str):
+    """What a student would give to `lm.check`: the function that the question asks for, or the first of two."""
+    name = re.search(r"^def (\w+)", solved(question), re.M)[1]
+    return run(question, answer, None)[name]
+
+
+def test_the_set_is_large_enough_for_every_assignment():
+    """An assignment needs 15 wrong and 5 right answers, written from its release: see CONTRIBUTING."""
+    files = [one for one in SET if one not in SET[len(SET) - len(WRONG) - len(RIGHT) :]]
+    for name in assignment_names():
+        own = [kind for question, kind, _, _ in files if question.startswith(f"{name}-")]
+        assert own.count("wrong") >= 15 and own.count("right") >= 5, name

@@ -13,6 +13,7 @@ from lmtutor.classroom.sources import (
     SOURCES,
     assignment_names,
     hidden_tests,
+    question_of,
     read_assignment,
     release,
     solution,
@@ -36,8 +37,16 @@ def secret_lines(notebook) -> set[str]:
     return {line for line in secret - visible if len(line) > 8}
 
 
-def test_there_are_seven():
-    assert NAMES == [f"a{n}" for n in range(1, 8)]
+def test_an_assignment_more_is_one_file_more(tmp_path):
+    text = (SOURCES / "a1.md").read_text(encoding="utf-8")
+    for name in ("a1", "a9"):
+        (tmp_path / f"{name}.md").write_text(text.replace("a1-", f"{name}-"), encoding="utf-8")
+    run = CliRunner()
+    out, sources = ["--no-course", "--out", str(tmp_path / "out")], ["--sources", str(tmp_path)]
+    assert run.invoke(app, ["assignments", "build", *out, *sources]).exit_code == 0
+    assert (tmp_path / "out/release/a9.ipynb").is_file()
+    assert run.invoke(app, ["assignments", "hidden", str(tmp_path / "own"), *sources]).exit_code == 0
+    assert "# %% a9-q1-test" in (tmp_path / "own/a9.py").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -60,13 +69,14 @@ def test_every_question_has_an_answer_cell_tests_and_points(name):
     cells = assignment.cells
     assert assignment.points["points"].sum() == 20
     assert 60 <= assignment.minutes <= 120
-    kinds = assignment.points["graded by"].value_counts()
+    kinds = assignment.points["graded by"].str[:5].value_counts()
     assert kinds["tests"] >= 3 and 1 <= kinds["read"] <= 2
     for grade_id, cell in cells.items():
         facts = cell.metadata.nbgrader
         if facts.grade and not facts.solution:
-            answer = cells[grade_id.removesuffix("-test")]
+            answer = cells[question_of(grade_id)]
             assert answer.metadata.nbgrader.solution and "### BEGIN SOLUTION" in answer.source
+            assert facts.points <= 4, "larger questions are graded in parts"
             assert facts.locked and "### BEGIN HIDDEN TESTS" in cell.source
             assert "default_rng()" in cell.source or "manual_seed(secrets" in cell.source, (
                 "hidden tests draw fresh cases"

@@ -1,0 +1,85 @@
+"""Put a student's cells back into the form of the release, whatever an editor or a student has done to the marks."""
+
+from typing import Any
+
+from lmtutor.classroom.intake import harmless
+from lmtutor.classroom.sources import question_of
+
+
+def rebuild(theirs: list, released: list, name: str) -> tuple[list, list[str]]:
+    """Take sources from the student and all else from the release; known cells once each, missing ones put back.
+
+    Returns
+    -------
+    The cells, and the ids of answers that were known by their place alone.
+    """
+    import nbformat
+
+    known = {c.metadata.nbgrader.grade_id: c for c in released if "nbgrader" in c.metadata}
+    ids = [_recognise(cell, known) for cell in theirs]
+    lost = _answers_by_place(theirs, ids, released)
+    for place, grade_id in lost.items():
+        ids[place] = grade_id
+    cells, seen = [], set()
+    for cell, grade_id in zip(theirs, ids, strict=True):
+        early = grade_id in known and grade_id.endswith("-test") and question_of(grade_id) not in seen
+        if grade_id in seen or early and question_of(grade_id) in ids:
+            continue  # a second copy, or a test above its answer: it is put back where it belongs
+        kind = "markdown" if cell.cell_type == "raw" else cell.cell_type
+        mine = nbformat.NotebookNode(cell_type=kind, metadata={}, source=cell.source)
+        mine |= {"outputs": [], "execution_count": None} if kind == "code" else {}
+        if grade_id in known:
+            seen.add(grade_id)
+            mine = known[grade_id].copy()
+            if not mine.metadata.nbgrader.locked:
+                mine["source"] = cell.source
+        if mine.cell_type == "markdown" and not mine.metadata.get("nbgrader", {}).get("locked"):
+            mine["source"] = harmless(mine.source)
+        cells.append(mine)
+    _put_back(cells, known, seen)
+    for number, cell in enumerate(cells):
+        cell.id = f"{name}-{number}"
+    return cells, sorted(lost.values())
+
+
+def _recognise(cell: Any, known: dict) -> str | None:
+    """The grade_id of a cell: from its mark, else from its id or its text where an editor has lost the mark."""
+    facts = cell.metadata.get("nbgrader", {})
+    grade_id = facts.get("grade_id") if isinstance(facts, dict) else None
+    if isinstance(grade_id, str):
+        return grade_id if grade_id in known else None
+    for grade_id, released in known.items():
+        same = released.metadata.nbgrader.locked and cell.source == released.source or cell.get("id") == released.id
+        if same and cell.cell_type == released.cell_type:
+            return grade_id
+    return None
+
+
+def _answers_by_place(cells: list, ids: list, released: list) -> dict[int, str]:
+    """Find free answers without a mark: a text right below the cell that stands above the answer in the release."""
+    found = {}
+    sources = {cell.source.strip() for cell in released}
+    for above, cell in zip(released, released[1:], strict=False):
+        facts = cell.metadata.get("nbgrader", {})
+        if not (facts.get("solution") and cell.cell_type == "markdown") or facts["grade_id"] in ids:
+            continue
+        for place, theirs in enumerate(cells[1:], start=1):
+            free = ids[place] is None and theirs.cell_type == "markdown" and theirs.source.strip() not in sources
+            if free and cells[place - 1].source.strip() == above.source.strip():
+                found[place] = facts["grade_id"]
+    return found
+
+
+def _put_back(cells: list, known: dict, seen: set) -> None:
+    """Insert the missing locked and graded cells, each after what stands before it in the release."""
+    order = list(known)
+    for place, grade_id in enumerate(order):
+        facts = known[grade_id].metadata.nbgrader
+        if grade_id in seen or not (facts.grade or facts.locked):  # an answer may stand in a cell of the student's own
+            continue
+        before = set(order[:place])
+        spots = [i for i, c in enumerate(cells) if c.metadata.get("nbgrader", {}).get("grade_id") in before]
+        following = spots[-1] + 1 if spots else 0
+        while following < len(cells) and "nbgrader" not in cells[following].metadata and spots:
+            following += 1  # after the student's own cells that belong to the same question
+        cells.insert(following, known[grade_id])
