@@ -288,7 +288,8 @@ def test_each_road_gives_files_outlives_its_cells_and_sees_no_more(each, course,
         "import os, random; print(os.getuid(), open('mine.txt').read(), sorted(os.listdir('.')), random.random())",
         "os._exit(0)",
         f"open({str(course / 'gradebook.db')!r})",
-        "import lmtutor as lm\nprint(len(lm.load_corpus('baker-street').vocab), os.path.exists(lm.__path__[0] + '/../book'))",
+        "import lmtutor as lm\n"
+        "print(len(lm.load_corpus('baker-street').vocab), os.path.exists(lm.__path__[0] + '/../book'))",
         "while True: pass",
         "print(lm.check('a1-q1', lambda x: 0))",
     )
