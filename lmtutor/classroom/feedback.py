@@ -144,7 +144,7 @@ def said_by(test: str, outcome: Outcome) -> str | None:
         if node.msg is None and not outcome.message and not outcome.where:
             return "a test without a message failed"
         parts = getattr(node.msg, "values", [node.msg])
-        pattern = "".join(re.escape(p.value) if isinstance(p, ast.Constant) else "(.{0,300}?)" for p in parts if p)
+        pattern = "".join(re.escape(str(p.value)) if isinstance(p, ast.Constant) else "(.{0,300}?)" for p in parts if p)
         found = re.fullmatch(pattern, outcome.message, re.S) if pattern else None
         if found:
             fields = (field if len(field) <= FILLED_IN else field[:FILLED_IN] + " …" for field in found.groups())

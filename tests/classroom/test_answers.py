@@ -345,7 +345,7 @@ def run(question: str, answer: str, seed: int | None) -> list | dict:
     return space if seed is None else errors
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore:Converting a tensor")  # torch warns once a process
 @pytest.mark.parametrize(("question", "kind", "why", "answer"), NAMED)
 def test_wrong_answers_lose_points_and_right_ones_keep_them(question, kind, why, answer):
     for seed in SEEDS:
