@@ -123,6 +123,8 @@ def _member(archive: Path, member: str, work: Path) -> Path:
                 raise LMTutorError(f"the archive holds no file {member}")
             with source, target.open("wb") as out:
                 shutil.copyfileobj(source, out)
+    except LMTutorError:
+        raise
     except BROKEN as error:
         if getattr(error, "errno", None):  # it is the disk's; that of a broken bz2 has no number
             raise

@@ -13,14 +13,10 @@ import zlib
 from typing import BinaryIO
 
 from lmtutor.system.errors import LMTutorError
+from lmtutor.system.files import fits
 
 LIMIT = 1 << 28  # bytes of text that are unpacked or decoded in memory
-PACKED = {
-    "gzip": rb"\x1f\x8b",
-    "bzip2": rb"BZh[1-9](1AY&SY|\x17rE8P)",
-    "xz": rb"\xfd7zXZ\0",
-    "zip": rb"PK(\x03\x04|\x05\x06)",
-}
+PACKED = {"gzip": rb"\x1f\x8b", "bzip2": rb"BZh[1-9](1AY&SY|\x17rE8P)", "xz": rb"\xfd7zXZ\0", "zip": rb"PK\x03\x04"}
 NO_TEXT = {
     "a PDF": rb"%PDF-",
     "an image": rb"\x89PNG|\xff\xd8\xff|GIF8[79]a|BM.{4}\0{4}|II\*\0|MM\0\*|RIFF.{4}WEBP",
@@ -39,16 +35,8 @@ ZIPS = {"word/document.xml": "a Word document", "xl/workbook.xml": "an Excel fil
 ZIPS |= {"META-INF/container.xml": "an e-book (EPUB)"}
 MARKED = {"utf-32": rb"\xff\xfe\0\0|\0\0\xfe\xff", "utf-16": rb"\xff\xfe|\xfe\xff"}  # by a byte order mark
 # What unpackers raise of an archive that is damaged, or packed in a way that they do not know.
-BROKEN = (
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    zlib.error,
-    lzma.LZMAError,
-    EOFError,
-    OSError,
-    UnicodeError,
-    NotImplementedError,
-)
+BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError)
+BROKEN += (EOFError, OSError, ValueError, NotImplementedError)
 
 
 def first_match(marks: dict[str, bytes], head: bytes) -> str:
@@ -86,18 +74,16 @@ def plain_text(
         head = whole[: 1 << 12]
     if what := first_match(NO_TEXT, head):
         raise LMTutorError(f"{name} is {what}: save its text as plain UTF-8.")
-    encoding = first_match(MARKED, head) if encoding in (None, "utf-8") else encoding
+    encoding = encoding or first_match(MARKED, head)
     if not encoding and (found := _utf_16(head)):
         raise LMTutorError(f"{name} is UTF-16 without a byte order mark: say so with --encoding {found}.")
-    if not (packing or encoding or column):
+    if whole is None and encoding in ("", "utf-8") and not column:
         return None
     whole = file.read(LIMIT + 1) if whole is None else whole
     if len(whole) > LIMIT:
-        raise LMTutorError(
-            f"{name} holds more than {LIMIT >> 20} MiB of text: save it as plain UTF-8, which may be longer."
-        )
+        raise LMTutorError(f"{name} holds more than {LIMIT >> 20} MiB of text: save it as plain UTF-8.")
     if not encoding and not column:
-        return whole
+        return whole  # where it is not UTF-8, the byte is named when it is read
     try:
         text = whole.decode(encoding or "utf-8-sig")
     except LookupError:  # so Python says that it has no such encoding
@@ -112,6 +98,8 @@ def _unpacked(file: BinaryIO, packing: str, name: str) -> bytes:
         if packing == "zip":
             return _only_member(file, name)
         return {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}[packing](file).read(LIMIT + 1)
+    except LMTutorError:
+        raise
     except BROKEN as error:
         raise LMTutorError(f"{name} cannot be unpacked ({error}): it is damaged, or only half of it is here.") from None
 
@@ -137,17 +125,19 @@ def _utf_16(head: bytes) -> str:
 
 
 def _column(text: str, name: str, kind: str, column: str) -> str:
-    """One column of a table: a text a row, each with a line end."""
+    """One column of a table: the text of each row, with a line end."""
     csv.field_size_limit(LIMIT)
-    kinds = {"csv": {}, "tsv": {"delimiter": "\t", "quoting": csv.QUOTE_NONE}}
     lines = io.StringIO(text, newline="")
-    rows = csv.DictReader(lines, **kinds[kind]) if kind in kinds else map(json.loads, filter(str.strip, lines))
+    rows = {
+        "csv": lambda: csv.DictReader(lines),
+        "tsv": lambda: csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE),
+    }.get(kind, lambda: map(json.loads, filter(str.strip, lines)))()
     texts = []
     try:
-        for number, row in enumerate(rows, 1):
-            if not isinstance(row, dict) or not isinstance(row.get(column), str):
+        for row in rows:
+            if not fits(row, {column: str}):
                 has = f"; it has {', '.join(map(str, row))[:200]}" if isinstance(row, dict) else ""
-                raise LMTutorError(f"{name}: row {number} has no text {column!r}{has}.")
+                raise LMTutorError(f"{name}: row {len(texts) + 1} has no text {column!r}{has}.")
             texts.append(row[column] + "\n")
     except (json.JSONDecodeError, RecursionError, csv.Error) as error:
         raise LMTutorError(f"{name}: row {len(texts) + 1} is damaged ({error}).") from None
@@ -156,7 +146,6 @@ def _column(text: str, name: str, kind: str, column: str) -> str:
 
 def likely_encodings(raw: bytes) -> str:
     """What bytes that are not UTF-8 may be: letters with accents here and there, or another script."""
-    foreign = sum(byte > 127 for byte in raw)
-    if foreign < len(raw) / 5:
+    if sum(byte > 127 for byte in raw) < len(raw) / 5:
         return "Latin-1 or Windows-1252 (cp1252)"
     return "Shift-JIS, GB18030, Big5, EUC-KR or Windows-1251 (cp1251)"
