@@ -48,18 +48,18 @@ STRANGE = st.recursive(
 )
 # Amounts of work (epochs, tokens to draw) stay small: a long training that was asked for is no hang.
 COMMANDS = {
-    "evaluate RUN": ("--split", "--corpus", "--cache", "--dynamic", "--per-line", "--epochs", "--out"),
+    "evaluate RUN": ("--split", "--corpus", "--cache", "--dynamic", "--per-line", "--epochs", "--out", "--encoding"),
     "generate RUN --tokens 3": (
         "--prompt", "--temperature", "--top-k", "--top-p", "--beam", "--seed", "--unk", "--sentences",
         "--epoch", "--out",
     ),
-    "score RUN": (),
+    "score RUN": ("--encoding",),
     "runs": (),
     "corpora list": (), "corpora fetch": (), "corpora verify": (),
-    "corpora describe": ("--tokenizer",),
-    "corpora sample": ("--split", "--characters"),
-    "tokenize": ("--tokenizer", "--split", "--limit", "--run"), "detokenize RUN": (),
-    "vocabulary": ("--tokenizer", "--min-count", "--max-size", "--limit", "--out"),
+    "corpora describe": ("--tokenizer", "--encoding"),
+    "corpora sample": ("--split", "--characters", "--encoding"),
+    "tokenize": ("--tokenizer", "--split", "--limit", "--run", "--encoding"), "detokenize RUN": (),
+    "vocabulary": ("--tokenizer", "--min-count", "--max-size", "--limit", "--out", "--encoding"),
     "pretrained": ("--verify",),
     "train cats.toml --out new": ("--resume", "--set", "--keep-every", "--log-every", "--sample", "--dry-run"),
     "train cats.toml --out run --resume": ("--set",),
@@ -71,7 +71,8 @@ COMMANDS = {
     "assignments hidden": ("--out", "--sources"),
 }  # fmt: skip
 WORDS = st.sampled_from(
-    ["", "-", "--", "run", "cats.txt", "cats.toml", "nowhere", "baker-street", "wikitext-2", "words", "bpe", "treebank",
+    ["", "-", "--", "run", "cats.txt", "cats.zip", "cats.toml", "cp1251", "utf-16", "hex",
+     "nowhere", "baker-street", "wikitext-2", "words", "bpe", "treebank",
      "characters", "train", "valid", "test", "0", "1", "-1", "3", "0.5", "nan", "inf", "1e400", "9" * 20, "lr=0",
      "lr=nan", "epochs=1", "bptt=0", "bptt=99999999", "batch_size=10000000", "model.hidden=1000000", "model.dropout=1",
      "model.layers=10000000", "model.cell=gru", "corpus.name=", "corpus.min_count=-1", "corpus.shares=[1]", "seed=-1",

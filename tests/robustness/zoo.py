@@ -1,6 +1,7 @@
 """One small specimen of every file that the package reads, and what reads it: what the fuzzer mutates."""
 
 import json
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -53,6 +54,9 @@ def build(folder: Path) -> None:
     from lmtutor.text.vocabulary import Tokenizer, Vocabulary
 
     (folder / "cats.txt").write_text(TEXT)
+    with zipfile.ZipFile(folder / "cats.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("chats é.txt", TEXT)
+    (folder / "cats.jsonl").write_text("".join(json.dumps({"text": line}) + "\n" for line in TEXT.splitlines()))
     (folder / "cats.toml").write_text(RECIPE)
     run = train_recipe(read_recipe(folder / "cats.toml"), folder / "run", progress=False)
     (run.path / "cache.json").write_text(json.dumps(dict(window=10, theta=0.5, lam=0.1)))
@@ -144,11 +148,14 @@ def read_a_catalogue(module: str, name: str, read: str) -> Callable[[Path], None
     return reader
 
 
-def read_a_text(folder: Path) -> None:
-    from lmtutor import load_corpus
+def read_a_text(name: str) -> Callable[[Path], None]:
+    def reader(folder: Path) -> None:
+        from lmtutor import load_corpus
 
-    for tokenizer in ("words", "characters"):
-        load_corpus(folder / "cats.txt", tokenizer=tokenizer, shares=(0.6, 0.2, 0.2))
+        for tokenizer in ("words", "characters"):
+            load_corpus(str(folder / name), tokenizer=tokenizer, shares=(0.6, 0.2, 0.2))
+
+    return reader
 
 
 def read_a_vocabulary(kind: str) -> Callable[[Path], None]:
@@ -190,7 +197,9 @@ TARGETS = [
         "catalogue of models", "models.toml", read_a_catalogue("runs.pretrained", "models.toml", "pretrained_models")
     ),
     Target("catalogue of corpora", "corpora.toml", read_a_catalogue("text.catalogue", "corpora.toml", "catalogue")),
-    Target("text", "cats.txt", read_a_text),
+    Target("text", "cats.txt", read_a_text("cats.txt")),
+    Target("packed text", "cats.zip", read_a_text("cats.zip")),
+    Target("table", "cats.jsonl", read_a_text("cats.jsonl:text")),
     *(Target(f"{kind} vocabulary", f"{kind}-vocabulary.json", read_a_vocabulary(kind)) for kind in KINDS),
     *(Target(f"{kind} tokenizer", f"{kind}.json", read_a_tokenizer(kind)) for kind in KINDS),
 ]  # fmt: skip
