@@ -57,7 +57,8 @@ def record(root: Path, name: str, corpus: str) -> Path:
     said = f"Recorded on {corpus}, {datetime.date.today()}, {platform.machine()} with {cores} cores."
     mark = {"text/html": f'<p class="recorded">{html.escape(said)}</p>', "text/plain": said}
     notebook.cells = [cell for cell in notebook.cells if cell.cell_type == "code"]  # the text is in the chapter
-    notebook.cells[0].outputs.insert(0, nbformat.v4.new_output("display_data", mark))
+    asking = next(cell for cell in notebook.cells if "corpus_here(" in cell.source)
+    asking.outputs.insert(0, nbformat.v4.new_output("display_data", mark))
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # the clock of each cell
     kept = root / "data" / "recorded" / f"{name}.ipynb"

@@ -20,7 +20,7 @@ def not_there_yet(path: Path | None) -> Path | None:
 
 
 RunName = Annotated[str, typer.Argument(help="A run folder, a recorded run, or a pretrained model.", metavar="RUN")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Grid = Annotated[str | None, typer.Option(help="What to try, such as 500,2000 or 0.1,0.2; default: a grid of its own.")]
 CorpusName = Annotated[str | None, typer.Option(help="Score this corpus or text instead of the run's own.")]
 
