@@ -1,12 +1,14 @@
 """Every cell of every chapter where CUDA is there: nothing mixes devices, and no model stays behind on the GPU.
 
 The device is pretended (`tests/pretend_cuda.py`), the corpora are cut to a few hundred words, an epoch to two steps,
-and assertions about numbers are left out: what is tried is where the numbers are, not how large.
+and assertions about numbers are left out: what is tried is where the numbers are, not how large. It takes many
+minutes, since every operation passes through Python: `LMTUTOR_EVERY_CELL=1` asks for it.
 """
 
 import ast
 import dataclasses
 import itertools
+import os
 from pathlib import Path
 
 import jupytext
@@ -32,6 +34,7 @@ def cells(page: Path) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not os.environ.get("LMTUTOR_EVERY_CELL"), reason="many minutes: LMTUTOR_EVERY_CELL=1 asks for it")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # NumPy's, of what torch's arrays do not take
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda file: file.stem[:2])
 def test_every_cell(path, monkeypatch, tmp_path):

@@ -106,7 +106,7 @@ kernelspec: {display_name: Python 3, language: python, name: python3}
 # A page
 
 ```{code-cell} ipython3
-print("on the real corpus")
+print("on the real corpus")  # corpus_here("wikitext-2") would be
 ```
 """
 
