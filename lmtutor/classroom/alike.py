@@ -15,7 +15,7 @@ WHAT = (
     "Compared are runs of six words and signs, in answers and in their comments. A run that stands in the notebook "
     "or its\nsolution counts nothing, and one that many share counts little. `by chance` says how many pairs of this "
     "class would be\nalike to that degree if agreeing on one question had nothing to do with agreeing on another. "
-    "It is not small for\nstudents who learnt from one source or worked together as allowed: ask before you judge."
+    "It is not small for\nstudents who learned from one source or worked together as allowed: ask before you judge."
 )
 
 

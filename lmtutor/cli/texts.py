@@ -117,7 +117,7 @@ def detokenize(
     run: Annotated[str, typer.Argument(help="The run whose ids they are.", metavar="RUN")],
     ids: Annotated[str, typer.Argument(help="Ids, a file of them, or -; of each line the numbers that begin it.")],
 ) -> None:
-    """Print the text that ids stand for, such as those that tokenize --run printed."""
+    """Print the text that ids stand for, such as those that ``tokenize --run`` printed."""
     from lmtutor.runs.run import find_run
     from lmtutor.text.sources import read_text
 
