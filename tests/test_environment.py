@@ -142,7 +142,7 @@ def test_conda_environment_is_the_same_one():
 def test_every_package_folder_is_listed():
     listed = set(PROJECT["tool"]["setuptools"]["packages"])
     present = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "lmtutor").rglob("__init__.py")}
-    assert listed == present | {"lmtutor._data"}
+    assert listed == present | {"lmtutor._data", "lmtutor._assets"}
 
 
 @pytest.fixture(scope="module")
