@@ -100,7 +100,7 @@ def test_what_fit_did_not_save_is_refused(case, tmp_path):
 
 @pytest.mark.parametrize(
     "part",
-    [{"merges": 7}, {"size": "300"}, {"size": True}, {"more": 1}, {"name": [1]}, {"normalisation": 5}]
+    [{"merges": 7}, {"size": "300"}, {"size": True}, {"more": 1}, {"more": None}, {"name": [1]}, {"normalisation": 5}]
     + [{"normalisation": {"lower": 1}}, {"normalisation": {"upper": True}}],
 )
 def test_settings_of_the_wrong_kind(part, tmp_path):
