@@ -26,6 +26,7 @@ LEFTOVER = (
     "language_data.js",
 )
 SHEET = re.compile(r'<link (?=[^>]*rel="stylesheet")[^>]*href="[^"]*_static/([^"?]+)[^"]*"[^>]*>\s*')
+IMPORT = re.compile(r'@import (?:url\()?"([^"]+)"\)?;?')
 CLASS = re.compile(r"\.(-?[A-Za-z_][\w-]*)")
 RULE = re.compile(r"([^{}]+)\{((?:[^{}]|\{[^{}]*\})*)\}")
 
@@ -82,12 +83,17 @@ def purge(style: str, words: set[str]) -> str:
     return RULE.sub(keep, re.sub(r"/\*.*?\*/", "", style, flags=re.S))
 
 
+def whole(style: Path) -> str:
+    """Return a style sheet with those that it imports."""
+    return IMPORT.sub(lambda asked: whole(style.parent / asked[1]), style.read_text(encoding="utf-8"))
+
+
 def bundle(out: Path) -> None:
     """Put the styles that every page asks for into one file, and ask for that: a phone waits for each."""
     pages = {page: page.read_text(encoding="utf-8") for page in out.rglob("*.html")}
     asked = {page: SHEET.findall(text) for page, text in pages.items() if SHEET.search(text)}
     common = [name for name in next(iter(asked.values())) if all(name in names for names in asked.values())]
-    style = "".join((out / "_static" / name).read_text(encoding="utf-8") for name in common)
+    style = "".join(whole(out / "_static" / name) for name in common)
     (out / "_static" / "common.css").write_text(style.replace("url(../", "url("), encoding="utf-8")
     for page in asked:
         link = f'<link rel="stylesheet" href="{"../" * len(page.relative_to(out).parents[1:])}_static/common.css">'

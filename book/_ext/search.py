@@ -13,12 +13,14 @@ PLACE = re.compile(
     r'<section id="([^"]+)">\s*(?:<span id="[^"]*"></span>\s*)*<h\d>(.*?)</h\d>|<dt [^>]*id="([^"]+)">(.*?)</dt>',
     flags=re.S,
 )
+BLOCK = re.compile(r"</?(?:p|div|li|ul|ol|dl|dt|dd|h\d|t[drh]|table|section|pre|figure|figcaption|summary|br)\b[^>]*>")
 NO_TEXT = re.compile(r'<(script|style|template|svg)\b.*?</\1>|<a class="headerlink".*?</a>', flags=re.S)
 
 
 def plain(part: str) -> str:
     """Return the words of HTML."""
-    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", NO_TEXT.sub(" ", part))).split())
+    text = re.sub(r"<[^>]*>", "", BLOCK.sub(" ", NO_TEXT.sub(" ", part)))
+    return " ".join(html.unescape(text).split())
 
 
 def sections(body: str) -> list[tuple[str, str, str]]:

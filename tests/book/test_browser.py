@@ -73,11 +73,10 @@ def test_code_wraps_on_a_phone_and_is_copied_as_it_was(opened):
     view, faults = opened("book/chapters/06-awd-lstm.html")
     view.set_viewport_size({"width": 390, "height": 800})
     view.wait_for_timeout(50)
-    code = ".cell_input pre"
-    assert not view.evaluate(
-        f"[...document.querySelectorAll('{code}')].filter(e => e.scrollWidth > e.clientWidth + 1).length"
-    )
-    lines = view.locator(code).first.evaluate("""e => {
+    wide = "[...document.querySelectorAll('.cell_input pre')].filter(e => e.scrollWidth > e.clientWidth + 1).length"
+    assert not view.evaluate(wide)
+    lines = view.evaluate("""() => {
+        const e = [...document.querySelectorAll(".cell_input pre")].find(e => !e.closest("details"));
         const range = document.createRange();
         range.selectNodeContents(e);
         getSelection().removeAllRanges();

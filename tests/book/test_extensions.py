@@ -132,7 +132,12 @@ def test_styles_of_all_pages_become_one(tmp_path):
 
     (tmp_path / "_static" / "styles").mkdir(parents=True)
     (tmp_path / "book").mkdir()
-    for name, rule in (("styles/a.css", "a{b:url(../c.png)}"), ("d.css", "e{}"), ("own.css", "f{}")):
+    for name, rule in (
+        ("styles/a.css", '@import "../g.css";a{b:url(../c.png)}'),
+        ("d.css", "e{}"),
+        ("own.css", "f{}"),
+        ("g.css", "g{}"),
+    ):
         (tmp_path / "_static" / name).write_text(rule, encoding="utf-8")
     links = (
         '<link href="{0}_static/styles/a.css?v=1" rel="stylesheet" />\n<link rel="stylesheet" href="{0}_static/d.css">'
@@ -141,7 +146,7 @@ def test_styles_of_all_pages_become_one(tmp_path):
     own = '<link rel="stylesheet" href="../_static/own.css">'
     (tmp_path / "book" / "two.html").write_text(links.format("../") + own, encoding="utf-8")
     bundle(tmp_path)
-    assert (tmp_path / "_static" / "common.css").read_text(encoding="utf-8") == "a{b:url(c.png)}e{}"
+    assert (tmp_path / "_static" / "common.css").read_text(encoding="utf-8") == "g{}a{b:url(c.png)}e{}"
     assert (tmp_path / "one.html").read_text(
         encoding="utf-8"
     ).strip() == '<link rel="stylesheet" href="_static/common.css">'
@@ -158,5 +163,5 @@ def test_the_search_knows_sections_terms_and_names():
         '<dt class="sig" id="lmtutor.m.f">lmtutor.m.f(x)</dt><dd>five</dd></dl>'
     )
     assert sections(body) == [
-        ("a", "Top", "One two ."), ("b", "In", "three"), ("term-x", "xx", "four"), ("lmtutor.m.f", "f", "five"),
+        ("a", "Top", "One two."), ("b", "In", "three"), ("term-x", "xx", "four"), ("lmtutor.m.f", "f", "five"),
     ]  # fmt: skip
