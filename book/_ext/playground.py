@@ -2,7 +2,7 @@
 
 Three things are made of the model when the book is built: a script that holds its weights, which a page loads when its
 reader asks for it; a first example, computed here, which is all that a page without JavaScript shows; and the page's
-controls. `lmtutor.display.page` makes them, for a run of one's own too; the browser's side is in `book/assets`.
+controls. `lmtutor.display.page` makes them, for a run of your own too; the browser's side is in `book/assets`.
 """
 
 import hashlib
