@@ -4,17 +4,15 @@ Every scheme keeps `<unk>`, `<eos>`, `<bos>` and `<pad>` whole where a text alre
 stands where a line ends (Treebank words: a sentence), so a prompt that stops mid-line has none at its end.
 """
 
-import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property
-from pathlib import Path
 from typing import Any, ClassVar
 
 from lmtutor.system.errors import LMTutorError, nearest
-from lmtutor.system.files import fits, read_table, write_atomically
+from lmtutor.system.files import fits
 
 SPECIALS = ("<unk>", "<eos>", "<bos>", "<pad>")
 SPECIAL = re.compile("|".join(SPECIALS))
@@ -108,15 +106,6 @@ class Tokenizer:
                 f"not a valid tokenizer: {wrong[0] if wrong else 'normalisation'} is damaged: fit it again."
             )
         return kind(Normalisation(**switches), **settings)
-
-    def save(self, path: str | Path) -> None:
-        """Write the tokenizer to a JSON file; `LMTutorError` where that cannot be written, and an old file stays."""
-        write_atomically(path, json.dumps(self.to_dict(), ensure_ascii=False).encode())
-
-    @staticmethod
-    def load(path: str | Path) -> "Tokenizer":
-        """Read a tokenizer that `save` wrote."""
-        return Tokenizer.from_dict(read_table(Path(path)))
 
 
 def get_tokenizer(scheme: str | Tokenizer, **switches: bool) -> Tokenizer:
