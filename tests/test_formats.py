@@ -135,6 +135,12 @@ def test_too_much_text_is_not_unpacked(tmp_path, monkeypatch):
             lm.load_corpus(tmp_path / kind)
 
 
+def test_a_recipe_names_the_encoding(tmp_path):
+    (tmp_path / "a.txt").write_bytes(("Что она видит ?\n" * 60).encode("cp1251"))
+    changes = [f"corpus.name={tmp_path / 'a.txt'}", "corpus.encoding=cp1251"]
+    assert "Что" in lm.read_recipe("wikitext-2/lstm-200").with_changes(changes).load_corpus().vocab
+
+
 def test_wrong_and_unknown_encodings(tmp_path):
     (tmp_path / "a.txt").write_bytes("夜の街".encode("shift_jis"))
     with pytest.raises(lm.LMTutorError, match="a.txt is not euc-jp .*: name its encoding"):

@@ -76,6 +76,12 @@ def test_one_sentence_is_cut_whole(command, tokenizer, tokens):
     assert command("corpora", "sample", "-", text="How are you?\n")[0] == "How are you?"
 
 
+def test_a_model_of_words_says_when_a_text_is_not_cut(command):
+    raw, cut = "It is late. She came in, and sat down.", "It is late . She came in , and sat down ."
+    said = [command("evaluate", "lstm-200-wikitext-2", text)[-1] for text in (raw, cut)]
+    assert "stick to the words" in said[0] and "Hint" not in said[1]
+
+
 def test_a_split_of_ones_own_text(command, tmp_path):
     (tmp_path / "a.txt").write_text("the cat\n" * 90 + "the dog\n" * 10)
     assert command("corpora", "sample", str(tmp_path / "a.txt"), "--split", "test")[0] == "the dog"

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from lmtutor.display import plots
-from lmtutor.display.diagrams import join_tree
+from lmtutor.display.diagrams import join_tree, layer_diagram
 from lmtutor.display.figures import COLOURS, DASHES, INK, MUTED, PAPER, to_html
 from lmtutor.display.narrow import narrow
 from lmtutor.system.errors import LMTutorError
@@ -117,7 +117,8 @@ def test_a_phone_gets_a_narrow_picture_and_both_have_letters(history):
     slim, wide = pictures(page)
     assert re.findall(r'width="(\d+)" height', page) == ["413", "691"] and '<source media="(max-width: 576px)"' in page
     assert ">nats per token</text>" in slim and ">nats per token</text>" in wide
-    assert len(pictures(to_html(join_tree(), "x"))) == 1  # its parts have their places
+    assert re.findall(r'width="(\d+)" height', to_html(join_tree(), "x"))[0] == "499"  # its boxes need room
+    assert len(pictures(to_html(layer_diagram(), "x"))) == 1  # its parts have their places
 
 
 def test_narrow_stacks_panels_wraps_titles_thins_labels_and_puts_all_back():

@@ -34,14 +34,10 @@ def test_specials_stay_one_token(name):
 
 
 @pytest.mark.parametrize("name", FITTED)
-def test_a_tokenizer_survives_json_and_disk(name, tmp_path):
-    FITTED[name].save(tmp_path / "t.json")
-    for again in (
-        Tokenizer.load(tmp_path / "t.json"),
-        Tokenizer.from_dict(json.loads(json.dumps(FITTED[name].to_dict()))),
-    ):
-        assert type(again) is type(FITTED[name])
-        assert again.tokenize(STORY) == FITTED[name].tokenize(STORY)
+def test_a_tokenizer_survives_json(name):
+    again = Tokenizer.from_dict(json.loads(json.dumps(FITTED[name].to_dict())))
+    assert type(again) is type(FITTED[name])
+    assert again.tokenize(STORY) == FITTED[name].tokenize(STORY)
 
 
 @given(any_script)

@@ -35,7 +35,8 @@ def preview(app, page: str, anchor: str) -> str:
     place = places(app, page).get(anchor) if page in app.env.found_docs else None
     if isinstance(place, nodes.math_block):
         numbers = app.env.toc_fignumbers[page]["displaymath"]
-        return formula_of(place, lambda line: ".".join(map(str, numbers[line])))
+        shown = formula_of(place, lambda line: ".".join(map(str, numbers[line])))
+        return re.sub(' id="[^"]*"', "", shown)
     if isinstance(place, nodes.figure):
         drawn = "".join(draw_in(raw.astext(), count(), "preview-") for raw in place.findall(nodes.raw))
         said = "".join(caption.astext() for caption in place.findall(nodes.caption))

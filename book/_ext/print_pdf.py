@@ -17,7 +17,7 @@ from bs4 import BeautifulSoup, Tag
 
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-NOT_ON_PAPER = ".headerlink, script, template, button, .page-facts, .lm-control, .toctree-wrapper, style"
+NOT_ON_PAPER = ".headerlink, script, template, button, .page-facts, .lm-control, .toctree-wrapper, style, svg.narrow"
 FOOT = '<div style="font-size:8px;width:100%;text-align:center;color:#555"><span class="pageNumber"></span></div>'
 LOOK = """
 article { break-before: page; max-width: none; }
@@ -70,7 +70,7 @@ def for_paper(name: str, site: Path, names: list[str]) -> Tag:
         element.decompose()
     for element in article.select("details"):
         element["open"] = ""
-    for element in article.find_all(id=True):
+    for element in article.select(":not(svg *)[id]"):  # the names in a drawing are unique already
         element["id"] = anchor(name, element["id"])
     for image in article.select("img[src]"):
         image["src"] = urljoin(page.as_uri(), image["src"])

@@ -8,12 +8,12 @@ from lmtutor.display.figures import COLOURS, GRID, INK, MUTED, PAPER, described,
 from lmtutor.display.figures import figure as any_figure
 
 BLUE, ORANGE = COLOURS[:2]
-figure = partial(any_figure, narrow=None)
+figure = partial(any_figure, narrow=5.2)  # inches: nearer together no two boxes have room
 
 
-def _canvas(width: float, height: float, inches: float):
+def _canvas(width: float, height: float, inches: float, **keywords):
     """An axes without ticks, in units of our own: x from 0 to `width`, y from 0 to `height`."""
-    fig, ax = figure(height=inches)
+    fig, ax = figure(height=inches, **keywords)
     ax.set(xlim=(0, width), ylim=(0, height))
     ax.axis("off")
     return fig, ax
@@ -235,7 +235,7 @@ def attention_diagram():
 @style()
 def layer_diagram(heads: int = 4):
     """Chapter 08: a Transformer layer: two halves that each add to the road they read from; the heads of the first."""
-    fig, ax = _canvas(12, 5, 3.2)
+    fig, ax = _canvas(12, 5, 3.2, narrow=None)
     ax.plot([0.4, 11.3], [1, 1], color=INK, linewidth=3.4, solid_capstyle="butt")
     _go(ax, (11.2, 1), (11.7, 1), width=3.4)
     ax.text(0.4, 0.45, "$x$", fontsize=12)
@@ -265,7 +265,7 @@ def layer_diagram(heads: int = 4):
 @style()
 def induction_diagram():
     """Chapter 08: A B … A: two layers find what followed the earlier A."""
-    fig, ax = _canvas(10, 4.6, 2.8)
+    fig, ax = _canvas(10, 4.6, 2.8, narrow=None)
     words, xs = ("Violet", "Pell", "took", "the", "train", ".", "Violet"), 0.8 + 1.35 * np.arange(7)
     for x, word in zip(xs, words, strict=True):
         ax.text(x, 0.3, word, ha="center", style="italic")

@@ -2,7 +2,8 @@
 
 `explorer` returns one piece of HTML with a few lines of script in it, no library and no request. It works in the built
 page, from the file system, by keyboard and with a screen reader. Where scripts do not run, all states are shown one
-below the other. In JupyterLab the same call shows an ipywidget of the same label over the same states, whose value the
+below the other; a page of the book, which reads the others from a file when they are asked for, shows the first. In
+JupyterLab the same call shows an ipywidget of the same label over the same states, whose value the
 next cell can read; `widget` asks for it anywhere.
 """
 

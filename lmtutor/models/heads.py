@@ -169,7 +169,7 @@ class SplitHead(Head):
         self, hidden_size: int, vocab_size: int, tied_weight: nn.Parameter | None = None, cutoffs: tuple[int, ...] = ()
     ):
         super().__init__(hidden_size, vocab_size, tied_weight)
-        self.cutoffs = check_cutoffs(vocab_size, cutoffs or shares(vocab_size, (1, 7, 28)))
+        self.cutoffs = choose_cutoffs(vocab_size, cutoffs, (1, 7, 28))
         self.clusters = nn.Parameter(torch.zeros(len(self.cutoffs), hidden_size))
         self.cluster_bias = nn.Parameter(torch.zeros(len(self.cutoffs)))
 
@@ -218,20 +218,16 @@ class SplitHead(Head):
         return out.masked_fill(ids == IGNORED, 0.0).view(targets.shape)
 
 
-def shares(vocab_size: int, percent: tuple[int, ...]) -> tuple[int, ...]:
-    """The ids at so many hundredths of a vocabulary, each at least 1 and once."""
-    return tuple(sorted({max(1, vocab_size * share // 100) for share in percent}))
-
-
-def check_cutoffs(vocab_size: int, cutoffs: tuple[int, ...]) -> tuple[int, ...]:
-    """Raise `LMTutorError` unless the cutoffs are different ids in rising order."""
+def choose_cutoffs(vocab_size: int, cutoffs: tuple[int, ...], percent: tuple[int, ...]) -> tuple[int, ...]:
+    """The ids at which clusters begin: those given, or these hundredths of the vocabulary."""
     if vocab_size < 3:
         raise LMTutorError(f"{vocab_size} types are too few to be split into clusters: use the full softmax.")
+    cutoffs = tuple(cutoffs) or tuple(sorted({max(1, vocab_size * share // 100) for share in percent}))
     if not all(type(c) is int for c in cutoffs) or [0, *cutoffs, vocab_size] != sorted({0, *cutoffs, vocab_size}):
         raise LMTutorError(
             f"cutoffs must be different ids in rising order, from 1 to {vocab_size - 1} (got {list(cutoffs)})."
         )
-    return tuple(cutoffs)
+    return cutoffs
 
 
 class AdaptiveHead(nn.Module):
@@ -260,7 +256,7 @@ class AdaptiveHead(nn.Module):
         cutoffs: tuple[int, ...] = (),
     ):
         super().__init__()
-        cutoffs = check_cutoffs(vocab_size, cutoffs or shares(vocab_size, (6, 30)))
+        cutoffs = choose_cutoffs(vocab_size, cutoffs, (6, 30))
         check_tied("AdaptiveHead", tied_weight, vocab_size, hidden_size)
         self.vocab_size = vocab_size
         self.precision = "float32"  # its products are small: there is nothing to choose

@@ -111,9 +111,6 @@ class BytePairs(Tokenizer):
             text += ["\n" if token == "<eos>" else token for token in run] if special else [decode(run)]
         return "".join(text)
 
-    def to_dict(self) -> dict[str, Any]:
-        return super().to_dict() | {"size": self.size, "merges": self.merges}
-
 
 def _library() -> Any:
     try:

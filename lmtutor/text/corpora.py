@@ -118,16 +118,12 @@ def load_corpus(
         the number of pieces to learn.
     vocab
         Use this vocabulary, with its tokenizer, in place of one made from the text.
-    shares
-        Shares of one file's bytes, or of a pattern's documents, for train, valid and test.
-    boundaries
-        Put `<bos>` before each document.
+    shares, boundaries
+        Shares of one file's bytes, or of a pattern's documents, for the splits; put `<bos>` before each document.
     encoding
         Of the files, if they are not UTF-8: any that Python knows, such as `"cp1251"`.
-    tokens, seed
-        Size of the training split and seed of `"baker-street"`.
-    progress
-        Show a bar while downloading.
+    tokens, seed, progress
+        Size of the training split and seed of `"baker-street"`; show a bar while downloading.
 
     Raises
     ------

@@ -16,7 +16,7 @@ from lmtutor.system.errors import LMTutorError
 from lmtutor.system.files import fits
 
 LIMIT = 1 << 28  # bytes of text that are unpacked or decoded in memory
-PACKED = {"gzip": rb"\x1f\x8b", "bzip2": rb"BZh[1-9](1AY&SY|\x17rE8P)", "xz": rb"\xfd7zXZ\0", "zip": rb"PK\x03\x04"}
+PACKINGS = {"gzip": rb"\x1f\x8b", "bzip2": rb"BZh[1-9](1AY&SY|\x17rE8P)", "xz": rb"\xfd7zXZ\0", "zip": rb"PK\x03\x04"}
 NO_TEXT = {
     "a PDF": rb"%PDF-",
     "an image": rb"\x89PNG|\xff\xd8\xff|GIF8[79]a|BM.{4}\0{4}|II\*\0|MM\0\*|RIFF.{4}WEBP",
@@ -69,7 +69,7 @@ def plain_text(
     head = file.read(1 << 12)
     file.seek(0)
     whole = None
-    if packing := first_match(PACKED, head):
+    if packing := first_match(PACKINGS, head):
         whole = _unpacked(file, packing, name)
         head = whole[: 1 << 12]
     if what := first_match(NO_TEXT, head):

@@ -20,7 +20,7 @@ def strip_licence(text: str) -> str:
     LMTutorError
         If the marks are not there.
     """
-    found = _BODY.search(text.removeprefix("\ufeff").replace("\r\n", "\n"))
+    found = _BODY.search(re.sub("\r\n?", "\n", text.removeprefix("\ufeff")))
     if not found:
         raise LMTutorError(
             "the text has no '*** START OF …' and '*** END OF …' lines: is it a whole Project Gutenberg file?"

@@ -4,17 +4,15 @@ Every scheme keeps `<unk>`, `<eos>`, `<bos>` and `<pad>` whole where a text alre
 stands where a line ends (Treebank words: a sentence), so a prompt that stops mid-line has none at its end.
 """
 
-import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property
-from pathlib import Path
 from typing import Any, ClassVar
 
 from lmtutor.system.errors import LMTutorError, nearest
-from lmtutor.system.files import fits, read_table, write_atomically
+from lmtutor.system.files import fits
 
 SPECIALS = ("<unk>", "<eos>", "<bos>", "<pad>")
 SPECIAL = re.compile("|".join(SPECIALS))
@@ -43,12 +41,13 @@ class Normalisation:
 class Tokenizer:
     """Cuts text into tokens, and joins tokens to text. Its schemes are its subclasses, here and in `byte_pairs`.
 
-    A scheme that learns (where sentences end, which bytes pair) does so once, from the training split, in `fit`.
+    A scheme defines `_cut(text)` and `_join(tokens)`. One that learns (where sentences end, which bytes pair) does so
+    once, from the training split, in `fit`.
     """
 
     name: ClassVar[str]
     specials: ClassVar[tuple[str, ...]] = ("<unk>", "<eos>")  # what its vocabularies hold whether seen or not
-    settings: ClassVar[dict[str, Any]] = {}  # what `to_dict` adds to name and normalisation, and its shape
+    settings: ClassVar[dict[str, Any]] = {}  # what `to_dict` adds to name and normalisation, with its shape
     kinds: ClassVar[dict[str, type["Tokenizer"]]] = {}
 
     def __init_subclass__(cls) -> None:
@@ -91,36 +90,22 @@ class Tokenizer:
         """Return the text that tokens stand for, as nearly as the scheme remembers it."""
         return self._join(list(tokens))
 
-    def _cut(self, text: str) -> list[str]:
-        raise TypeError(f"{type(self).__name__} has to define _cut")
-
-    def _join(self, tokens: list[str]) -> str:
-        raise TypeError(f"{type(self).__name__} has to define _join")
-
     def to_dict(self) -> dict[str, Any]:
         """Return what `from_dict` needs to make the same tokenizer again, as JSON-able values."""
-        return {"name": self.name, "normalisation": asdict(self.normalisation)}
+        own = {key: getattr(self, key) for key in self.settings}
+        return {"name": self.name, "normalisation": asdict(self.normalisation), **own}
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> "Tokenizer":
         """Make a tokenizer again from what `to_dict` returned."""
         kind, switches = _kind(values.get("name")), values.get("normalisation", {})
         settings = {key: value for key, value in values.items() if key not in ("name", "normalisation")}
-        wrong = [key for key, value in settings.items() if not fits(value, kind.settings.get(key))]
+        wrong = [key for key, value in settings.items() if not fits(value, kind.settings.get(key, ()))]
         if wrong or not fits(switches, {str: bool}) or not switches.keys() <= asdict(Normalisation()).keys():
             raise LMTutorError(
                 f"not a valid tokenizer: {wrong[0] if wrong else 'normalisation'} is damaged: fit it again."
             )
         return kind(Normalisation(**switches), **settings)
-
-    def save(self, path: str | Path) -> None:
-        """Write the tokenizer to a JSON file; `LMTutorError` where that cannot be written, and an old file stays."""
-        write_atomically(path, json.dumps(self.to_dict(), ensure_ascii=False).encode())
-
-    @staticmethod
-    def load(path: str | Path) -> "Tokenizer":
-        """Read a tokenizer that `save` wrote."""
-        return Tokenizer.from_dict(read_table(Path(path)))
 
 
 def get_tokenizer(scheme: str | Tokenizer, **switches: bool) -> Tokenizer:
@@ -189,9 +174,6 @@ class Characters(Tokenizer):
     def _join(self, tokens: list[str]) -> str:
         return "".join(tokens)
 
-    def to_dict(self) -> dict[str, Any]:
-        return super().to_dict() | {"keep_specials": self.keep_specials}
-
 
 PUNKT = {  # what Punkt learns
     "abbrev_types": [str],
@@ -206,9 +188,9 @@ class Treebank(Tokenizer):
     """Penn Treebank words within Punkt sentences, `<eos>` after each sentence.
 
     Sentence ends are found by Punkt (Kiss and Strunk, 2006), which learns the abbreviations of the training text
-    without supervision; words are cut by NLTK's Treebank rules. A blank line ends a paragraph, and with it a
-    sentence; a single line end is a space. Curved double quotes become the Treebank's own, two grave
-    accents and two apostrophes.
+    without supervision, or are the full stops of Chinese and Japanese; words are cut by NLTK's Treebank rules. A blank
+    line ends a paragraph, and with it a sentence; a single line end is a space. Curved double quotes become the
+    Treebank's own, two grave accents and two apostrophes.
     """
 
     name = "treebank"
@@ -287,13 +269,8 @@ class Treebank(Tokenizer):
 
         return "\n".join(map(TreebankWordDetokenizer().detokenize, _lines(tokens)))
 
-    def to_dict(self) -> dict[str, Any]:
-        return super().to_dict() | {"punkt": self.punkt}
-
 
 _QUOTES = str.maketrans({"“": "``", "”": "''", "‘": "`", "’": "'"})
-
-
 _FULL_STOP = re.compile(r"[。！？]++['」』）]*+(?!\Z)")  # with what closes after it; Punkt waits for a space
 
 

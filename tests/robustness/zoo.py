@@ -73,7 +73,6 @@ def build(folder: Path) -> None:
         if kind == "bpe":
             tokenizer = type(tokenizer)(size=260)
         tokenizer = tokenizer.fit([TEXT])
-        tokenizer.save(folder / f"{kind}.json")
         Vocabulary.build(tokenizer.tokenize(TEXT), tokenizer).save(folder / f"{kind}-vocabulary.json")
 
 
@@ -165,17 +164,7 @@ def read_a_vocabulary(kind: str) -> Callable[[Path], None]:
         vocab = Vocabulary.load(folder / f"{kind}-vocabulary.json")
         vocab.encode_text("the cat\nsat .")
         vocab.decode_text(range(min(3, len(vocab))))
-
-    return reader
-
-
-def read_a_tokenizer(kind: str) -> Callable[[Path], None]:
-    def reader(folder: Path) -> None:
-        from lmtutor.text.vocabulary import Tokenizer
-
-        tokenizer = Tokenizer.load(folder / f"{kind}.json")
-        if tokenizer.fitted:
-            tokenizer.detokenize(tokenizer.tokenize("The cat sat, e.g. on 3.5 mats.\nIt did."))
+        vocab.tokenizer.detokenize(vocab.tokenizer.tokenize("The cat sat, e.g. on 3.5 mats.\nIt did."))
 
     return reader
 
@@ -201,5 +190,4 @@ TARGETS = [
     Target("packed text", "cats.zip", read_a_text("cats.zip")),
     Target("table", "cats.jsonl", read_a_text("cats.jsonl:text")),
     *(Target(f"{kind} vocabulary", f"{kind}-vocabulary.json", read_a_vocabulary(kind)) for kind in KINDS),
-    *(Target(f"{kind} tokenizer", f"{kind}.json", read_a_tokenizer(kind)) for kind in KINDS),
 ]  # fmt: skip
