@@ -111,8 +111,8 @@ def test_a_control_shows_what_lies_in_its_file(browser, site):
 
 LETTERS = """smallest => [...document.querySelectorAll(".lm-figure svg:not(.only) text")]
     .filter(e => e.checkVisibility() && e.textContent.trim() && !e.querySelector("tspan"))
-    .map(e => [parseFloat(getComputedStyle(e).fontSize) * e.getScreenCTM().a / Math.cos(Math.atan2(e.getScreenCTM().b,
-         e.getScreenCTM().a)), e.textContent]).filter(([size]) => size < smallest)"""
+    .map(e => [parseFloat(getComputedStyle(e).fontSize) * Math.hypot(e.getScreenCTM().a, e.getScreenCTM().b),
+         e.textContent]).filter(([size]) => size < smallest)"""
 CUT = """() => [...document.querySelectorAll(".lm-figure svg")].filter(e => e.checkVisibility()).filter(e => {
     const box = e.getBoundingClientRect();
     return box.left < 0 || box.right > innerWidth || box.width < 200;
