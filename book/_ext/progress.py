@@ -1,4 +1,4 @@
-"""Say every few seconds what the build is doing: which page of how many, which cell, and for how long.
+"""Say every few seconds what the build is doing: which pages, which cell of how many, and for how long.
 
 The line before the first page says how long the last build took that ran the chapters.
 """
@@ -20,6 +20,7 @@ class Progress:
         self.kept = kept  # the seconds of the last build that ran cells
         self.started = self.since = time.monotonic()
         self.doing, self.detail, self.ran = "starting", "", False
+        self.cells: dict[str, str] = {}  # what each page that runs is at
         self.ended = threading.Event()
 
     def begin(self, app, *_) -> None:
@@ -37,7 +38,8 @@ class Progress:
 
     def line(self) -> str:
         """What the build is at, in a line."""
-        parts = [self.doing, self.detail, spell(time.monotonic() - self.since)]
+        running = "; ".join(f"{page or self.doing}, cell {cell}" for page, cell in self.cells.copy().items())
+        parts = [running or self.doing, self.detail, spell(time.monotonic() - self.since)]
         return ", ".join(part for part in parts if part)
 
     def turn_to(self, doing: str) -> None:
@@ -52,9 +54,13 @@ class Progress:
         """A page is read; its cells run next, if it has any."""
         self.turn_to(f"page {self.pages.get(page, '?')} of {len(self.pages)}, {Path(page).name}")
 
-    def cell(self, number: int, cells: int) -> None:
-        """A cell runs."""
-        self.ran, self.detail = True, f"cell {number} of {cells}"
+    def cell(self, page: str, number: int, cells: int) -> None:
+        """A cell of a page runs; several pages may run at once."""
+        self.ran, self.cells[page] = True, f"{number} of {cells}"
+
+    def rest(self, page: str) -> None:
+        """A cell of a page has run."""
+        self.cells.pop(page, None)
 
     def resolve(self, app, env) -> None:
         """Everything is read."""
@@ -83,10 +89,14 @@ def report_cells(progress: Progress) -> None:
     execute = NotebookClient.async_execute_cell
 
     async def reporting(client, cell, cell_index, *arguments, **options):
+        page = client.nb.metadata.get("page", "")  # `execution` names what it runs
         if cell.cell_type == "code":
             numbers = [n for n, other in enumerate(client.nb.cells) if other.cell_type == "code"]
-            progress.cell(numbers.index(cell_index) + 1, len(numbers))
-        return await execute(client, cell, cell_index, *arguments, **options)
+            progress.cell(page, numbers.index(cell_index) + 1, len(numbers))
+        try:
+            return await execute(client, cell, cell_index, *arguments, **options)
+        finally:
+            progress.rest(page)
 
     NotebookClient.async_execute_cell = reporting
 

@@ -80,6 +80,7 @@ def lay_in(root: Path, folder: Path) -> None:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # as the build runs them
     from lmtutor.text.corpora import corpus_available
 
     for name, corpus in CHAPTERS.items():

@@ -139,3 +139,34 @@ def test_no_recording_is_stale(kept):
     notebook = nbformat.read(kept, as_version=4)
     page = record.page_of(record.ROOT, kept.stem)
     assert record.cells(notebook) == record.cells(record.read_page(page)), "record again: book/_ext/record.py"
+
+
+@pytest.mark.slow
+def test_pages_run_side_by_side_and_one_that_fails_is_left_to_sphinx(tmp_path, monkeypatch):
+    from types import SimpleNamespace
+
+    from jupyter_cache import get_cache
+
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    header = "---\nkernelspec: {display_name: Python 3, language: python, name: python3}\n---\n"
+    waits = "import time, pathlib\npathlib.Path('NAME').touch()\nfor i in range(600):\n    time.sleep(0.1)\n"
+    waits += "    if pathlib.Path('OTHER').exists(): break\nelse: raise TimeoutError\nprint('met')"
+    sources = {
+        "one": waits.replace("NAME", "one").replace("OTHER", "two"),
+        "two": waits.replace("NAME", "two").replace("OTHER", "one"),
+        "bad": "1 / 0",
+    }
+    for name, source in sources.items():
+        (tmp_path / f"{name}.md").write_text(f"{header}# A page\n\n```{{code-cell}} python\n{source}\n```\n")
+    (tmp_path / "plain.md").write_text("# No cells\n")
+    config = SimpleNamespace(nb_execution_cache_path=str(tmp_path / "cache"), nb_execution_timeout=100)
+    env = SimpleNamespace(doc2path=lambda name: str(tmp_path / f"{name}.md"))
+    execution.run_ahead(SimpleNamespace(config=config), env, [*sources, "plain"])
+    kept = get_cache(config.nb_execution_cache_path)
+    for name in sources:
+        page = record.read_page(tmp_path / f"{name}.md")
+        if name == "bad":
+            with pytest.raises(KeyError):
+                kept.match_cache_notebook(page)
+        else:
+            assert kept.merge_match_into_notebook(page)[1].cells[-1].outputs[0].text == "met\n"

@@ -19,8 +19,12 @@ def test_a_line_names_page_cell_and_time(tmp_path):
     progress = Progress(tmp_path / "seconds")
     progress.count(None, None, ["intro", "book/chapters/01-language-models"])
     progress.read(None, "book/chapters/01-language-models", [""])
-    progress.cell(3, 40)
+    progress.cell("", 3, 40)
     assert progress.line() == "page 2 of 2, 01-language-models, cell 3 of 40, 0 s"
+    progress.rest("")
+    progress.cell("03-lstm", 7, 41)
+    progress.cell("04-wikitext-2", 1, 30)
+    assert progress.line() == "03-lstm, cell 7 of 41; 04-wikitext-2, cell 1 of 30, 0 s"
 
 
 def test_cells_report_themselves(monkeypatch):
@@ -28,16 +32,17 @@ def test_cells_report_themselves(monkeypatch):
         return cell.source
 
     monkeypatch.setattr(NotebookClient, "async_execute_cell", ran)
-    progress = SimpleNamespace(cell=lambda *numbers: seen.append(numbers))
+    seen = []
+    progress = SimpleNamespace(cell=lambda *said: seen.append(said), rest=seen.append)
     report_cells(progress)
-    cells, seen = [v4.new_code_cell("1"), v4.new_markdown_cell("text"), v4.new_code_cell("2")], []
-    client = SimpleNamespace(nb=v4.new_notebook(cells=cells))
+    cells = [v4.new_code_cell("1"), v4.new_markdown_cell("text"), v4.new_code_cell("2")]
+    client = SimpleNamespace(nb=v4.new_notebook(cells=cells, metadata={"page": "03-lstm"}))
     for index, cell in enumerate(cells):
         try:
             NotebookClient.async_execute_cell(client, cell, index).send(None)
         except StopIteration as done:
             assert done.value == cell.source
-    assert seen == [(1, 2), (2, 2)]
+    assert seen == [("03-lstm", 1, 2), "03-lstm", "03-lstm", ("03-lstm", 2, 2), "03-lstm"]
 
 
 def test_the_next_build_knows_how_long_this_one_took(tmp_path, monkeypatch, capsys):
