@@ -59,23 +59,43 @@ def test_a_run_stopped_within_an_epoch_goes_on_bit_for_bit(family, tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
 
 
+def use(there, corpus, folder):
+    """Everything that is done with a trained model on the device; return its score, which the saved one keeps here."""
+    assert next(there.parameters()).device.type == "cpu"  # where it came from
+    there.to(CUDA)
+    score = lm.evaluate(there, corpus.test)
+    assert lm.generate(there, corpus.vocab, "a b", 5, seed=2)
+    cache = lm.NeuralCache(there, 7, 0.5, 0.2)
+    assert lm.evaluate(cache, corpus.test).nats != score.nats
+    lm.tune_cache(there, corpus.test, [5], [0.5], [0.1])
+    rms = gradient_rms(there, corpus.train, batch_size=4, bptt=7, batches=2)
+    lm.dynamic_evaluate(there, corpus.test[:30], rms)
+    lm.save_checkpoint(folder, there, corpus.vocab)
+    return score
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_is_trained_there_is_what_is_trained_here(family, monkeypatch, tmp_path):
     corpus = tiny_corpus()
     here, expected = trained(family, corpus, tmp_path / "here")
     with pretend_cuda(monkeypatch):
         there, history = trained(family, corpus, tmp_path / "there", stopped=True)
-        assert next(there.parameters()).device.type == "cpu"  # where it came from
         assert history["valid_loss"].tolist() == pytest.approx(expected["valid_loss"].tolist(), rel=1e-4)
-        there.to(CUDA)
-        score = lm.evaluate(there, corpus.test)
-        assert score.nats == pytest.approx(lm.evaluate(here, corpus.test).nats, rel=1e-4)
-        assert lm.generate(there, corpus.vocab, "a b", 5, seed=2)
-        cache = lm.NeuralCache(there, 7, 0.5, 0.2)
-        assert lm.evaluate(cache, corpus.test).nats != score.nats
-        lm.tune_cache(there, corpus.test, [5], [0.5], [0.1])
-        rms = gradient_rms(there, corpus.train, batch_size=4, bptt=7, batches=2)
-        lm.dynamic_evaluate(there, corpus.test[:30], rms)
-        lm.save_checkpoint(tmp_path / "saved", there, corpus.vocab)
+        score = use(there, corpus, tmp_path / "saved")
+    assert score.nats == pytest.approx(lm.evaluate(here, corpus.test).nats, rel=1e-4)
     loaded, _ = lm.load_checkpoint(tmp_path / "saved")
     assert lm.evaluate(loaded, corpus.test).nats == pytest.approx(score.nats, rel=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_whole_road_on_a_real_one(family, tmp_path):
+    """A GPU draws random numbers of its own: a run is held against itself, and what it learned against the CPU."""
+    corpus = tiny_corpus()
+    _, expected = trained(family, corpus, None)
+    there, history = trained(family, corpus, tmp_path / "there", stopped=True)
+    assert history["valid_loss"].tolist() == pytest.approx(expected["valid_loss"].tolist(), rel=1e-4)
+    score = use(there, corpus, tmp_path / "saved")
+    loaded, _ = lm.load_checkpoint(tmp_path / "saved")
+    assert lm.evaluate(loaded, corpus.test).nats == pytest.approx(score.nats, rel=1e-4)
