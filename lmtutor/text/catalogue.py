@@ -67,7 +67,7 @@ class CatalogueFile:
 
 
 @dataclass(frozen=True)
-class Entry:
+class CorpusEntry:
     """What the catalogue says of one corpus."""
 
     name: str
@@ -112,14 +112,14 @@ def _misfit(table: Any, shape: dict[str, Any]) -> str:
 
 
 @cache
-def catalogue() -> dict[str, Entry]:
-    """Read `data/catalogue.toml`: an `Entry` for each corpus, by name."""
+def catalogue() -> dict[str, CorpusEntry]:
+    """Read `data/catalogue.toml`: an `CorpusEntry` for each corpus, by name."""
     path, entries = data_files.path("catalogue.toml"), {}
     tables = read_tables(path, ENTRY)
     for name, table in tables.items():
         files = tables.get(table.get("files_of", name), {}).get("files", {})
         facts = {key: value for key, value in table.items() if key not in ("files", "files_of")}
-        entry = Entry(name, **facts, files={key: CatalogueFile(**file) for key, file in files.items()})
+        entry = CorpusEntry(name, **facts, files={key: CatalogueFile(**file) for key, file in files.items()})
         wanted = {*SPLITS} if entry.prepare in A_FILE_FOR_EACH_SPLIT else {"all"}
         if {*files} != wanted and name != "baker-street":  # which is drawn, not read
             wrong = f"its files are {sorted(files)}, prepare = {entry.prepare!r} takes {sorted(wanted)}"
@@ -128,7 +128,7 @@ def catalogue() -> dict[str, Entry]:
     return entries
 
 
-def find_entry(name: str) -> Entry:
+def find_entry(name: str) -> CorpusEntry:
     """Return the entry of a corpus, or say which names there are."""
     if name not in catalogue():
         raise LMTutorError(f"{name!r} is neither a corpus of the catalogue nor a path.{nearest(name, catalogue())}")

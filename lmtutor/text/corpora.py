@@ -13,9 +13,9 @@ from torch import Tensor
 from lmtutor.system.errors import LMTutorError
 from lmtutor.system.files import fits
 from lmtutor.text.byte_pairs import BytePairs
-from lmtutor.text.catalogue import Entry, catalogue, download_folder, find_entry, local_file
+from lmtutor.text.catalogue import CorpusEntry, catalogue, download_folder, find_entry, local_file
 from lmtutor.text.download import fetch_files
-from lmtutor.text.encoding import Encoded, Reading, encode
+from lmtutor.text.encoding import Encoded, Reading, encode_splits
 from lmtutor.text.hints import hint
 from lmtutor.text.prepare import PREPARATIONS
 from lmtutor.text.sources import SPLITS, Span, Splits, blocks, find_documents, find_splits
@@ -142,7 +142,7 @@ def load_corpus(
         reading = Reading(chosen, min_count, max_size, specials, boundaries=boundaries)
     else:
         reading = Reading(vocab.tokenizer, vocab=vocab, boundaries=boundaries)
-    return _corpus(name_or_path, found, encode(found.splits, reading), vocab)
+    return _corpus(name_or_path, found, encode_splits(found.splits, reading), vocab)
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class _Found:
 
     splits: Splits
     how: str  # how it was split, in a sentence
-    entry: Entry | None = None  # of the catalogue; None for a text of your own
+    entry: CorpusEntry | None = None  # of the catalogue; None for a text of your own
     entropy: float | None = None  # nats per token
 
 
@@ -189,7 +189,7 @@ def _find(
     return _Found(*PREPARATIONS[entry.prepare](files), entry)
 
 
-def _baker_street(entry: Entry, tokens: int, seed: int) -> _Found:
+def _baker_street(entry: CorpusEntry, tokens: int, seed: int) -> _Found:
     from lmtutor.baker_street.truth import baker_street_corpus
 
     drawn = baker_street_corpus(tokens, seed)
@@ -201,7 +201,7 @@ def _baker_street(entry: Entry, tokens: int, seed: int) -> _Found:
 
 
 def _tokenizer(
-    asked: str | Tokenizer | None, entry: Entry | None, normalisation: Normalisation, max_size: int | None
+    asked: str | Tokenizer | None, entry: CorpusEntry | None, normalisation: Normalisation, max_size: int | None
 ) -> Tokenizer:
     if isinstance(asked, Tokenizer):
         if normalisation != Normalisation():
