@@ -53,6 +53,17 @@ def tiling(request, monkeypatch):
         monkeypatch.setattr(fused, "SCORED", (6, 5))
 
 
+def test_label_smoothing_is_torchs_in_training_alone():
+    head, hidden, targets = example()
+    head.label_smoothing = 0.1
+    logits = F.linear(hidden, head.weight, head.bias).flatten(0, -2)
+    expected = F.cross_entropy(logits, targets.flatten(), ignore_index=-100, label_smoothing=0.1)
+    wanted = with_gradients(expected, hidden, head.weight, head.bias)
+    assert_agree(with_gradients(head.loss(hidden, targets), hidden, head.weight, head.bias), wanted, 1e-5)
+    head.eval()
+    assert_agree([head.loss(hidden, targets)], [plain(head, hidden, targets)], 1e-6)
+
+
 @pytest.mark.parametrize("shape", [(7, 3, 5, 23), (1, 1, 1, 1), (2, 9, 16, 64), (5, 1, 3, 1000)])
 def test_loss_and_gradients_agree_with_torch(tiling, shape):
     head, hidden, targets = example(*shape)

@@ -41,19 +41,24 @@ def corpora_list() -> None:
 @corpora.command("fetch", **example("lmtutor corpora fetch wikitext-2"))
 def corpora_fetch(name: CatalogueName) -> None:
     """Download a corpus, check it, and say where it is."""
-    from lmtutor.text.catalogue import find_entry
+    from lmtutor.text.catalogue import find_entry, find_folder
     from lmtutor.text.download import fetch_files
 
-    for key, path in fetch_files(name, find_entry(name).files).items():
+    entry = find_entry(name)
+    places = {"folder": find_folder(entry)} if entry.folder else fetch_files(name, entry.files)
+    for key, path in places.items():
         typer.echo(f"{key}: {path}")
 
 
 @corpora.command("verify", **example("lmtutor corpora verify wikitext-2"))
 def corpora_verify(name: CatalogueName) -> None:
     """Compare the files of a corpus with the catalogue: sizes and SHA-256; exit code 1 if any differs."""
-    from lmtutor.text.catalogue import find_entry, local_file
+    from lmtutor.text.catalogue import find_entry, find_folder, local_file
 
-    found = {key: (file, local_file(file)) for key, file in find_entry(name).files.items()}
+    entry = find_entry(name)
+    if entry.folder:
+        return typer.echo(f"folder: {find_folder(entry)}; only its archive has a checksum, if any")
+    found = {key: (file, local_file(file)) for key, file in entry.files.items()}
     problems = {key: file.mismatch(path) if path else "missing" for key, (file, path) in found.items()}
     for key, problem in problems.items():
         typer.echo(f"{key}: {problem or 'right'}  {found[key][1] or ''}")

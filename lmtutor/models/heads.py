@@ -36,6 +36,9 @@ class Head(nn.Module):
     precision : str
         Of the large products in `loss`: "float32", "bfloat16", or "auto", which is bfloat16 where the processor
         multiplies it in hardware. Training sets it. Log-probabilities are float32 always.
+    label_smoothing : float
+        ε: in training, each type gets the share ε / V of a target that is otherwise 1 − ε sure. Training sets it, and
+        `SoftmaxHead` heeds it.
 
     Raises
     ------
@@ -51,6 +54,7 @@ class Head(nn.Module):
         self.weight = tied_weight
         self.bias = nn.Parameter(torch.zeros(vocab_size))
         self._precision = "float32"
+        self.label_smoothing = 0.0
 
     @property
     def vocab_size(self) -> int:
@@ -106,7 +110,14 @@ class SoftmaxHead(Head):
         """
         rows, ids = hidden.flatten(0, -2), targets.flatten()
         dtype = product_dtype(self.precision, hidden.device) if hidden.dtype == torch.float32 else hidden.dtype
-        return linear_cross_entropy(rows, self.weight, self.bias, ids, dtype)
+        loss = linear_cross_entropy(rows, self.weight, self.bias, ids, dtype)
+        if not (self.training and self.label_smoothing):
+            return loss
+        # Smoothed targets cost ε times what the logit of the target has over the mean of all logits.
+        rows, ids = rows[ids != IGNORED], ids[ids != IGNORED]
+        own = (rows * self.weight[ids]).sum(-1) + self.bias[ids]
+        mean = rows @ self.weight.mean(0) + self.bias.mean()
+        return loss + self.label_smoothing * (own - mean).sum() / max(1, len(ids))
 
 
 class SampledHead(Head):
