@@ -184,7 +184,7 @@ def test_a_tied_weight_is_one_parameter_with_both_gradients(sparse):
     theirs = torch.autograd.grad(plain(head, F.embedding(ids, head.weight).tanh(), targets), head.weight)[0]
     assert torch.allclose(ours, theirs, atol=1e-6)
     with pytest.raises(LMTutorError, match="must be .* \\(11, 5\\) but is \\(11, 4\\)"):
-        losses.SoftmaxHead(5, 11, tied_weight=embedding.weight)
+        losses.make_head("softmax", 5, 11, embedding.weight)
 
 
 def test_target_log_probs_agree_with_log_probs(tiling):
@@ -397,5 +397,3 @@ def test_heads_by_name():
         losses.make_head("softmax", 4, 9, cutoffs=(3,))
     with pytest.raises(LMTutorError, match="too few"):
         losses.AdaptiveHead(4, 2)
-    with pytest.raises(LMTutorError, match=r"samples must be .*got 0"):
-        losses.SampledHead(4, 9, samples=0)

@@ -17,6 +17,13 @@ def example(text: str) -> dict[str, str]:
     return {"epilog": f"Example: {text}"}
 
 
+def not_there_yet(path: Path | None) -> Path | None:
+    """Refuse to write over a file: it may be the very text that is read."""
+    if path and path.exists():
+        raise LMTutorError(f"{path} is there already: name another file.")
+    return path
+
+
 corpora = typer.Typer(
     help="List, fetch, verify and describe the corpora of the catalogue.", no_args_is_help=True, rich_markup_mode=None
 )
@@ -100,7 +107,8 @@ def tokenize(
     from lmtutor.text.catalogue import catalogue
     from lmtutor.text.corpora import load_corpus, sample_text
     from lmtutor.text.sources import read_text
-    from lmtutor.text.vocabulary import Vocabulary, get_tokenizer
+    from lmtutor.text.tokenizers import get_tokenizer
+    from lmtutor.text.vocabulary import Vocabulary
 
     if run:
         vocab = find_run(run).load()[1]
@@ -140,7 +148,7 @@ def vocabulary(
     min_count: Annotated[int, typer.Option(min=1, help="Rarer types become <unk>.")] = 1,
     max_size: Annotated[int | None, typer.Option(min=1, help="The most types to keep.")] = None,
     limit: Annotated[int, typer.Option(min=0, help="Print this many types, from frequent to rare.")] = 20,
-    out: Annotated[Path | None, typer.Option(help="Write the vocabulary to this JSON file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write it to this JSON file.", callback=not_there_yet)] = None,
     encoding: Encoding = None,
 ) -> None:
     """Choose a vocabulary from the training split; print its coverage of each split and its most frequent types."""
@@ -148,8 +156,6 @@ def vocabulary(
 
     if text == "-":
         raise LMTutorError("vocabulary reads its text twice: give a file, not the standard input.")
-    if out and out.exists():
-        _check_replaceable(out)
     corpus = load_corpus(text, tokenizer=tokenizer, min_count=min_count, max_size=max_size, encoding=encoding)
     typer.echo(f"{corpus.note}\n{coverage(text, corpus.vocab, encoding).to_string()}")
     counts = corpus.train.bincount(minlength=len(corpus.vocab))
@@ -157,15 +163,3 @@ def vocabulary(
         typer.echo(f"{int(counts[number]):>9,} {corpus.vocab.tokens[number]!r}")
     if out:
         corpus.vocab.save(out)
-
-
-def _check_replaceable(out: Path) -> None:
-    """A vocabulary may be written over an older one, and over nothing else: not over the text that it is made from."""
-    from lmtutor.text.vocabulary import Vocabulary
-
-    try:
-        if not out.is_file():  # such as a device
-            raise FileNotFoundError
-        Vocabulary.load(out)
-    except (LMTutorError, OSError):
-        raise LMTutorError(f"{out} is there already and holds no vocabulary: name another file with --out.") from None

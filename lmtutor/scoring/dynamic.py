@@ -165,14 +165,11 @@ def dynamic_evaluate(
     with restored(rule.weights) as trained, learning_in_eval_mode(inner), bar:
         for batch in stretches(ids, segment):
             inputs, targets = batch.inputs.to(device), batch.targets.to(device)
-            if cache:
-                hidden, keys, state = cache.read(inputs, state)
-            else:
-                hidden, state = inner(inputs, state)
+            hidden, state = inner(inputs, state)
             with torch.no_grad():
                 log_probs = inner.head.target_log_probs(hidden, targets)
                 if cache:
-                    log_probs, history = cache.mix(log_probs, keys, inputs, targets, history)
+                    log_probs, history = cache.mix(log_probs, hidden, inputs, targets, history)
             nats -= float(log_probs.double().sum())
             tokens += len(inputs)
             if not math.isfinite(nats):

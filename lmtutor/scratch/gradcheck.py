@@ -77,15 +77,11 @@ def check_gradients(
     Raises
     ------
     LMTutorError
-        When a gradient is missing, has another shape than its parameter, or a parameter is not float64.
+        When a parameter is not float64.
     """
     errors = {}
     rng = np.random.default_rng(seed)
     for name, theta in params.items():
-        if name not in grads:
-            raise LMTutorError(f"check_gradients: backward gave no gradient for {name}.")
-        if grads[name].shape != theta.shape:
-            raise LMTutorError(f"check_gradients: {name} is {theta.shape}, its gradient {grads[name].shape}.")
         if theta.dtype != np.float64:
             raise LMTutorError(f"check_gradients: {name} is {theta.dtype}; use float64, float32 is too coarse.")
         places = list(np.ndindex(theta.shape))

@@ -5,7 +5,7 @@ from itertools import combinations_with_replacement
 
 from lmtutor.system.errors import LMTutorError
 
-LARGEST = 999  # of a number that is added
+LARGEST_NUMBER = 999
 HELD_OUT = 2_500  # sums of the validation split, and of the test split
 
 
@@ -25,7 +25,7 @@ def addition_corpus(tokens: int, seed: int) -> dict[str, str]:
         If there are not so many sums.
     """
     draw = random.Random(seed)
-    pairs = list(combinations_with_replacement(range(LARGEST + 1), 2))
+    pairs = list(combinations_with_replacement(range(LARGEST_NUMBER + 1), 2))
     draw.shuffle(pairs)
     lines = (f"{a}+{b}={a + b}\n" for a, b in (draw.sample(pair, 2) for pair in pairs))
     splits = {split: "".join(next(lines) for _ in range(HELD_OUT)) for split in ("valid", "test")}

@@ -116,10 +116,10 @@ def load_corpus(
     Parameters
     ----------
     name_or_path
-        A name such as `"wikitext-2"` (downloaded if it is not here), a folder with a file for each split, or with One
-        Billion Words or Chinese poems as they are published, one text file, a pattern such as `"letters/*.txt"` whose
-        files are documents, or `"-"` for the standard input. A file may be packed (gz, bz2, xz, zip), and
-        `"FILE:COLUMN"` is a column of JSON lines, CSV or TSV.
+        A name such as `"wikitext-2"` (downloaded if it is not here), a folder with a file for each split, or as One
+        Billion Words and Chinese poems are published, one text file, a pattern such as `"letters/*.txt"` whose files
+        are documents, or `"-"` for the standard input. A file may be packed (gz, bz2, xz, zip), and `"FILE:COLUMN"`
+        is a column of JSON lines, CSV or TSV.
     tokenizer
         `"words"`, `"characters"`, `"treebank"`, `"bpe"`, or a `Tokenizer`; default: the corpus's own.
     nfkc, whitespace, lower
@@ -138,8 +138,7 @@ def load_corpus(
 
     Raises
     ------
-    LMTutorError
-        If something is wrong with a name, a file or an option: one line that says where, what, and what to do.
+    LMTutorError : something is wrong with a name, a file or an option.
     """
     options = locals()
     for name, (shape, wanted) in OPTIONS.items():
