@@ -27,7 +27,7 @@ def text(n, seed=1):
 
 
 @torch.no_grad()
-def reference(model, column, window, theta, lam, layers=None):
+def reference(model, column, window, theta, lam):
     """log p of every token of one column but the first, one token at a time, with a list as the cache."""
     state, kept, result = model.initial_state(1), [], []
     for read, target in zip(column[:-1].tolist(), column[1:].tolist(), strict=True):
@@ -39,7 +39,7 @@ def reference(model, column, window, theta, lam, layers=None):
             new_state.append(layer_state)
         state = tuple(new_state)
         p = float(torch.softmax(model.head.weight @ outputs[-1] + model.head.bias, 0)[target])
-        h = outputs[-1] if layers is None else torch.cat([outputs[i] for i in layers])
+        h = outputs[-1]
         if kept:
             weights = [math.exp(theta * float(h @ key)) for key, _ in kept]
             hit = sum(w for w, (_, word) in zip(weights, kept, strict=True) if word == target)
@@ -86,14 +86,6 @@ def test_columns_do_not_see_each_other(model):
     for column in range(3):
         expected = reference(model, columns[:, column], 90, 1.3, 0.5)
         assert torch.allclose(found[:, column], expected, rtol=0, atol=1e-10)
-
-
-@pytest.mark.parametrize("layers", [(0,), (1,), (0, 1)])
-def test_keys_of_chosen_layers(model, layers):
-    ids = text(50)
-    found = in_chunks(NeuralCache(model, 20, 0.7, 0.4, layers=layers), ids[:, None], [20, 29])[:, 0]
-    assert torch.allclose(found, reference(model, ids, 20, 0.7, 0.4, layers), rtol=0, atol=1e-10)
-    assert not any(layer._forward_hooks for layer in model.layers)
 
 
 def test_theta_0_counts_words_and_lam_0_is_the_model(model):
@@ -219,8 +211,6 @@ def test_tuning_gives_what_evaluate_gives(model):
         (dict(window=5, theta=0.5, lam=1.0), r"lam must be .*\(got 1.0\)"),
         (dict(window=5, theta=0.5, lam=-0.1), r"lam must be .*\(got -0.1\)"),
         (dict(window=5, theta="hot", lam=0.1), r"theta must be .*\(got 'hot'\)"),
-        (dict(window=5, theta=0.5, lam=0.1, layers=(2,)), r"layers must be .*\(got \(2,\)\)"),
-        (dict(window=5, theta=0.5, lam=0.1, layers=()), r"layers must be .*\(got \(\)\)"),
     ],
 )
 def test_bad_settings_say_what_is_wrong(model, settings, what):

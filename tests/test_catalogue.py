@@ -1,6 +1,8 @@
 """The corpora of the catalogue: their preparation on stand-ins, and the canonical counts on the real files."""
 
+import json
 import os
+import re
 import time
 from pathlib import Path
 
@@ -43,6 +45,9 @@ def test_every_entry_of_the_catalogue_is_complete():
         "sherlock",
         "sherlock-holmes",
         "baker-street",
+        "addition",
+        "one-billion-words",
+        "chinese-poems",
     }
     listed = corpora.list_corpora()
     assert listed.here["baker-street"] and listed.types["wikitext-2"] == 33278
@@ -67,8 +72,58 @@ def test_baker_street_knows_its_entropy_and_has_no_unknown_word():
     assert load_corpus("baker-street", tokens=20_000, tokenizer="characters").entropy is None  # it is per word
     assert torch.equal(load_corpus("baker-street", tokens=20_000, seed=3).train, corpus.train)
     assert not torch.equal(load_corpus("baker-street", tokens=20_000, seed=4).train[:500], corpus.train[:500])
-    with pytest.raises(LMTutorError, match="for 'baker-street' alone"):
+    with pytest.raises(LMTutorError, match="for baker-street and addition alone"):
         load_corpus("ptb", tokens=10)
+
+
+def test_the_addition_set_has_right_sums_and_no_sum_twice():
+    corpus = load_corpus("addition", tokens=20_000, seed=1)
+    seen = set()
+    for ids in (corpus.train, corpus.valid, corpus.test):
+        for line in corpus.vocab.decode_text(ids).splitlines():
+            a, b, total = map(int, re.fullmatch(r"(\d+)\+(\d+)=(\d+)", line).groups())
+            assert a + b == total and frozenset((a, b)) not in seen
+            seen.add(frozenset((a, b)))
+    assert 20_000 <= len(corpus.train) < 20_012 and "Different sums" in corpus.note
+    assert set(corpus.vocab.tokens) == set("0123456789+=\n")
+    assert torch.equal(load_corpus("addition", tokens=20_000, seed=1).train, corpus.train)
+    assert not torch.equal(load_corpus("addition", tokens=20_000, seed=2).train[:500], corpus.train[:500])
+    with pytest.raises(LMTutorError, match="ask for fewer tokens"):
+        load_corpus("addition", tokens=10_000_000)
+
+
+BILLION = {
+    "training-monolingual.tokenized.shuffled/news.en-00001-of-00100": b"The cat sat .\nA dog !\n",
+    "training-monolingual.tokenized.shuffled/news.en-00002-of-00100": b"It was cold .\n",
+    "heldout-monolingual.tokenized.shuffled/news.en.heldout-00000-of-00050": b"The test .\n",
+    "heldout-monolingual.tokenized.shuffled/news.en.heldout-00001-of-00050": b"The valid one .\n",
+    "heldout-monolingual.tokenized.shuffled/news.en-00000-of-00100": b"All that is held out .\n",
+}
+POEMS = {
+    f"json/poet.tang.{1000 * n}.json": json.dumps(
+        [{"author": "李白", "title": "静夜思", "paragraphs": [f"床前明月光{sign}", "疑是地上霜。"]} for sign in signs]
+    ).encode()
+    for n, signs in enumerate(["甲乙丙丁戊己庚辛壬癸", "天地玄黄宇宙洪荒日月"])
+}
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_corpora_of_many_files_are_read_as_they_are_published(by_name, tmp_path, monkeypatch):
+    for name in ("one-billion-words", "chinese-poems"):
+        monkeypatch.setenv("LMTUTOR_DATA", str(tmp_path))
+        assert not corpora.corpus_available(name)
+        with pytest.raises(LMTutorError, match=r"unpack http.* as the folder .*" + name):
+            load_corpus(name)
+    stand_in(tmp_path, monkeypatch, {f"one-billion-words/{name}": text for name, text in BILLION.items()})
+    corpus = load_corpus("one-billion-words" if by_name else tmp_path / "one-billion-words")
+    assert corpus.vocab.decode(corpus.train) == "The cat sat . <eos> A dog ! <eos> It was cold . <eos>".split()
+    assert len(corpus.valid) == 5 and len(corpus.test) == 4 and "parts 1 and 0" in corpus.note
+    stand_in(tmp_path, monkeypatch, {f"chinese-poems/{name}": text for name, text in POEMS.items()})
+    where = "chinese-poems" if by_name else tmp_path / "chinese-poems"
+    corpus = load_corpus(where, tokenizer="characters", boundaries=True)
+    text = corpus.vocab.decode_text(corpus.train)
+    assert text.count("<bos>") == 18 and text.startswith("<bos>床前明月光甲\n疑是地上霜。\n<bos>床前明月光乙\n")
+    assert corpora.corpus_available(name)
 
 
 def gutenberg(blank_lines="\n", heading="{}. {}"):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from lmtutor.system.errors import LMTutorError
-from lmtutor.text.catalogue import CatalogueFile, Entry, download_folder
+from lmtutor.text.catalogue import CatalogueFile, CorpusEntry, download_folder
 from lmtutor.text.corpora import corpus_available, load_corpus
 from lmtutor.text.download import fetch_files
 from lmtutor.text.prepare import sherlock_stories
@@ -292,7 +292,7 @@ def test_a_catalogue_corpus_end_to_end(server, monkeypatch):
         split: CatalogueFile(f"own/{split}.txt", (server.url(f"/{split}.txt"),), CHECKSUM)
         for split in ("train", "valid", "test")
     }
-    own = Entry("own", "A corpus", "CC0", "us", "words", files)
+    own = CorpusEntry("own", "A corpus", "CC0", "us", "words", files)
     monkeypatch.setattr("lmtutor.text.corpora.catalogue", lambda: {"own": own})
     monkeypatch.setattr("lmtutor.text.catalogue.catalogue", lambda: {"own": own})
     assert not corpus_available("own")

@@ -18,6 +18,7 @@ from lmtutor.baker_street.truth import (
     true_log_probs,
 )
 from lmtutor.system.errors import LMTutorError
+from tests.grammar_proofs import prove
 
 POOLS = [("hero friend", "Anna Ben Cleo"), ("thing", "pearls ring")]
 FORMS = {"he": ("he", "she"), "was": ("was", "were")}
@@ -207,12 +208,21 @@ def test_an_impossible_token_is_named():
         ("STORY = ONE +friend +thing\nONE = +hero | Anna", "the same token"),
         ("STORY = +hero ONE +thing\nONE = a +friend | b", "different registers"),
         ("STORY = +hero +thing", "never drawn"),
-        ("STORY = +hero +friend +thing MISSING", "no rule 'MISSING'"),
     ],
 )
-def test_a_grammar_that_cannot_be_read_from_the_left_is_refused(rules, complaint):
-    with pytest.raises(LMTutorError, match=complaint):
-        Grammar(rules, POOLS, FORMS, SECOND)
+def test_the_proof_finds_what_makes_a_derivation_ambiguous(rules, complaint):
+    with pytest.raises(AssertionError, match=complaint):
+        prove(Grammar(rules, POOLS, FORMS, SECOND))
+
+
+def test_every_story_has_one_derivation(tiny):
+    prove(tiny)
+    prove(grammar.baker_street_grammar())
+
+
+def test_a_missing_rule_is_named():
+    with pytest.raises(LMTutorError, match="no rule 'MISSING'"):
+        Grammar("STORY = +hero +friend +thing MISSING", POOLS, FORMS, SECOND)
 
 
 def test_no_rule_is_written_twice_or_unused():

@@ -53,6 +53,17 @@ def tiling(request, monkeypatch):
         monkeypatch.setattr(fused, "SCORED", (6, 5))
 
 
+def test_label_smoothing_is_torchs_in_training_alone():
+    head, hidden, targets = example()
+    head.label_smoothing = 0.1
+    logits = F.linear(hidden, head.weight, head.bias).flatten(0, -2)
+    expected = F.cross_entropy(logits, targets.flatten(), ignore_index=-100, label_smoothing=0.1)
+    wanted = with_gradients(expected, hidden, head.weight, head.bias)
+    assert_agree(with_gradients(head.loss(hidden, targets), hidden, head.weight, head.bias), wanted, 1e-5)
+    head.eval()
+    assert_agree([head.loss(hidden, targets)], [plain(head, hidden, targets)], 1e-6)
+
+
 @pytest.mark.parametrize("shape", [(7, 3, 5, 23), (1, 1, 1, 1), (2, 9, 16, 64), (5, 1, 3, 1000)])
 def test_loss_and_gradients_agree_with_torch(tiling, shape):
     head, hidden, targets = example(*shape)
@@ -173,7 +184,7 @@ def test_a_tied_weight_is_one_parameter_with_both_gradients(sparse):
     theirs = torch.autograd.grad(plain(head, F.embedding(ids, head.weight).tanh(), targets), head.weight)[0]
     assert torch.allclose(ours, theirs, atol=1e-6)
     with pytest.raises(LMTutorError, match="must be .* \\(11, 5\\) but is \\(11, 4\\)"):
-        losses.SoftmaxHead(5, 11, tied_weight=embedding.weight)
+        losses.make_head("softmax", 5, 11, embedding.weight)
 
 
 def test_target_log_probs_agree_with_log_probs(tiling):
@@ -386,5 +397,3 @@ def test_heads_by_name():
         losses.make_head("softmax", 4, 9, cutoffs=(3,))
     with pytest.raises(LMTutorError, match="too few"):
         losses.AdaptiveHead(4, 2)
-    with pytest.raises(LMTutorError, match=r"samples must be .*got 0"):
-        losses.SampledHead(4, 9, samples=0)

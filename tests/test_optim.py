@@ -276,6 +276,15 @@ def test_epsilon_and_warm_up_reach_the_training():
     torch.testing.assert_close(p.detach(), before - 0.5 * 7 / 10)
 
 
+def test_label_smoothing_reaches_the_training_and_only_where_all_logits_are_there():
+    config = TrainConfig(label_smoothing=0.1, bptt=7, batch_size=4)
+    assert Session(tiny_model(), tiny_corpus(), config).model.head.label_smoothing == 0.1
+    with pytest.raises(LMTutorError, match="set model.head=softmax"):
+        Session(tiny_model(head="sampled"), tiny_corpus(), config)
+    with pytest.raises(LMTutorError, match="label_smoothing must be a share"):
+        TrainConfig(label_smoothing=1.0)
+
+
 @pytest.mark.parametrize(("name", "expected"), [("adam", 2 - 0.5), ("adamw", 2 * (1 - 0.5 * 0.1) - 0.5)])
 def test_adam_decays_through_the_gradient_and_adamw_past_it(name, expected):
     """The first step of Adam has length lr whatever the gradient is, decay included; AdamW decays besides."""

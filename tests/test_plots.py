@@ -254,23 +254,3 @@ def test_what_is_looked_back_at_is_marked_where_it_stood():
     band = plots.plot_band(np.arange(12.0).reshape(3, 4), 2, hits)
     drawn = band.axes[0].images[0].get_array()
     assert drawn.mask.tolist() == [[0, 0, 1, 1], [1, 0, 0, 1], [1, 1, 0, 0]] and "3 places" in band.alt
-
-
-@pytest.mark.parametrize(
-    ("call", "complaint"),
-    [
-        (lambda: plots.plot_history(pd.DataFrame({"epoch": [1]})), "no column 'train_loss'"),
-        (lambda: plots.plot_run_curves({}), "no history"),
-        (lambda: plots.plot_surprisal(["a"], [1, 2]), "1 tokens and 2 values"),
-        (lambda: plots.plot_zipf({}), "no counts"),
-        (lambda: plots.plot_perplexities({}), "empty"),
-        (lambda: plots.plot_gates({"i": np.zeros((3, 2))}, ["a"]), r"shape \(3, 2\)"),
-        (lambda: plots.plot_waterfall(["a"], []), "1 steps and 0 times"),
-        (lambda: plots.plot_roofline(ROOF.drop(columns="bytes"), 1.0, {"float32": 1.0}), "needs 'bytes'"),
-        (lambda: plots.plot_roofline(ROOF, 1.0, {}), "must be above 0"),
-        (lambda: plots.plot_roofline(ROOF.iloc[:0], 1.0, {"float32": 1.0}), "has no rows"),
-    ],
-)
-def test_bad_input_is_named(call, complaint):
-    with pytest.raises(LMTutorError, match=complaint):
-        call()

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from lmtutor.system.errors import LMTutorError
 from lmtutor.text.byte_pairs import BytePairs
-from lmtutor.text.tokenizers import SPECIAL, SPECIALS, Characters, Treebank
-from lmtutor.text.vocabulary import Normalisation, Tokenizer, Vocabulary, get_tokenizer
+from lmtutor.text.tokenizers import SPECIAL, SPECIALS, Characters, Normalisation, Tokenizer, Treebank, get_tokenizer
+from lmtutor.text.vocabulary import Vocabulary
 
 STORY = """Mr. Holmes didn't look up. “It is <unk>,” said Dr. Watson. "Is it?"
 He had read 3.5 pages of it.

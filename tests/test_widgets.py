@@ -55,21 +55,6 @@ def test_nothing_is_asked_of_another_host():
     assert "http" not in widgets.explorer("k", {1: "a", 2: "b"})._repr_html_()
 
 
-@pytest.mark.parametrize(
-    ("states", "keywords", "complaint"),
-    [
-        ({}, {}, "no states"),
-        ({1: "a", "1": "b"}, {}, "two states are called '1'"),
-        ({1: object()}, {}, "cannot show a object"),
-        ({1: "a"}, {"start": 2}, "no state is called '2'"),
-        ({1: "a"}, {"control": "knob"}, "no control is called 'knob'"),
-    ],
-)
-def test_bad_input_is_named(states, keywords, complaint):
-    with pytest.raises(LMTutorError, match=complaint):
-        widgets.explorer("k", states, **keywords)
-
-
 def test_a_figure_without_alternative_text_is_refused():
     from matplotlib.figure import Figure
 

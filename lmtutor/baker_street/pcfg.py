@@ -3,8 +3,8 @@
 The memory holds what a text keeps coming back to. In the stories of `baker_street.py`, which is written in the
 notation that this file reads: the names of the cast, the stolen thing, the house, the clue.
 
-Every grammar here is **LL(1)**: the next token always tells which alternative was taken, and `Grammar` proves it when
-it is built. So a story has one derivation, and three things follow exactly, none of them by sampling:
+Every grammar here is **LL(1)**: the next token always tells which alternative was taken, and the tests prove it. So a
+story has one derivation, and three things follow exactly, none of them by sampling:
 
 * the true distribution of the next token given the story so far (`Reader`);
 * the entropy of a story. It is the entropy of its derivation, H = Σ_A E[n_A] H_A, where E[n_A] is the expected number
@@ -20,7 +20,7 @@ import random
 import re
 from bisect import bisect
 from collections.abc import Sequence
-from itertools import accumulate, combinations
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -125,8 +125,10 @@ class Grammar:
     Raises
     ------
     LMTutorError
-        If two alternatives of a rule can begin with the same token, or a register is not drawn exactly once a story:
-        then derivations and strings would not be one to one, and the entropy would be wrong.
+        If a rule is missing.
+
+    Two alternatives of a rule must not begin with the same token, and each register is drawn exactly once a story: else
+    derivations and strings would not be one to one, and the entropy would be wrong. The tests prove both.
     """
 
     def __init__(
@@ -141,8 +143,7 @@ class Grammar:
             self._rules.setdefault(name, []).append((parameters, alternatives))
         self._nodes: dict[str, Choice] = {}
         self.start = self._choice("STORY")
-        self._follow_table()
-        self._check_draws()
+        self._make_tables()
 
     # --- Building -------------------------------------------------------------------------------------------------
 
@@ -198,13 +199,9 @@ class Grammar:
             bodies.append((first, self._nodes[name]))
         node.fill(weights, bodies)
 
-    # --- Proofs ---------------------------------------------------------------------------------------------------
-
-    def _follow_table(self) -> None:
-        """FIRST and FOLLOW sets (Aho & Ullman), then the table token -> alternative of every choice."""
-        nodes = list(self._nodes.values())
-        first: dict[Choice, set] = {node: set() for node in nodes}  # None in the set: may be empty
-        follow: dict[Choice, set] = {node: set() for node in nodes}
+    def _make_tables(self) -> None:
+        """The table token -> alternative of every choice, from FIRST sets (Aho & Ullman)."""
+        first: dict[Choice, set] = {node: set() for node in self._nodes.values()}  # None in the set: may be empty
 
         def first_of(body: tuple) -> set:
             found: set = set()
@@ -215,69 +212,20 @@ class Grammar:
                     return found
             return found | {None}
 
-        def sizes() -> int:
-            return sum(map(len, first.values())) + sum(map(len, follow.values()))
-
         before = -1
-        while before != sizes():
-            before = sizes()
-            for node in nodes:
-                for body in node.bodies:
-                    first[node] |= first_of(body)
-                    for i, symbol in enumerate(body):
-                        if isinstance(symbol, Choice):
-                            rest = first_of(body[i + 1 :])
-                            follow[symbol] |= rest - {None} | (follow[node] if None in rest else set())
-        for node in nodes:
-            options = []
+        while before != (size := sum(map(len, first.values()))):
+            before = size
+            for node, found in first.items():
+                found.update(*map(first_of, node.bodies))
+        for node in first:
             for k, body in enumerate(node.bodies):
-                starts = first_of(body)
-                if None in starts:
-                    node.otherwise = k
-                    starts = starts - {None} | follow[node]
-                options.append(starts)
-                for symbol in first_of(body) - {None}:
-                    if isinstance(symbol, str):
+                for symbol in first_of(body):
+                    if symbol is None:
+                        node.otherwise = k
+                    elif isinstance(symbol, str):
                         node.by_word[symbol] = k
                     else:
                         node.by_register.append((symbol, k))
-            for one, other in combinations(options, 2):
-                registers = [(a, b) for a in one for b in other if not isinstance(a, str) or not isinstance(b, str)]
-                for a, b in [*((a, a) for a in one & other), *registers]:
-                    if self._may_agree(a, b):
-                        raise LMTutorError(f"grammar: {node.name}: {a} and {b} can be the same token; reword one")
-
-    def _may_agree(self, a: str | tuple, b: str | tuple) -> bool:
-        """Whether two first symbols can be written as the same token in one story."""
-        if isinstance(a, str) and isinstance(b, str):
-            return a == b
-        bare = [s for s in (a, b) if isinstance(s, Draw) or isinstance(s, Write) and s.forms is None]
-        if len(bare) == 2 and a.register != b.register and self.pool_of[a.register] is self.pool_of[b.register]:
-            return False  # drawn without repetition
-        return bool(self._words(a) & self._words(b))
-
-    def _words(self, symbol: str | tuple) -> set[str]:
-        if isinstance(symbol, str):
-            return {symbol}
-        forms = getattr(symbol, "forms", None)
-        return set(forms if forms else self.pool_of[symbol.register].words)
-
-    def _check_draws(self) -> None:
-        """Every story draws each register once: the alternatives of a choice draw the same ones, and none twice."""
-        drawn: dict[Choice, set] = {node: set() for node in self._nodes.values()}
-
-        def of(body: tuple) -> list[Draw]:
-            return [draw for s in body for draw in (drawn[s] if isinstance(s, Choice) else [s] * isinstance(s, Draw))]
-
-        before = -1
-        while before != (before := sum(map(len, drawn.values()))):
-            for node, found in drawn.items():
-                found.update(*map(of, node.bodies))
-        for node, union in drawn.items():
-            if any(sorted(of(body)) != sorted(union) for body in node.bodies):
-                raise LMTutorError(f"grammar: {node.name}: alternatives draw different registers; make them agree")
-        if {draw.register for draw in drawn[self.start]} != set(self.pool_of):
-            raise LMTutorError("grammar: some register is never drawn; draw it or remove its pool")
 
     # --- Exact expectations ---------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """The rules and the words of the embedded corpus "baker-street": small detective stories, all our own.
 
-`pcfg.py` reads this text and proves that every story has one derivation, told by its tokens from the left.
+`pcfg.py` reads this text; the tests prove that every story has one derivation, told by its tokens from the left.
 
 A rule is ``HEAD = alternative | alternative``. A number before an alternative is its weight (1 if there is none),
 ``_`` is nothing at all. ``HEAD ~ words`` is a list whose words get rarer down the list, like words of a language do.

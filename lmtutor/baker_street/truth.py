@@ -101,7 +101,7 @@ class GrammarCorpus(NamedTuple):
 
 @cache
 def baker_street_grammar() -> Grammar:
-    """The grammar of the corpus, built and proved once (about 0.1 s)."""
+    """The grammar of the corpus, built once."""
     return Grammar(baker_street.RULES, baker_street.POOLS, baker_street.FORMS, baker_street.SECOND)
 
 

@@ -14,10 +14,12 @@ namespace or mount, no memory beside the counted.
 
 import contextlib
 import ctypes
+import importlib.util
 import os
 import platform
 import resource
 import shutil
+import site
 import struct
 import subprocess
 import sys
@@ -33,6 +35,7 @@ RDONLY, AT_FDCWD, AT_RECURSIVE, MOUNT_SETATTR = 1, -100, 0x8000, 442
 NO_NEW_PRIVS, PDEATHSIG, SECCOMP, FILTER = 38, 1, 22, 2
 FIRST_USER, USERS = 61_000, 4_000  # numbers that no distribution gives to people
 SYSTEM = "/lib /lib64 /usr/lib /usr/lib64 /usr/share/zoneinfo /usr/share/fonts /etc/fonts /etc/ld.so.cache".split()
+LIBRARIES = ("numpy", "pandas", "torch", "matplotlib", "IPython")  # what answers import, and what runs them
 GIVEN = "/given"  # where bubblewrap shows the student's files
 DEVICES = "/dev/null /dev/zero /dev/random /dev/urandom".split()
 # By machine: its name for the kernel, pivot_root, clone, and the numbers of the calls that are refused:
@@ -93,12 +96,23 @@ def enter_namespaces() -> None:
     _call(libc.mount, b"none", b"/", None, REC | PRIVATE, None)
 
 
+def module_folders() -> list[Path]:
+    """Where installed modules lie: the site folders of Python, environment and user, and where LIBRARIES really are.
+
+    What else stands on `sys.path`, such as a notebook's folder or a course of the teacher's, is none of a student's.
+    """
+    sites = [*map(sysconfig.get_path, ("purelib", "platlib")), *site.getsitepackages()]
+    sites += [site.getusersitepackages()] if site.ENABLE_USER_SITE else []
+    found = [importlib.util.find_spec(name) for name in LIBRARIES]
+    sites += [str(Path(spec.origin).parents[1]) for spec in found if spec and spec.origin]
+    return [Path(path) for path in dict.fromkeys(sites) if Path(path).is_dir()]
+
+
 def libraries() -> list[Path]:
-    """The folders that a running Python reads: its own, its environment's, this package and its data."""
-    own = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    """The folders that a running Python reads: its own, those of modules, this package and its data."""
+    own = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")]
     prefixes = [Path(prefix) / "lib" for prefix in (sys.base_prefix, sys.prefix)]
-    paths = [Path(p) for p in sys.path if p and Path(p).resolve() not in (PACKAGE.parent, Path.cwd())]
-    found = {path for path in [*own, *prefixes, *paths, PACKAGE, CHECKOUT] if path.exists()}
+    found = {path for path in [*own, *prefixes, *module_folders(), PACKAGE, CHECKOUT] if path.exists()}
     return sorted(found | {path.resolve() for path in found})
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from lmtutor.classroom import confine
 from lmtutor.classroom.intake import plain_files, printable
 from lmtutor.system.errors import LMTutorError
+from lmtutor.system.files import PACKAGE
 
 
 @dataclass(frozen=True)
@@ -91,13 +92,12 @@ class Sandbox:
     def __enter__(self) -> "Sandbox":
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.door = mine
-        root = str(Path(__file__).resolve().parents[2])
         keep = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH")}
         self.environment = keep | {
             **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LMTUTOR_OFFLINE"), "1"),
             "MPLBACKEND": "agg",
             "PYTHONHASHSEED": "0",  # sets in one order each time: the same file gets the same grade
-            "PYTHONPATH": os.pathsep.join([root, *filter(None, sys.path)]),
+            "PYTHONPATH": os.pathsep.join(map(str, [PACKAGE.parent, *confine.module_folders()])),
         }
         self.home = tempfile.mkdtemp(prefix="lmtutor-grading-")
         os.chmod(self.home, 0o755)

@@ -90,7 +90,7 @@ def in_bubblewrap(connection: socket.socket) -> None:
 def main() -> None:
     """Import what assignments use, then fork for each job that arrives on the socket; in bubblewrap, do the one job."""
     door = socket.socket(fileno=int(sys.argv[1]))
-    for name in ("numpy", "pandas", "torch", "matplotlib", "IPython.core.interactiveshell", "lmtutor"):
+    for name in (*confine.LIBRARIES, "IPython.core.interactiveshell", "lmtutor"):
         __import__(name)
     import matplotlib
     import torch

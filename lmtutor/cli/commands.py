@@ -10,8 +10,8 @@ import typer
 
 from lmtutor.classroom.cli import app as assignments
 from lmtutor.cli import scoring, texts
-from lmtutor.cli.scoring import RunName, not_there_yet
-from lmtutor.cli.texts import example
+from lmtutor.cli.scoring import RunName
+from lmtutor.cli.texts import example, not_there_yet
 from lmtutor.system.errors import LMTutorError
 
 app = typer.Typer(

@@ -6,17 +6,10 @@ from typing import Annotated
 
 import typer
 
-from lmtutor.cli.texts import Encoding, Split
+from lmtutor.cli.texts import Encoding, Split, not_there_yet
 from lmtutor.system.errors import LMTutorError
 
 REPEATS = 0.1  # share of repeated runs of four words from which a sample is said to repeat itself
-
-
-def not_there_yet(path: Path | None) -> Path | None:
-    """Refuse to write over a file: it may be the very text that is read."""
-    if path and path.exists():
-        raise LMTutorError(f"{path} is there already: name another file.")
-    return path
 
 
 RunName = Annotated[str, typer.Argument(help="A run folder, a recorded run, or a pretrained model.", metavar="RUN")]

@@ -17,6 +17,13 @@ def example(text: str) -> dict[str, str]:
     return {"epilog": f"Example: {text}"}
 
 
+def not_there_yet(path: Path | None) -> Path | None:
+    """Refuse to write over a file: it may be the very text that is read."""
+    if path and path.exists():
+        raise LMTutorError(f"{path} is there already: name another file.")
+    return path
+
+
 corpora = typer.Typer(
     help="List, fetch, verify and describe the corpora of the catalogue.", no_args_is_help=True, rich_markup_mode=None
 )
@@ -41,19 +48,24 @@ def corpora_list() -> None:
 @corpora.command("fetch", **example("lmtutor corpora fetch wikitext-2"))
 def corpora_fetch(name: CatalogueName) -> None:
     """Download a corpus, check it, and say where it is."""
-    from lmtutor.text.catalogue import find_entry
+    from lmtutor.text.catalogue import find_entry, find_folder
     from lmtutor.text.download import fetch_files
 
-    for key, path in fetch_files(name, find_entry(name).files).items():
+    entry = find_entry(name)
+    places = {"folder": find_folder(entry)} if entry.folder else fetch_files(name, entry.files)
+    for key, path in places.items():
         typer.echo(f"{key}: {path}")
 
 
 @corpora.command("verify", **example("lmtutor corpora verify wikitext-2"))
 def corpora_verify(name: CatalogueName) -> None:
     """Compare the files of a corpus with the catalogue: sizes and SHA-256; exit code 1 if any differs."""
-    from lmtutor.text.catalogue import find_entry, local_file
+    from lmtutor.text.catalogue import find_entry, find_folder, local_file
 
-    found = {key: (file, local_file(file)) for key, file in find_entry(name).files.items()}
+    entry = find_entry(name)
+    if entry.folder:
+        return typer.echo(f"folder: {find_folder(entry)}; only its archive has a checksum, if any")
+    found = {key: (file, local_file(file)) for key, file in entry.files.items()}
     problems = {key: file.mismatch(path) if path else "missing" for key, (file, path) in found.items()}
     for key, problem in problems.items():
         typer.echo(f"{key}: {problem or 'right'}  {found[key][1] or ''}")
@@ -95,7 +107,8 @@ def tokenize(
     from lmtutor.text.catalogue import catalogue
     from lmtutor.text.corpora import load_corpus, sample_text
     from lmtutor.text.sources import read_text
-    from lmtutor.text.vocabulary import Vocabulary, get_tokenizer
+    from lmtutor.text.tokenizers import get_tokenizer
+    from lmtutor.text.vocabulary import Vocabulary
 
     if run:
         vocab = find_run(run).load()[1]
@@ -135,7 +148,7 @@ def vocabulary(
     min_count: Annotated[int, typer.Option(min=1, help="Rarer types become <unk>.")] = 1,
     max_size: Annotated[int | None, typer.Option(min=1, help="The most types to keep.")] = None,
     limit: Annotated[int, typer.Option(min=0, help="Print this many types, from frequent to rare.")] = 20,
-    out: Annotated[Path | None, typer.Option(help="Write the vocabulary to this JSON file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write it to this JSON file.", callback=not_there_yet)] = None,
     encoding: Encoding = None,
 ) -> None:
     """Choose a vocabulary from the training split; print its coverage of each split and its most frequent types."""
@@ -143,8 +156,6 @@ def vocabulary(
 
     if text == "-":
         raise LMTutorError("vocabulary reads its text twice: give a file, not the standard input.")
-    if out and out.exists():
-        _check_replaceable(out)
     corpus = load_corpus(text, tokenizer=tokenizer, min_count=min_count, max_size=max_size, encoding=encoding)
     typer.echo(f"{corpus.note}\n{coverage(text, corpus.vocab, encoding).to_string()}")
     counts = corpus.train.bincount(minlength=len(corpus.vocab))
@@ -152,15 +163,3 @@ def vocabulary(
         typer.echo(f"{int(counts[number]):>9,} {corpus.vocab.tokens[number]!r}")
     if out:
         corpus.vocab.save(out)
-
-
-def _check_replaceable(out: Path) -> None:
-    """A vocabulary may be written over an older one, and over nothing else: not over the text that it is made from."""
-    from lmtutor.text.vocabulary import Vocabulary
-
-    try:
-        if not out.is_file():  # such as a device
-            raise FileNotFoundError
-        Vocabulary.load(out)
-    except (LMTutorError, OSError):
-        raise LMTutorError(f"{out} is there already and holds no vocabulary: name another file with --out.") from None

@@ -15,17 +15,3 @@ from lmtutor.display.plots import (
     plot_waterfall,
     plot_zipf,
 )
-
-__all__ = [
-    "corpus_here",
-    "plot_gates",
-    "plot_history",
-    "plot_perplexities",
-    "plot_roofline",
-    "plot_run_curves",
-    "plot_surprisal",
-    "plot_waterfall",
-    "plot_zipf",
-    "plots",
-    "widgets",
-]

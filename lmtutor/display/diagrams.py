@@ -4,16 +4,15 @@ from functools import partial
 
 import numpy as np
 
-from lmtutor.display.figures import COLOURS, GRID, INK, MUTED, PAPER, described, style
-from lmtutor.display.figures import figure as any_figure
+from lmtutor.display.figures import COLOURS, GRID, INK, MUTED, PAPER, described, figure, style
 
 BLUE, ORANGE = COLOURS[:2]
-figure = partial(any_figure, narrow=5.2)  # inches: nearer together no two boxes have room
+drawing = partial(figure, narrow=5.2)  # inches: nearer together no two boxes have room
 
 
 def _canvas(width: float, height: float, inches: float, **keywords):
     """An axes without ticks, in units of our own: x from 0 to `width`, y from 0 to `height`."""
-    fig, ax = figure(height=inches, **keywords)
+    fig, ax = drawing(height=inches, **keywords)
     ax.set(xlim=(0, width), ylim=(0, height))
     ax.axis("off")
     return fig, ax
@@ -32,7 +31,7 @@ def _go(ax, start, end, colour: str = INK, bend: float = 0.0, width: float = 1.3
 @style()
 def backward_diagram():
     """Chapter 02: three steps of a recurrent network, and the way of the errors back through them."""
-    fig, axes = figure(height=3.1)
+    fig, axes = drawing(height=3.1)
     for t, step in enumerate(("t-1", "t", "t+1")):
         left, back = 3.0 * t, {"arrowstyle": "-|>", "color": COLOURS[1], "lw": 2, "linestyle": "--"}
         for y, name in ((0, f"$x_{{{step}}}$"), (1.5, f"$h_{{{step}}}$"), (3, f"$z_{{{step}}}$")):
@@ -60,7 +59,7 @@ def backward_diagram():
 @style()
 def lstm_cell_diagram():
     """Chapter 03: one LSTM cell: the carousel above, the gates below, the peepholes dashed."""
-    fig, axes = figure(height=4.1)
+    fig, axes = drawing(height=4.1)
 
     def go(start, end, **look):
         axes.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "lw": 1.3, "color": MUTED, **look})
@@ -187,7 +186,7 @@ def join_tree():
 def upright_band(steps: int = 4, window: int = 3):
     """Chapter 07: a band of a matrix, and the same numbers read with a row stride that is one longer than a row."""
     columns = steps + window - 1
-    fig, (left, right) = figure(1, 2, height=2.3, width_ratios=[columns, window + 1.5])
+    fig, (left, right) = drawing(1, 2, height=2.3, width_ratios=[columns, window + 1.5])
     for ax, width, stride in ((left, columns, columns), (right, window, columns + 1)):
         for row in range(steps):
             for column in range(width):

@@ -33,7 +33,7 @@ STYLES = ("tape.css", "playground.css")
 SHOWN = 10  # likeliest next words
 HOTTEST = 16  # bits: from here on a word has the full colour
 SIGNED = ' class="signed"'  # from -1 to 1, the others from 0
-INSIDE = {"forget": "", "input": "", "new": SIGNED, "memory": SIGNED, "output": "", "shown": SIGNED}
+GATES = {"forget": "", "input": "", "new": SIGNED, "memory": SIGNED, "output": "", "shown": SIGNED}
 PUBLISHED_CACHE = {"window": 2000, "theta": 0.662, "lam": 0.1279}  # of the model zoo's LSTM on WikiText-2
 ALONE = """<!doctype html>
 <html lang="en" data-theme="light">
@@ -168,7 +168,7 @@ def controls(
             for layer in range(1, model.config.layers + 1)
         ),
         last=model.config.hidden - 1,
-        rows="".join(f"<span{kind}>{row}</span>" for row, kind in INSIDE.items()),
+        rows="".join(f"<span{kind}>{row}</span>" for row, kind in GATES.items()),
         **more,
     )
 

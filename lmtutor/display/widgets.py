@@ -196,22 +196,12 @@ def explorer(
     Raises
     ------
     LMTutorError
-        If there are no states, two have one name, a state is of an unknown kind, or a figure has no alternative text.
+        If a figure has no alternative text.
     """
-    shown: dict[str, str] = {}
-    for value, state in states.items():
-        if str(value) in shown:
-            raise LMTutorError(f"explorer {label!r}: two states are called {str(value)!r}; give each its own name")
-        shown[str(value)] = _fragment(label, value, state)
-    if not shown:
-        raise LMTutorError(f"explorer {label!r}: there are no states; give {{value: what to show}}")
+    shown = {str(value): _fragment(label, value, state) for value, state in states.items()}
     first = next(iter(shown)) if start is None else str(start)
-    if first not in shown:
-        raise LMTutorError(f"explorer {label!r}: no state is called {first!r}; start with one of {', '.join(shown)}")
     if control is None:
-        control = "slider" if all(_is_number(name) for name in shown) else "menu"
-    if control not in ("slider", "menu"):
-        raise LMTutorError(f"explorer {label!r}: no control is called {control!r}; use 'slider' or 'menu'")
+        control = "slider" if all(map(_is_number, shown)) else "menu"
     return Explorer(label, shown, first, control, caption, own)
 
 
@@ -236,11 +226,7 @@ def _fragment(label: str, value: object, state: object) -> str:
         if _TAG.match(state):
             return state
         return f'<pre style="white-space:pre-wrap">{html.escape(state)}</pre>'
-    if hasattr(state, "_repr_html_"):
-        return state._repr_html_()
-    raise LMTutorError(
-        f"explorer {label!r}: cannot show a {type(state).__name__}; give text, HTML, a frame or a figure"
-    )
+    return state._repr_html_()
 
 
 def _is_number(name: str) -> bool:

@@ -19,15 +19,6 @@ from lmtutor.system.machine import product_dtype
 SCORED_LOGITS = 1 << 24  # logits of an adaptive softmax held at once when scoring: 64 MiB
 
 
-def check_tied(head: str, tied_weight: nn.Parameter | None, vocab_size: int, hidden_size: int) -> None:
-    """Raise `LMTutorError` where an embedding is not (V, H) and cannot be the head's weight too."""
-    if tied_weight is not None and tied_weight.shape != (vocab_size, hidden_size):
-        raise LMTutorError(
-            f"{head}: a tied weight must be (vocabulary, hidden) = ({vocab_size}, {hidden_size}) but is "
-            f"{tuple(tied_weight.shape)}; make the embedding as wide as the last hidden layer or untie it."
-        )
-
-
 class Head(nn.Module):
     """What the heads share: the weight and bias over the vocabulary, and scoring against the whole of it.
 
@@ -36,21 +27,24 @@ class Head(nn.Module):
     precision : str
         Of the large products in `loss`: "float32", "bfloat16", or "auto", which is bfloat16 where the processor
         multiplies it in hardware. Training sets it. Log-probabilities are float32 always.
+    label_smoothing : float
+        ε: in training, each type gets the share ε / V of a target that is otherwise 1 − ε sure. Training sets it, and
+        `SoftmaxHead` heeds it.
 
     Raises
     ------
     LMTutorError
-        When `tied_weight` has another shape than (V, H), or `precision` is set to something unknown.
+        When `precision` is set to something unknown.
     """
 
     def __init__(self, hidden_size: int, vocab_size: int, tied_weight: nn.Parameter | None = None):
         super().__init__()
-        check_tied(type(self).__name__, tied_weight, vocab_size, hidden_size)
         if tied_weight is None:
             tied_weight = nn.Parameter(torch.empty(vocab_size, hidden_size).uniform_(-0.1, 0.1))
         self.weight = tied_weight
         self.bias = nn.Parameter(torch.zeros(vocab_size))
         self._precision = "float32"
+        self.label_smoothing = 0.0
 
     @property
     def vocab_size(self) -> int:
@@ -106,7 +100,14 @@ class SoftmaxHead(Head):
         """
         rows, ids = hidden.flatten(0, -2), targets.flatten()
         dtype = product_dtype(self.precision, hidden.device) if hidden.dtype == torch.float32 else hidden.dtype
-        return linear_cross_entropy(rows, self.weight, self.bias, ids, dtype)
+        loss = linear_cross_entropy(rows, self.weight, self.bias, ids, dtype)
+        if not (self.training and self.label_smoothing):
+            return loss
+        # Smoothed targets cost ε times what the logit of the target has over the mean of all logits.
+        rows, ids = rows[ids != IGNORED], ids[ids != IGNORED]
+        own = (rows * self.weight[ids]).sum(-1) + self.bias[ids]
+        mean = rows @ self.weight.mean(0) + self.bias.mean()
+        return loss + self.label_smoothing * (own - mean).sum() / max(1, len(ids))
 
 
 class SampledHead(Head):
@@ -125,8 +126,6 @@ class SampledHead(Head):
 
     def __init__(self, hidden_size: int, vocab_size: int, tied_weight: nn.Parameter | None = None, samples: int = 1024):
         super().__init__(hidden_size, vocab_size, tied_weight)
-        if samples < 1:
-            raise LMTutorError(f"samples must be at least 1 (got {samples}).")
         self.samples = samples
 
     def loss(self, hidden: Tensor, targets: Tensor) -> Tensor:
@@ -245,7 +244,7 @@ class AdaptiveHead(nn.Module):
 
     Raises
     ------
-    LMTutorError : cutoffs out of order or out of range, a tied weight of another shape
+    LMTutorError : cutoffs out of order or out of range
     """
 
     def __init__(
@@ -257,7 +256,6 @@ class AdaptiveHead(nn.Module):
     ):
         super().__init__()
         cutoffs = choose_cutoffs(vocab_size, cutoffs, (6, 30))
-        check_tied("AdaptiveHead", tied_weight, vocab_size, hidden_size)
         self.vocab_size = vocab_size
         self.precision = "float32"  # its products are small: there is nothing to choose
         narrowing = 4.0 if hidden_size >= 4 ** len(cutoffs) else 1.0
@@ -324,4 +322,9 @@ def make_head(
         raise LMTutorError(f"Unknown head {kind!r}.{nearest(kind, HEADS)}")
     if cutoffs and kind not in CLUSTERED:
         raise LMTutorError(f"head={kind!r} has no clusters: leave cutoffs out.")
+    if tied_weight is not None and tied_weight.shape != (vocab_size, hidden_size):
+        raise LMTutorError(
+            f"a tied weight must be (vocabulary, hidden) = ({vocab_size}, {hidden_size}) but is "
+            f"{tuple(tied_weight.shape)}; make the embedding as wide as the last hidden layer or untie it."
+        )
     return HEADS[kind](hidden_size, vocab_size, tied_weight, *([cutoffs] if cutoffs else []))

@@ -27,7 +27,7 @@ from lmtutor.training.checkpoint import (
     model_tensors,
     read_tensors,
     read_vocabulary,
-    rebuild,
+    rebuild_model,
     write_tensors,
     write_vocabulary,
 )
@@ -100,7 +100,7 @@ def load_packed(folder: str | Path) -> tuple[nn.Module, Vocabulary]:
     path = Path(folder) / "model.safetensors"
     tensors, header = read_tensors(path)
     vocab = read_vocabulary(Path(folder), header)
-    return rebuild(path, header, vocab, unpack_rows(tensors)), vocab
+    return rebuild_model(path, header, vocab, unpack_rows(tensors)), vocab
 
 
 def pack_model(folder: str | Path, model: nn.Module, vocab: Vocabulary, card: str) -> None:

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from lmtutor.models.base import LanguageModel, detach, device_of, eval_mode
-from lmtutor.models.heads import IGNORED
 from lmtutor.scoring.neural_cache import NeuralCache
 from lmtutor.scoring.score import STREAM_PROTOCOL, Score, check_ids, stretches
 from lmtutor.system.errors import LMTutorError
@@ -96,6 +95,34 @@ def gradient_rms(
     return {name: (total / number).sqrt_() for name, total in zip(parameters, squares, strict=True)}
 
 
+class UpdateRule:
+    """The step of dynamic evaluation: for each weight, how far a gradient moves it and how strongly it is pulled back.
+
+    The mean of r gives each parameter tensor the same weight, as in the authors' program: its published settings hold.
+    """
+
+    def __init__(self, model: LanguageModel, rms: dict[str, Tensor], lr: float, decay: float, epsilon: float):
+        parameters = dict(model.named_parameters())
+        if {n: r.shape for n, r in rms.items()} != {n: p.shape for n, p in parameters.items()}:
+            raise LMTutorError(
+                "These gradient statistics are of another model: collect them with gradient_rms(model, …)."
+            )
+        self.weights = list(parameters.values())
+        usual = [rms[name].to(weight.device) for name, weight in parameters.items()]
+        mean = torch.stack([r.mean() for r in usual]).mean()
+        self.pulls = [(r * (decay / mean)).clamp_(max=1) for r in usual]  # no further than all the way
+        self.rates = [lr / (r + epsilon) for r in usual]
+
+    def step(self, loss: Tensor, trained: list[Tensor]) -> None:
+        """Move the weights against the gradient of a segment's loss, and towards the trained ones."""
+        found = gradients(loss, self.weights)
+        with torch.no_grad():
+            for weight, start, pull, rate, gradient in zip(
+                self.weights, trained, self.pulls, self.rates, found, strict=True
+            ):
+                weight.lerp_(start, pull).addcmul_(gradient, rate, value=-1)
+
+
 def dynamic_evaluate(
     model: LanguageModel | NeuralCache,
     ids: Tensor,
@@ -122,8 +149,6 @@ def dynamic_evaluate(
     characters : of the raw text, for `Score.nats_per_character`.
     progress : show a progress bar.
 
-    The mean of r gives each parameter tensor the same weight, as in the authors' program: its published settings hold.
-
     Raises
     ------
     LMTutorError : a setting out of range, statistics of another model, or the weights diverged.
@@ -134,36 +159,23 @@ def dynamic_evaluate(
     check_ids(model, ids)
     cache = model if isinstance(model, NeuralCache) else None
     inner = model.model if cache else model
-    parameters, device = dict(inner.named_parameters()), device_of(inner)
-    if {n: r.shape for n, r in rms.items()} != {n: p.shape for n, p in parameters.items()}:
-        raise LMTutorError("These gradient statistics are of another model: collect them with gradient_rms(model, …).")
-    rms = {name: r.to(device) for name, r in rms.items()}
-    weights = list(parameters.values())
-    mean = torch.stack([rms[name].mean() for name in parameters]).mean()
-    pulls = [(rms[name] * (decay / mean)).clamp_(max=1) for name in parameters]
-    steps = [lr / (rms[name] + epsilon) for name in parameters]
+    rule, device = UpdateRule(inner, rms, lr, decay, epsilon), device_of(inner)
     nats, tokens, state, history = 0.0, 0, inner.initial_state(1), None
     bar = Progress(len(ids) - 1, "dynamic evaluation", progress)
-    with restored(weights) as trained, learning_in_eval_mode(inner), bar:
+    with restored(rule.weights) as trained, learning_in_eval_mode(inner), bar:
         for batch in stretches(ids, segment):
             inputs, targets = batch.inputs.to(device), batch.targets.to(device)
-            if cache:
-                hidden, keys, state = cache.read(inputs, state)
-            else:
-                hidden, state = inner(inputs, state)
+            hidden, state = inner(inputs, state)
             with torch.no_grad():
                 log_probs = inner.head.target_log_probs(hidden, targets)
                 if cache:
-                    log_probs, history = cache.mix(log_probs, keys, inputs, targets, history)
+                    log_probs, history = cache.mix(log_probs, hidden, inputs, targets, history)
             nats -= float(log_probs.double().sum())
-            tokens += int((targets != IGNORED).sum())
+            tokens += len(inputs)
             if not math.isfinite(nats):
                 raise LMTutorError(f"Dynamic evaluation diverged after {tokens:,} tokens: lower lr ({lr:g}).")
-            bar.update(tokens, perplexity=math.exp(min(nats / max(tokens, 1), 700)))
-            found = gradients(inner.head.loss(hidden, targets), weights)
+            bar.update(tokens, perplexity=math.exp(min(nats / tokens, 700)))
+            rule.step(inner.head.loss(hidden, targets), trained)
             state = detach(state)
-            with torch.no_grad():
-                for weight, start, pull, step, gradient in zip(weights, trained, pulls, steps, found, strict=True):
-                    weight.lerp_(start, pull).addcmul_(gradient, step, value=-1)
     protocol = f"{STREAM_PROTOCOL}; dynamic evaluation in segments of {segment}, lr {lr:g}, decay {decay:g}"
     return Score(nats, tokens, characters, f"{protocol}; {cache.protocol}" if cache else protocol)

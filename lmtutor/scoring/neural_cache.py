@@ -98,8 +98,6 @@ class NeuralCache(nn.Module):
     window : w, how many tokens the cache goes back; the cache may be partly filled.
     theta : θ, inverse temperature of the softmax over those tokens: at 0 all count alike.
     lam : λ, the cache's share of the mixture; 0 leaves the model alone.
-    layers : which layers' outputs are compared, by number from 0 upwards, laid side by side (default:
-        what the softmax reads, the top layer).
 
     Raises
     ------
@@ -110,18 +108,12 @@ class NeuralCache(nn.Module):
     >>> evaluate(NeuralCache(model, window=2000, theta=0.66, lam=0.13), corpus.test)
     """
 
-    def __init__(
-        self, model: LanguageModel, window: int, theta: float, lam: float, *, layers: Sequence[int] | None = None
-    ):
+    def __init__(self, model: LanguageModel, window: int, theta: float, lam: float):
         super().__init__()
         if not isinstance(model, LanguageModel):
             raise LMTutorError(f"{type(model).__name__} has no hidden states to cache: wrap a recurrent model.")
         check_settings([window], [theta], [lam])
-        known = list(range(getattr(model.config, "layers", 0)))
-        if layers is not None and not (layers and set(layers) <= set(known)):
-            raise LMTutorError(f"layers must be one or more of this model's layers {known} (got {layers!r}).")
         self.model, self.window, self.theta, self.lam = model, window, theta, lam
-        self.layers = None if layers is None else sorted(set(layers))
 
     @property
     def vocab_size(self) -> int:
@@ -131,35 +123,19 @@ class NeuralCache(nn.Module):
     @property
     def protocol(self) -> str:
         """What `Score.protocol` says of the cache."""
-        where = "" if self.layers is None else f", layers {list(self.layers)}"
-        return f"neural cache of window {self.window}, theta {self.theta:g}, lam {self.lam:g}{where}"
+        return f"neural cache of window {self.window}, theta {self.theta:g}, lam {self.lam:g}"
 
     def initial_state(self, batch_size: int) -> State:
         """The model's state before the first token, and an empty history."""
         return self.model.initial_state(batch_size), None
 
-    def read(self, inputs: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
-        """Let the model below read ``(T, B)``: what its head reads ``(T, B, H)``, the keys ``(T, B, K)``, its state."""
-        if self.layers is None:
-            hidden, state = self.model(inputs, state)
-            return hidden, hidden, state
-        outputs: list[Tensor] = []
-        layers = [self.model.layers[number] for number in self.layers]
-        hooks = [layer.register_forward_hook(lambda *call: outputs.append(call[-1][0])) for layer in layers]
-        try:
-            hidden, state = self.model(inputs, state)
-        finally:
-            for hook in hooks:
-                hook.remove()
-        return hidden, torch.cat(outputs, dim=-1), state
-
     @torch.no_grad()
     def mix(
-        self, log_probs: Tensor, keys: Tensor, inputs: Tensor, targets: Tensor, history: State
+        self, log_probs: Tensor, hidden: Tensor, inputs: Tensor, targets: Tensor, history: State
     ) -> tuple[Tensor, State]:
-        """Mix the model's log-probabilities of the targets with the cache's; all ``(T, B)``, keys ``(T, B, K)``."""
+        """Mix the model's log-probabilities of the targets with the cache's: ``(T, B)``, `hidden` ``(T, B, H)``."""
         first = history is None
-        keys, ids = extend(history, keys, inputs)
+        keys, ids = extend(history, hidden, inputs)
         cached = target_log_probs_by_setting(keys, ids, targets, [self.window], [self.theta])[0, 0]
         mixed = mixture(log_probs, cached, self.lam)
         if first:
@@ -170,37 +146,37 @@ class NeuralCache(nn.Module):
     def target_log_probs(self, inputs: Tensor, targets: Tensor, state: State) -> tuple[Tensor, State]:
         """Log-probability of each target, nats, ``(T, B)``; 0 where the target is -100."""
         inputs, targets = inputs.to(device_of(self)), targets.to(device_of(self))
-        hidden, keys, inner = self.read(inputs, state[0])
+        hidden, inner = self.model(inputs, state[0])
         log_probs = self.model.head.target_log_probs(hidden, targets)
-        mixed, history = self.mix(log_probs, keys, inputs, targets, state[1])
+        mixed, history = self.mix(log_probs, hidden, inputs, targets, state[1])
         return mixed, (inner, history)
 
     @torch.no_grad()
     def next_log_probs(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Log-probability of every type for the token after the last input, nats, ``(B, V)``."""
         inputs = inputs.to(device_of(self))
-        hidden, keys, inner = self.read(inputs, state[0])
+        hidden, inner = self.model(inputs, state[0])
         log_probs = self.model.head.log_probs(hidden[-1])
-        keys, ids = extend(state[1], keys, inputs)
+        keys, ids = extend(state[1], hidden, inputs)
         new_state = inner, keep_last(self.window, keys, ids)
-        seen = keys[:-1][-self.window :]  # (n, B, K); the last state's word is the one asked for
+        seen = keys[:-1][-self.window :]  # (n, B, H); the last state's word is the one asked for
         if len(seen) == 0:
             return log_probs, new_state
-        weights = torch.softmax(self.theta * torch.einsum("nbk,bk->bn", seen, keys[-1]), dim=-1)
+        weights = torch.softmax(self.theta * torch.einsum("nbh,bh->bn", seen, keys[-1]), dim=-1)
         words = ids[1:][-self.window :].t()
         cached = torch.zeros_like(log_probs).scatter_add_(1, words, weights.to(log_probs.dtype))
         return mixture(log_probs, cached.log_(), self.lam), new_state
 
 
-def extend(history: State, keys: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """The kept steps and the new ones: keys ``(P + T, B, K)`` and the ids that were read ``(P + T, B)``."""
+def extend(history: State, hidden: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    """The kept steps and the new ones: keys ``(P + T, B, H)`` and the ids that were read ``(P + T, B)``."""
     if history is None:
-        return keys, inputs
-    return torch.cat([history[0], keys]), torch.cat([history[1][..., 0], inputs])
+        return hidden, inputs
+    return torch.cat([history[0], hidden]), torch.cat([history[1][..., 0], inputs])
 
 
 def keep_last(window: int, keys: Tensor, ids: Tensor) -> State:
-    """What the next query can see: ``(w, B, K)`` and ``(w, B, 1)``, so that B is next to last as in any state."""
+    """What the next query can see: ``(w, B, H)`` and ``(w, B, 1)``, so that B is next to last as in any state."""
     return keys[-window:].clone(), ids[-window:, :, None].clone()
 
 
@@ -261,9 +237,9 @@ def tune_cache(
     with eval_mode(model):
         for batch in stretches(valid_ids):
             inputs, targets = batch.inputs.to(device), batch.targets.to(device)
-            hidden, keys, state = cache.read(inputs, state)
+            hidden, state = model(inputs, state)
             own.append(model.head.target_log_probs(hidden, targets)[:, 0])
-            keys, ids = extend(history, keys, inputs)
+            keys, ids = extend(history, hidden, inputs)
             cached.append(target_log_probs_by_setting(keys, ids, targets, windows, thetas)[..., 0])
             history = keep_last(cache.window, keys, ids)
     own_log_probs, cache_log_probs = torch.cat(own), torch.cat(cached, dim=-1)

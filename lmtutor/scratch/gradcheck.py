@@ -77,15 +77,11 @@ def check_gradients(
     Raises
     ------
     LMTutorError
-        When a gradient is missing, has another shape than its parameter, or a parameter is not float64.
+        When a parameter is not float64.
     """
     errors = {}
     rng = np.random.default_rng(seed)
     for name, theta in params.items():
-        if name not in grads:
-            raise LMTutorError(f"check_gradients: backward gave no gradient for {name}.")
-        if grads[name].shape != theta.shape:
-            raise LMTutorError(f"check_gradients: {name} is {theta.shape}, its gradient {grads[name].shape}.")
         if theta.dtype != np.float64:
             raise LMTutorError(f"check_gradients: {name} is {theta.dtype}; use float64, float32 is too coarse.")
         places = list(np.ndindex(theta.shape))
@@ -93,10 +89,15 @@ def check_gradients(
             places = [places[i] for i in rng.choice(len(places), entries, replace=False)]
         slopes = np.array([_slope(loss, theta, place, step) for place in places])
         claimed = np.array([grads[name][place] for place in places])
-        size = np.maximum(np.abs(slopes), np.abs(claimed))
-        floor = max(1e-4 * size.max(), 1e-12)
-        errors[name] = float((np.abs(slopes - claimed) / np.maximum(size, floor)).max())
+        errors[name] = _largest_error(slopes, claimed)
     return GradientCheck(errors, tolerance)
+
+
+def _largest_error(slopes: NDArray, claimed: NDArray) -> float:
+    """Return the largest relative error of one parameter's slopes."""
+    size = np.maximum(np.abs(slopes), np.abs(claimed))
+    floor = max(1e-4 * size.max(), 1e-12)
+    return float((np.abs(slopes - claimed) / np.maximum(size, floor)).max())
 
 
 def _slope(loss: Callable[[], float], theta: NDArray, place: tuple[int, ...], step: float) -> float:

@@ -184,10 +184,7 @@ def train(
     text = columns(ids, batch_size)
     length = len(text) - 1
     if length < steps:
-        raise LMTutorError(
-            f"train: a column has {length} symbols, fewer than the window of {steps}; "
-            "take fewer columns, a shorter window or a longer text."
-        )
+        raise LMTutorError(f"train: a column has {length} symbols, too few for a window of {steps}: use fewer.")
     memory = {name: np.zeros_like(theta) for name, theta in model.params.items()}
     seen, epoch = 0, 0
     while epochs is None or epoch < epochs:

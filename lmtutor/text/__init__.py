@@ -7,21 +7,3 @@ from lmtutor.text.batches import Batch, columns, sample_batches, stream_batches,
 from lmtutor.text.corpora import Corpus, corpus_available, list_corpora, load_corpus, sample_text
 from lmtutor.text.tokenizers import SPECIALS, Normalisation, Tokenizer, get_tokenizer
 from lmtutor.text.vocabulary import Vocabulary
-
-__all__ = [
-    "SPECIALS",
-    "Batch",
-    "Corpus",
-    "Normalisation",
-    "Tokenizer",
-    "Vocabulary",
-    "columns",
-    "corpus_available",
-    "get_tokenizer",
-    "list_corpora",
-    "load_corpus",
-    "sample_batches",
-    "sample_text",
-    "stream_batches",
-    "window_batches",
-]

@@ -16,6 +16,7 @@ from lmtutor.text.formats import NO_TEXT, first_match
 from lmtutor.text.prepare import PREPARATIONS, sherlock_stories
 from lmtutor.text.sources import SPLITS, Span, blocks, digest
 
+DRAWN = ("baker-street", "addition")  # not read
 A_FILE_FOR_EACH_SPLIT = ("as they are", "ptb characters")  # these preparations take; the others one, called "all"
 NAME = re.compile(r"\w[\w.-]*")
 FILE = {  # what a catalogue says of a file
@@ -32,6 +33,8 @@ ENTRY = {  # and of a corpus
     "tokens": (None, {str: int}),
     "types": (None, int),
     "files_of": (None, str),
+    "folder": (None, FILE["path"][1]),
+    **dict.fromkeys(["archive", "archive_checksum"], (None, str)),
     "files": (None, dict),
 }
 
@@ -67,7 +70,7 @@ class CatalogueFile:
 
 
 @dataclass(frozen=True)
-class Entry:
+class CorpusEntry:
     """What the catalogue says of one corpus."""
 
     name: str
@@ -81,6 +84,9 @@ class Entry:
     specials: Sequence[str] | None = None
     tokens: dict[str, int] | None = None
     types: int | None = None
+    folder: str | None = None  # of a corpus of many files, below LMTUTOR_DATA or the cache folder, unpacked by hand
+    archive: str = ""  # its address
+    archive_checksum: str = "no checksum is published"
 
 
 def read_tables(path: Path, shape: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -112,23 +118,23 @@ def _misfit(table: Any, shape: dict[str, Any]) -> str:
 
 
 @cache
-def catalogue() -> dict[str, Entry]:
-    """Read `data/catalogue.toml`: an `Entry` for each corpus, by name."""
+def catalogue() -> dict[str, CorpusEntry]:
+    """Read `data/catalogue.toml`: an `CorpusEntry` for each corpus, by name."""
     path, entries = data_files.path("catalogue.toml"), {}
     tables = read_tables(path, ENTRY)
     for name, table in tables.items():
         files = tables.get(table.get("files_of", name), {}).get("files", {})
         facts = {key: value for key, value in table.items() if key not in ("files", "files_of")}
-        entry = Entry(name, **facts, files={key: CatalogueFile(**file) for key, file in files.items()})
+        entry = CorpusEntry(name, **facts, files={key: CatalogueFile(**file) for key, file in files.items()})
         wanted = {*SPLITS} if entry.prepare in A_FILE_FOR_EACH_SPLIT else {"all"}
-        if {*files} != wanted and name != "baker-street":  # which is drawn, not read
+        if {*files} != wanted and name not in DRAWN and not entry.folder:
             wrong = f"its files are {sorted(files)}, prepare = {entry.prepare!r} takes {sorted(wanted)}"
             raise LMTutorError(f"{path} is damaged ({name}: {wrong}): restore it.")
         entries[name] = entry
     return entries
 
 
-def find_entry(name: str) -> Entry:
+def find_entry(name: str) -> CorpusEntry:
     """Return the entry of a corpus, or say which names there are."""
     if name not in catalogue():
         raise LMTutorError(f"{name!r} is neither a corpus of the catalogue nor a path.{nearest(name, catalogue())}")
@@ -137,11 +143,27 @@ def find_entry(name: str) -> Entry:
 
 def local_file(file: CatalogueFile) -> Path | None:
     """Return where a file is on this machine: below `$LMTUTOR_DATA` first, then in the cache folder."""
+    return next((place for place in _places(file.path) if place.is_file()), None)
+
+
+def local_folder(entry: CorpusEntry) -> Path | None:
+    """Return where the folder of a corpus of many files is on this machine."""
+    return next((place for place in _places(entry.folder) if place.is_dir()), None)
+
+
+def find_folder(entry: CorpusEntry) -> Path:
+    """Return the folder of a corpus of many files, or say how it gets here."""
+    if found := local_folder(entry):
+        return found
+    raise LMTutorError(
+        f"{entry.name} is not on this machine: unpack {entry.archive} ({entry.archive_checksum}) as the folder "
+        f"{_places(entry.folder)[-1]}, or point LMTUTOR_DATA at a folder that holds {entry.folder}."
+    )
+
+
+def _places(path: str) -> list[Path]:
     roots = [Path(os.environ["LMTUTOR_DATA"])] if os.environ.get("LMTUTOR_DATA") else []
-    for root in [*roots, download_folder()]:
-        if (root / file.path).is_file():
-            return root / file.path
-    return None
+    return [root / path for root in [*roots, download_folder()]]
 
 
 def download_folder() -> Path:

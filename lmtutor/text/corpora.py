@@ -12,12 +12,22 @@ from torch import Tensor
 
 from lmtutor.system.errors import LMTutorError
 from lmtutor.system.files import fits
+from lmtutor.text.addition import addition_corpus
 from lmtutor.text.byte_pairs import BytePairs
-from lmtutor.text.catalogue import Entry, catalogue, download_folder, find_entry, local_file
+from lmtutor.text.catalogue import (
+    DRAWN,
+    CorpusEntry,
+    catalogue,
+    download_folder,
+    find_entry,
+    find_folder,
+    local_file,
+    local_folder,
+)
 from lmtutor.text.download import fetch_files
-from lmtutor.text.encoding import Encoded, Reading, encode
+from lmtutor.text.encoding import Encoded, Reading, encode_splits
 from lmtutor.text.hints import hint
-from lmtutor.text.prepare import PREPARATIONS
+from lmtutor.text.prepare import PREPARATIONS, published_folder
 from lmtutor.text.sources import SPLITS, Span, Splits, blocks, find_documents, find_splits
 from lmtutor.text.tokenizers import Characters, Normalisation, Tokenizer, Words, get_tokenizer
 from lmtutor.text.vocabulary import Vocabulary
@@ -106,9 +116,10 @@ def load_corpus(
     Parameters
     ----------
     name_or_path
-        A name such as `"wikitext-2"` (downloaded if it is not here), a folder with a file for each split, one text
-        file, a pattern such as `"letters/*.txt"` whose files are documents, or `"-"` for the standard input. A file
-        may be packed (gz, bz2, xz, zip), and `"FILE:COLUMN"` is a column of JSON lines, CSV or TSV.
+        A name such as `"wikitext-2"` (downloaded if it is not here), a folder with a file for each split, or as One
+        Billion Words and Chinese poems are published, one text file, a pattern such as `"letters/*.txt"` whose files
+        are documents, or `"-"` for the standard input. A file may be packed (gz, bz2, xz, zip), and `"FILE:COLUMN"`
+        is a column of JSON lines, CSV or TSV.
     tokenizer
         `"words"`, `"characters"`, `"treebank"`, `"bpe"`, or a `Tokenizer`; default: the corpus's own.
     nfkc, whitespace, lower
@@ -123,12 +134,11 @@ def load_corpus(
     encoding
         Of the files, if they are not UTF-8: any that Python knows, such as `"cp1251"`.
     tokens, seed, progress
-        Size of the training split and seed of `"baker-street"`; show a bar while downloading.
+        Size of the training split and seed of `"baker-street"` and `"addition"`; show a bar while downloading.
 
     Raises
     ------
-    LMTutorError
-        If something is wrong with a name, a file or an option: one line that says where, what, and what to do.
+    LMTutorError : something is wrong with a name, a file or an option.
     """
     options = locals()
     for name, (shape, wanted) in OPTIONS.items():
@@ -142,7 +152,7 @@ def load_corpus(
         reading = Reading(chosen, min_count, max_size, specials, boundaries=boundaries)
     else:
         reading = Reading(vocab.tokenizer, vocab=vocab, boundaries=boundaries)
-    return _corpus(name_or_path, found, encode(found.splits, reading), vocab)
+    return _corpus(name_or_path, found, encode_splits(found.splits, reading), vocab)
 
 
 @dataclass(frozen=True)
@@ -151,7 +161,7 @@ class _Found:
 
     splits: Splits
     how: str  # how it was split, in a sentence
-    entry: Entry | None = None  # of the catalogue; None for a text of your own
+    entry: CorpusEntry | None = None  # of the catalogue; None for a text of your own
     entropy: float | None = None  # nats per token
 
 
@@ -173,13 +183,17 @@ def _find(
     progress: bool = True,
 ) -> _Found:
     name = str(name_or_path)
-    if (tokens is not None or seed is not None) and name != "baker-street":
-        raise LMTutorError("tokens and seed are for 'baker-street' alone: other corpora are as long as they are.")
+    if (tokens is not None or seed is not None) and name not in DRAWN:
+        raise LMTutorError(f"tokens and seed are for {' and '.join(DRAWN)} alone: other corpora are as they are.")
     if own := _path(name_or_path):
-        return _Found(*find_splits(own, shares, encoding))
+        published = published_folder(Path(own)) if Path(own).is_dir() else None
+        return _Found(*(published or find_splits(own, shares, encoding)))
     entry = find_entry(name)
-    if name == "baker-street":
-        return _baker_street(entry, tokens or 200_000, seed or 0)
+    if name in DRAWN:
+        return _drawn(entry, tokens or 200_000, seed or 0)
+    if entry.folder:
+        folder = find_folder(entry)
+        return _Found(*(published_folder(folder) or find_splits(str(folder), shares)), entry)
     files = fetch_files(name, entry.files, progress)
     for key, path in files.items():
         if wrong := entry.files[key].mismatch(path):
@@ -189,19 +203,21 @@ def _find(
     return _Found(*PREPARATIONS[entry.prepare](files), entry)
 
 
-def _baker_street(entry: Entry, tokens: int, seed: int) -> _Found:
-    from lmtutor.baker_street.truth import baker_street_corpus
+def _drawn(entry: CorpusEntry, tokens: int, seed: int) -> _Found:
+    if entry.name == "addition":
+        texts, how, entropy = addition_corpus(tokens, seed), "Different sums in each split.", None
+    else:
+        from lmtutor.baker_street.truth import baker_street_corpus
 
-    drawn = baker_street_corpus(tokens, seed)
-    splits = {}
-    for split in SPLITS:
-        text = get_tokenizer("words").detokenize(getattr(drawn, split))
-        splits[split] = [Span(text.encode(), label=f"the {split} split of baker-street")]
-    return _Found(splits, "Independent stories in each split.", entry, drawn.entropy)
+        drawn = baker_street_corpus(tokens, seed)
+        texts = {split: get_tokenizer("words").detokenize(getattr(drawn, split)) for split in SPLITS}
+        how, entropy = "Independent stories in each split.", drawn.entropy
+    spans = {split: [Span(texts[split].encode(), label=f"the {split} split of {entry.name}")] for split in SPLITS}
+    return _Found(spans, how, entry, entropy)
 
 
 def _tokenizer(
-    asked: str | Tokenizer | None, entry: Entry | None, normalisation: Normalisation, max_size: int | None
+    asked: str | Tokenizer | None, entry: CorpusEntry | None, normalisation: Normalisation, max_size: int | None
 ) -> Tokenizer:
     if isinstance(asked, Tokenizer):
         if normalisation != Normalisation():
@@ -246,7 +262,8 @@ def _corpus(name_or_path: str | Path, found: _Found, encoded: Encoded, borrowed:
 
 def corpus_available(name: str) -> bool:
     """Return whether the files of a corpus of the catalogue are on this machine."""
-    return all(local_file(file) for file in find_entry(name).files.values())
+    entry = find_entry(name)
+    return bool(local_folder(entry)) if entry.folder else all(map(local_file, entry.files.values()))
 
 
 def list_corpora() -> pd.DataFrame:

@@ -29,7 +29,7 @@ from lmtutor.text.tokenizers import Tokenizer
 from lmtutor.text.vocabulary import Vocabulary
 
 KEY_FORMAT = 3  # part of every key: raise it when the same text and settings would give other ids
-CHUNK = 1 << 20  # tokens handled at a time
+AT_A_TIME = 1 << 20  # tokens
 LONGEST_TOKEN = 1000  # characters of an average token beyond which a text must have been cut the wrong way
 LEARNED_FROM = 10_000_000  # characters of the training split that Punkt or byte pairs learn from
 COUNTS = dict.fromkeys(SPLITS, int)
@@ -71,7 +71,7 @@ class Encoded:
     vocab: Vocabulary
 
 
-def encode(splits: Splits, reading: Reading) -> Encoded:
+def encode_splits(splits: Splits, reading: Reading) -> Encoded:
     """Return the ids of a text: from the cache, or by reading it and leaving them there."""
     root = cache_folder() / "tokens"
     folder = root / reading.key(splits)
@@ -185,7 +185,7 @@ def _number(
 
 
 def _chunks(file: BinaryIO) -> Iterator[np.ndarray]:
-    while len(chunk := np.fromfile(file, dtype=np.int64, count=CHUNK)):
+    while len(chunk := np.fromfile(file, dtype=np.int64, count=AT_A_TIME)):
         yield chunk
 
 

@@ -1,15 +1,18 @@
 """What must be done to some corpora of the catalogue before they can be read: cleaning, splitting, respelling."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 from lmtutor.system.errors import LMTutorError
-from lmtutor.text.sources import Span, Splits, blocks, by_shares
+from lmtutor.system.files import fits
+from lmtutor.text.sources import Span, Splits, blocks, by_documents, by_shares, read_text
 
 _BODY = re.compile(r"^\*\*\* ?START OF .*\*\*\*\n(.*?)^\*\*\* ?END OF ", re.MULTILINE | re.DOTALL)
 _STORY = re.compile(r"^(?:ADVENTURE )?([IVX]+)\. ([A-Z][^a-z\n]{3,})\n", re.MULTILINE)
 _PART = re.compile(r"^([IVX]+\.)\n", re.MULTILINE)
+_SHARES = (0.9, 0.05, 0.05)
 
 
 def strip_licence(text: str) -> str:
@@ -75,7 +78,31 @@ def _enwik8(files: dict[str, Path]) -> tuple[Splits, str]:
 
 def _one_file(files: dict[str, Path]) -> tuple[Splits, str]:
     (path,) = files.values()
-    return by_shares(Span(path), (0.9, 0.05, 0.05))
+    return by_shares(Span(path), _SHARES)
+
+
+def published_folder(folder: Path) -> tuple[Splits, str] | None:
+    """The splits of a corpus whose authors publish it as a folder of many files; None where it is not such a folder."""
+    if training := sorted(folder.glob("training-monolingual.tokenized.shuffled/news.en-*")):
+        valid, test = (
+            folder / f"heldout-monolingual.tokenized.shuffled/news.en.heldout-0000{n}-of-00050" for n in (1, 0)
+        )
+        splits = {"train": [*map(Span, training)], "valid": [Span(valid)], "test": [Span(test)]}
+        return splits, f"{len(training)} shuffled files of sentences; of the held-out text parts 1 and 0."
+    if files := sorted(folder.rglob("poet.*.json"), key=lambda file: (len(file.name), file.name)):
+        return by_documents([poem for file in files for poem in _poems(file)], _SHARES)
+    return None
+
+
+def _poems(path: Path) -> list[Span]:
+    try:
+        poems = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise LMTutorError(f"{path} is damaged ({error}): restore it.") from None
+    if not fits(poems, [{"paragraphs": [str]}]):
+        raise LMTutorError(f"{path} is no list of poems with paragraphs each: restore it.")
+    texts = ("".join(f"{line}\n" for line in poem["paragraphs"]) for poem in poems)
+    return [Span(text.encode(), label=f"poem {n} of {path.name}") for n, text in enumerate(texts, 1) if text]
 
 
 def _as_they_are(files: dict[str, Path]) -> tuple[Splits, str]:

@@ -24,7 +24,7 @@ from lmtutor.text.formats import likely_encodings, plain_text
 SPLITS = ("train", "valid", "test")
 LONGEST_NAME = 256  # bytes: what is longer is not a file's name
 BLOCK = 1 << 15  # bytes read at a time: the words cut from it still fit in the processor's own cache
-NAMES = {  # how a file name says which split it holds: train.txt, ptb.valid.txt, wiki.test.tokens
+SPLIT_NAMES = {  # how a file name says which split it holds: train.txt, ptb.valid.txt, wiki.test.tokens
     "train": re.compile(r"(^|[._-])train([._-]|$)"),
     "valid": re.compile(r"(^|[._-])(valid|validation|val|dev)([._-]|$)"),
     "test": re.compile(r"(^|[._-])test([._-]|$)"),
@@ -239,7 +239,7 @@ def from_folder(folder: Path, encoding: str | None = None) -> Splits:
     """Find the one file for each split in a folder, by names such as `train.txt` or `wiki.valid.tokens`."""
     names = sorted(file.name for file in folder.iterdir() if file.is_file() and file.name[0] != ".")
     splits: Splits = {}
-    for split, pattern in NAMES.items():
+    for split, pattern in SPLIT_NAMES.items():
         fitting = [name for name in names if pattern.search(name)]
         if not fitting:
             raise LMTutorError(

@@ -11,9 +11,7 @@ from torch import Tensor
 
 from lmtutor.system.errors import LMTutorError
 from lmtutor.system.files import fits, read_table, write_atomically
-from lmtutor.text.tokenizers import SPECIALS, Normalisation, Tokenizer, Words, get_tokenizer
-
-__all__ = ["SPECIALS", "Normalisation", "Tokenizer", "Vocabulary", "get_tokenizer"]
+from lmtutor.text.tokenizers import SPECIALS, Tokenizer, Words
 
 
 class Vocabulary:

@@ -133,7 +133,7 @@ def read_vocabulary(folder: Path, header: dict[str, Any]) -> Vocabulary:
     return Vocabulary.from_dict(read_table(path))
 
 
-def rebuild(path: Path, header: dict[str, Any], vocab: Vocabulary, tensors: dict[str, Tensor]) -> nn.Module:
+def rebuild_model(path: Path, header: dict[str, Any], vocab: Vocabulary, tensors: dict[str, Tensor]) -> nn.Module:
     """The model that a header describes, with the saved values, in evaluation mode.
 
     A few bytes of a header can describe a model of many gigabytes: no memory is asked for before the saved tensors
@@ -165,7 +165,7 @@ def load_checkpoint(path: str | Path) -> tuple[nn.Module, Vocabulary]:
     path = Path(path)
     tensors, header = read_tensors(path / "model.safetensors")
     vocab = read_vocabulary(path, header)
-    return rebuild(path, header, vocab, tensors), vocab
+    return rebuild_model(path, header, vocab, tensors), vocab
 
 
 def pack(value: Any, tensors: dict[str, Tensor]) -> Any:

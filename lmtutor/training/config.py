@@ -31,6 +31,7 @@ class TrainConfig:
     batch_size: int = 20  # columns read side by side
     weight_decay: float = 0.0  # share of a weight taken off a step, times lr
     decay_vectors: bool = True  # whether it reaches biases and the norms' factors too, or matrices alone
+    label_smoothing: float = 0.0  # share of a target that all types get alike, while training; of the head softmax
     cut: str = "stream"  # stream; sentences, documents, windows: samples, each from a fresh state
     stride: int = 0  # of windows, which are bptt long: tokens from one to the next; 0 is bptt, no overlap
     seed: int = 1  # of the dropout and of all else that is drawn
@@ -47,8 +48,9 @@ class TrainConfig:
         for name in ("lr", "epsilon"):
             if not 0 < getattr(self, name) < math.inf:
                 raise LMTutorError(f"{name} must be a positive number (got {getattr(self, name)})")
-        if not 0 <= self.warmup < 1:
-            raise LMTutorError(f"warmup must be a share of the run, at least 0 and below 1 (got {self.warmup})")
+        for name in ("warmup", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise LMTutorError(f"{name} must be a share, at least 0 and below 1 (got {getattr(self, name)})")
         if not all(type(epoch) is int and epoch > 0 for epoch in self.milestones):
             raise LMTutorError(f"milestones must be epochs, integers from 1 on (got {list(self.milestones)})")
         betas = [beta for beta in self.betas if isinstance(beta, (int, float)) and 0 <= beta < 1]

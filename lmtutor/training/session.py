@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from lmtutor.models.heads import SoftmaxHead
 from lmtutor.scoring.sampling import generate
 from lmtutor.scoring.score import Score, evaluate
 from lmtutor.system import processes
@@ -109,7 +110,11 @@ class Session(Trainer):
             corpus.vocab.encode_text(sample)  # what it cannot read fails now, not after the first epoch
         self.home = next(model.parameters()).device
         super().__init__(model.to(choose_device(config.device)), corpus, config)
-        model.head.precision = config.precision
+        if config.label_smoothing and not isinstance(model.head, SoftmaxHead):
+            raise LMTutorError(
+                "label_smoothing needs the logits of all types: set model.head=softmax, or leave it out."
+            )
+        model.head.precision, model.head.label_smoothing = config.precision, config.label_smoothing
         self.out, self.keep_every, self.sample = Path(out) if out else None, keep_every, sample
         self.log_every, self.steps = log_every, []
         self.shows = progress and processes.rank() == 0

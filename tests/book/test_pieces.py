@@ -7,7 +7,8 @@ import pytest
 import lmtutor as lm
 from lmtutor.display.pieces import Pieces
 from lmtutor.text.byte_pairs import BytePairs
-from lmtutor.text.vocabulary import Vocabulary, get_tokenizer
+from lmtutor.text.tokenizers import get_tokenizer
+from lmtutor.text.vocabulary import Vocabulary
 
 STORY = """“You've read it, Watson?” said Holmes. He didn't look up: 3.5 pages, no more.
 The lamps -- all (or nearly all) of them -- were lit; 'twas cold, and it cost £12.50... "Really?" asked Dr. Vane.

@@ -13,7 +13,8 @@ import torch
 import lmtutor as lm
 from lmtutor.runs.pretrained import pack_rows
 from lmtutor.scoring.sampling import filter_log_probs
-from lmtutor.text.vocabulary import Vocabulary, get_tokenizer
+from lmtutor.text.tokenizers import get_tokenizer
+from lmtutor.text.vocabulary import Vocabulary
 
 TEXTS = [
     "It was a cold night . ",

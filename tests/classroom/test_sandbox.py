@@ -228,6 +228,24 @@ def test_sees_libraries_and_its_own_folder_alone(box, course, tmp_path):
     assert "False False True" in around and processes == "['1']" and works == "True"
 
 
+@pytest.mark.parametrize("road", ROADS)
+def test_what_else_is_on_the_teacher_s_path_is_not_shown(road, tmp_path, monkeypatch):
+    """A notebook's folder, a course, a test's conftest put folders there; below it may lie anything."""
+    (tmp_path / "secret_answers.py").write_text("ANSWER = 42")
+    (tmp_path / "secret_answers.py").chmod(0o644)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    codes = (
+        "import secret_answers",
+        f"open({str(tmp_path / 'secret_answers.py')!r}).read()",
+        "import sys; print(sys.path)",
+    )
+    with Sandbox(LIMITS, road) as box:
+        imported, opened, told = run(box, *codes)
+    assert imported.error == "ModuleNotFoundError" and str(tmp_path) not in told.output
+    assert opened.error == "FileNotFoundError" or road == "user"
+
+
 def test_number_of_files_is_limited(box):
     if box.isolation != "namespaces":
         pytest.skip("the small disk needs namespaces")

@@ -1,5 +1,9 @@
 """The whole road on a GPU: train, stop within an epoch, resume, save, score, write, with the numbers of the CPU."""
 
+import contextlib
+import dataclasses
+import itertools
+
 import pytest
 import torch
 
@@ -8,6 +12,7 @@ from lmtutor.models.attention import TransformerConfig
 from lmtutor.models.awd import AWDConfig
 from lmtutor.models.recurrent import RecurrentConfig
 from lmtutor.models.window import WindowConfig
+from lmtutor.runs.recipe import read_recipe
 from lmtutor.scoring.dynamic import gradient_rms
 from lmtutor.training.session import Session
 from tests.helpers import tiny_corpus
@@ -99,3 +104,41 @@ def test_the_whole_road_on_a_real_one(family, tmp_path):
     score = use(there, corpus, tmp_path / "saved")
     loaded, _ = lm.load_checkpoint(tmp_path / "saved")
     assert lm.evaluate(loaded, corpus.test).nats == pytest.approx(score.nats, rel=1e-4)
+
+
+FOR_A_GPU = ["wikitext-2/awd-lstm", "wikitext-2/awd-lstm-one-cycle", "wikitext-2/awd-lstm-one-cycle-sgd"]
+
+
+@pytest.mark.parametrize("name", FOR_A_GPU)
+def test_the_recipes_for_a_gpu_take_their_steps_there(name, monkeypatch):
+    """Every option of the recipe, fewer units and tokens: the losses are those of the CPU."""
+    recipe, corpus = read_recipe(name), tiny_corpus()
+    config = dataclasses.replace(recipe.training, batch_size=4, bptt=10, precision="float32", epochs=1)
+    dropouts = dict(embedding_dropout=0.0, input_dropout=0.0, hidden_dropout=0.0, output_dropout=0.0, weight_drop=0.0)
+    small = dataclasses.replace(recipe.model_config(), embedding=8, hidden=12, **dropouts)
+    losses = []
+    for there in (False, True):
+        with contextlib.ExitStack() as stack:
+            if there:
+                stack.enter_context(pretend_cuda(monkeypatch))
+            torch.manual_seed(1)
+            session = Session(lm.build_model(small, corpus.vocab), corpus, config)
+            assert session.device.type == ("cuda" if there else "cpu")
+            losses.append([float(session.train_step(batch, 0.5)) for batch in itertools.islice(session.batches(), 6)])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FOR_A_GPU[1:])
+def test_a_recipe_for_a_gpu_takes_one_whole_step_here(name):
+    """At full size: 1,150 units, 33,278 types, the columns of the recipe."""
+    recipe, generator = read_recipe(name), torch.Generator().manual_seed(1)
+    ids = torch.randint(33_278, (recipe.training.batch_size * 110,), generator=generator)
+    words = ["<unk>", "<eos>", *map(str, range(33_276))]
+    corpus = lm.Corpus("random", ids, ids[:100], ids[:100], lm.Vocabulary(words), dict.fromkeys(["train"]))
+    session = Session(lm.build_model(recipe.model_config(), corpus.vocab), corpus, recipe.training)
+    before = session.model.embedding.weight.detach().clone()
+    batch = next(iter(session.batches()))
+    nats = float(session.train_step(batch, 0.5)) / session.scored(batch)
+    assert nats == pytest.approx(session.guess(), rel=0.01)  # an untrained model guesses
+    assert not torch.equal(session.model.embedding.weight, before) and session.model.embedding.weight.isfinite().all()

@@ -106,7 +106,7 @@ def with_line(line):
 
 
 def test_the_real_catalogues_pass():
-    assert len(fetch.catalogue.__wrapped__()) == 9 and len(pretrained.pretrained_models.__wrapped__()) >= 6
+    assert len(fetch.catalogue.__wrapped__()) == 12 and len(pretrained.pretrained_models.__wrapped__()) >= 6
 
 
 def test_an_entry_without_a_fault_passes(data):

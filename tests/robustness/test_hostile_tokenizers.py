@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from lmtutor.system.errors import LMTutorError
 from lmtutor.text.byte_pairs import BytePairs
-from lmtutor.text.tokenizers import Treebank
-from lmtutor.text.vocabulary import Tokenizer, Vocabulary
+from lmtutor.text.tokenizers import Tokenizer, Treebank
+from lmtutor.text.vocabulary import Vocabulary
 
 STORY = "The cat sat on the mat, and the hat sat on the cat.\nIt's 3.5 <unk> o'clock;  the cat’s “hat” 猫が座った。\n"
 FITTED = BytePairs(size=300).fit([STORY] * 5)

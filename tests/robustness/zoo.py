@@ -51,7 +51,8 @@ def build(folder: Path) -> None:
     from lmtutor.runs.pretrained import catalogue_entry, pack_model
     from lmtutor.runs.recipe import read_recipe
     from lmtutor.runs.train import train_recipe
-    from lmtutor.text.vocabulary import Tokenizer, Vocabulary
+    from lmtutor.text.tokenizers import Tokenizer
+    from lmtutor.text.vocabulary import Vocabulary
 
     (folder / "cats.txt").write_text(TEXT)
     with zipfile.ZipFile(folder / "cats.zip", "w", zipfile.ZIP_DEFLATED) as archive:

@@ -155,10 +155,6 @@ def test_bad_input_is_told_in_one_line():
     with pytest.raises(LMTutorError, match="float64"):
         single = CharLSTM(3, 4, dtype=np.float32)
         check_gradients(lambda: 0.0, single.params, single.params)
-    with pytest.raises(LMTutorError, match="no gradient for"):
-        check_gradients(lambda: 0.0, model.params, {})
-    with pytest.raises(LMTutorError, match="its gradient"):
-        check_gradients(lambda: 0.0, model.params, {name: np.zeros(2) for name in model.params})
 
 
 def test_of_torch_reads_like_the_model_that_it_copies():

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lmtutor.display.figures import COLOURS, DASHES, GRID, INK, MUTED, described, figure, style
-from lmtutor.system.errors import LMTutorError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,14 +22,10 @@ def plot_gates(activations: Mapping[str, np.ndarray], tokens: Sequence[str]) -> 
     tokens
         The T tokens.
     """
-    if not activations:
-        raise LMTutorError("plot_gates: there are no activations; give {gate: array (T, H)}")
     fig, axes = figure(len(activations), 1, height=1.35 * len(activations) + 0.8, sharex=True, squeeze=False)
     said = []
     for ax, (name, values) in zip(axes[:, 0], activations.items(), strict=True):
         values = np.asarray(values, dtype=float)
-        if values.ndim != 2 or len(values) != len(tokens):
-            raise LMTutorError(f"plot_gates: {name} has shape {values.shape}; give ({len(tokens)}, units)")
         top = max(1.0, np.abs(values).max())
         colours, low = ("PuOr", -top) if values.min() < 0 else ("cividis", 0.0)
         image = ax.imshow(values.T, aspect="auto", cmap=colours, vmin=low, vmax=top, interpolation="nearest")

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from lmtutor.display.figures import COLOURS, DASHES, MARKERS, MUTED, PAPER, described, figure, line, plain_log, style
-from lmtutor.system.errors import LMTutorError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,8 +23,6 @@ def plot_waterfall(steps: Sequence[str], seconds: Sequence[float], *, unit: str 
     seconds
         Time before all changes, then after each of them, in `unit`.
     """
-    if len(steps) != len(seconds) or not len(steps):
-        raise LMTutorError(f"plot_waterfall: {len(steps)} steps and {len(seconds)} times; give one time per step")
     fig, axes = figure(height=0.9 + 0.42 * len(steps))
     rows, times = np.arange(len(steps)), np.asarray(seconds, dtype=float)
     axes.barh(rows, times, color=COLOURS[0], height=0.62)
@@ -58,13 +55,6 @@ def plot_roofline(parts: pd.DataFrame, bandwidth: float, products: Mapping[str, 
     products
         Operations per second of the machine's best product, by the name of its format: the level parts of the roof.
     """
-    if not len(parts):
-        raise LMTutorError("plot_roofline: `parts` has no rows")
-    for name in ("part", "operations", "bytes", "seconds"):
-        if name not in parts or (name != "part" and not (pd.to_numeric(parts[name], errors="coerce") > 0).all()):
-            raise LMTutorError(f"plot_roofline: every row of `parts` needs {name!r}, a number above 0 or a name")
-    if bandwidth <= 0 or not products or min(products.values()) <= 0:
-        raise LMTutorError("plot_roofline: bandwidth and the rates of `products` must be above 0")
     intensity, rate = parts["operations"] / parts["bytes"], parts["operations"] / parts["seconds"] / 1e9
     fig, axes = figure(height=3.9)
     edges = [most / bandwidth for most in products.values()]

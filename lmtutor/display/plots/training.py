@@ -22,7 +22,6 @@ from lmtutor.display.figures import (
     whole_numbers,
 )
 from lmtutor.runs.published import published_curve
-from lmtutor.system.errors import LMTutorError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,7 +45,6 @@ def plot_history(
     floor
         The exact entropy of the corpus in nats per token: no model gets below.
     """
-    _need(history, "plot_history", "epoch", "train_loss", "valid_loss", "valid_perplexity")
     fig, (left, right) = figure(1, 2)
     epochs = history["epoch"]
     line(left, epochs, history["train_loss"], 0, "training (as it goes)")
@@ -98,12 +96,9 @@ def plot_run_curves(
     log_x
         Whether that axis is logarithmic too: for long runs in which much happens early.
     """
-    if not histories:
-        raise LMTutorError("plot_run_curves: there is no history; give {name: history}")
     fig, axes = figure(height=3.8)
     ends = []
     for i, (name, history) in enumerate(histories.items()):
-        _need(history, f"plot_run_curves: {name}", x, column)
         along = history["seconds"].cumsum() if x == "seconds" else history[x]
         style_of = i if published is None else i + (i >= PUBLISHED)  # no run looks like the published curve
         line(axes, along, history[column], style_of, name)
@@ -220,10 +215,3 @@ def draw_published(axes, published: str | pd.DataFrame, epochs: int) -> str:
     line(axes, near["epoch"], near["valid_perplexity"], PUBLISHED, label)
     there, then = near["valid_perplexity"].iloc[-1], near["epoch"].iloc[-1]
     return f" The published curve {name} is at {there:.1f} after epoch {then:.0f}; {rest}."
-
-
-def _need(history: pd.DataFrame, who: str, *columns: str) -> None:
-    missing = [column for column in columns if column not in history]
-    if missing or not len(history):
-        lack = f"has no column {missing[0]!r}" if missing else "has no epochs"
-        raise LMTutorError(f"{who}: the history {lack}; give what fit() returned")

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from lmtutor.display.figures import COLOURS, DASHES, INK, PAPER, described, figure, floor_line, plain_log, style
-from lmtutor.system.errors import LMTutorError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,8 +30,6 @@ def plot_surprisal(
         Tokens in one row of bars; longer texts wrap.
     """
     values = np.asarray(nats, dtype=float)
-    if len(tokens) != len(values) or not len(values):
-        raise LMTutorError(f"plot_surprisal: {len(tokens)} tokens and {len(values)} values; give one value per token")
     rows = -(-len(tokens) // row)
     per_row = -(-len(tokens) // rows)
     fig, axes = figure(rows, 1, height=2.5 * rows + 0.2, sharey=True, squeeze=False)
@@ -126,8 +123,6 @@ def plot_zipf(counts: Mapping[str, int] | Sequence[int], *, label: str = "types"
     words = isinstance(counts, Mapping)
     pairs = sorted(counts.items(), key=lambda kv: -kv[1]) if words else [("", n) for n in sorted(counts, reverse=True)]
     pairs = [(word, n) for word, n in pairs if n > 0]
-    if not pairs:
-        raise LMTutorError("plot_zipf: there are no counts; give a Counter of tokens")
     ranks, frequencies = np.arange(1, len(pairs) + 1), np.array([n for _, n in pairs], dtype=float)
     fig, axes = figure(height=3.8)
     axes.plot(ranks, frequencies[0] / ranks, color=COLOURS[1], linestyle=DASHES[1], label="1 / rank")
@@ -160,8 +155,6 @@ def plot_perplexities(
         The exact entropy in nats per token.
     """
     results = sorted(((str(name), float(value)) for name, value in dict(table).items()), key=lambda kv: -kv[1])
-    if not results:
-        raise LMTutorError("plot_perplexities: the table is empty; give {model: perplexity}")
     names, values = zip(*results, strict=True)
     fig, axes = figure(height=1.0 + 0.36 * len(names))
     rows = np.arange(len(names))
