@@ -9,8 +9,11 @@ import hashlib
 import hmac
 import json
 import math
+import os
 import re
 import secrets
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -86,19 +89,8 @@ def grade(
     students = [student for student in students if only in (None, student)]
     if not students:
         raise LMTutorError(f"Nothing to grade: put submissions at {course}/submitted/STUDENT/{name}/{name}.ipynb")
-    api, rows, tell = nbgrader_api(course), [], progress or (lambda line: None)
-    handed_out = _handed_out(course, name)
-    with Sandbox(limits, isolation) as box:
-        tell(box.notice)
-        for student in students:
-            try:
-                row = _grade_one(api, course, name, student, box, handed_out)
-            except Exception as error:  # whatever one student's files do, the others are graded
-                row = {"student": printable(student), "status": f"the grader failed ({type(error).__name__}: {error})"}
-                row |= dict.fromkeys(("score", "points", "to_read", "late_hours", "penalty"), 0.0) | {"notes": ""}
-            rows.append(row)
-            notes = f"; {row['notes']}" if row["notes"] else ""
-            tell(f"{row['student']}: {row['score']:g} of {row['points']:g}; {row['status']}{notes}")
+    api = nbgrader_api(course)
+    rows = _grade_all(api, course, name, students, limits, isolation, progress or (lambda line: None))
     path = course / f"summary-{name}.csv"
     if only is not None and path.is_file():
         rows = [row for row in read_summary(course, name).to_dict("records") if row["student"] != only] + rows
@@ -106,6 +98,30 @@ def grade(
         if row["student"] in students:
             write_feedback(course, name, row, api, rows)
     return _write_summary(path, rows)
+
+
+def _grade_all(api: Any, course: Path, name: str, students: list, limits: Any, isolation: Any, tell: Any) -> list[dict]:
+    """Run the submissions, as many at a time as there are processor cores; a row each, in the order of the names."""
+    handed_out, rows = _handed_out(course, name), []
+    secret_number(course, name)  # written here, before the threads ask for it
+    with Sandbox(limits, isolation) as box:
+        tell(box.notice)
+        pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
+        running = {student: pool.submit(_run_one, course, name, student, box, handed_out) for student in students}
+        try:
+            for student in students:
+                try:
+                    row = _record(api, course, name, student, running.pop(student).result())
+                except Exception as error:  # whatever one student's files do, the others are graded
+                    status = f"the grader failed ({type(error).__name__}: {error})"
+                    row = {"student": printable(student), "status": printable(status)}
+                    row |= dict.fromkeys(("score", "points", "to_read", "late_hours", "penalty"), 0.0) | {"notes": ""}
+                rows.append(row)
+                notes = f"; {row['notes']}" if row["notes"] else ""
+                tell(f"{row['student']}: {row['score']:g} of {row['points']:g}; {row['status']}{notes}")
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+    return rows
 
 
 def regrade(course: Path, name: str, student: str, limits: Limits | None = None) -> pd.DataFrame:
@@ -162,12 +178,22 @@ def _handed_out(course: Path, name: str) -> tuple[list, dict[str, str]]:
     return released, tests
 
 
-def _grade_one(api: Any, course: Path, name: str, student: str, box: Sandbox, handed_out: tuple) -> dict:
-    """Grade one submission; return its row of the summary."""
+@dataclass(frozen=True)
+class _Run:
+    """What came of running a submission."""
+
+    status: str
+    digest: str
+    when: datetime | None
+    cells: list
+    notes: list[str]
+
+
+def _run_one(course: Path, name: str, student: str, box: Sandbox, handed_out: tuple) -> _Run:
+    """Take what a student handed in and run it with the tests."""
     if safe_name(student) != student:
         raise Refused("the folder's name is not a student's")
     came, content, cells, notes, status = course / "submitted" / student / name, b"", [], [], "graded"
-    when = read_time(came / "timestamp.txt")
     try:
         if came.is_symlink() or came.parent.is_symlink():
             raise Refused("the folder is a link")
@@ -178,10 +204,16 @@ def _grade_one(api: Any, course: Path, name: str, student: str, box: Sandbox, ha
         notes += _run(box, cells, seed_of(course, name, student), came)
     except Refused as refused:
         cells, status = [], str(refused)
-    _keep_scores(api, course, name, student, when, cells)
-    row = {"student": student, "status": status, **_scores(api, course, name, student)}
-    row |= {"digest": hashlib.sha256(content).hexdigest()[:16], "helped": "", "notes": "; ".join(notes)}
-    for cell in cells:
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    return _Run(status, digest, read_time(came / "timestamp.txt"), cells, notes)
+
+
+def _record(api: Any, course: Path, name: str, student: str, run: _Run) -> dict:
+    """Put a submission into the gradebook; return its row of the summary."""
+    _keep_scores(api, course, name, student, run.when, run.cells)
+    row = {"student": student, "status": run.status, **_scores(api, course, name, student)}
+    row |= {"digest": run.digest, "helped": "", "notes": "; ".join(run.notes)}
+    for cell in run.cells:
         if cell.cell_type == "markdown" and cell.source.startswith(HELPED.partition(TEXT_STUB)[0]):
             said = cell.source.removeprefix(HELPED.partition(TEXT_STUB)[0]).replace(TEXT_STUB, "").strip()
             row["helped"] = printable(said)

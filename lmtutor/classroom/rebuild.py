@@ -3,7 +3,7 @@
 from typing import Any
 
 from lmtutor.classroom.intake import harmless
-from lmtutor.classroom.sources import question_of
+from lmtutor.classroom.sources import is_test, question_of
 
 
 def rebuild(theirs: list, released: list, name: str) -> tuple[list, list[str]]:
@@ -22,7 +22,7 @@ def rebuild(theirs: list, released: list, name: str) -> tuple[list, list[str]]:
         ids[place] = grade_id
     cells, seen = [], set()
     for cell, grade_id in zip(theirs, ids, strict=True):
-        early = grade_id in known and grade_id.endswith("-test") and question_of(grade_id) not in seen
+        early = grade_id in known and is_test(grade_id) and question_of(grade_id) not in seen
         if grade_id in seen or early and question_of(grade_id) in ids:
             continue  # a second copy, or a test above its answer: it is put back where it belongs
         kind = "markdown" if cell.cell_type == "raw" else cell.cell_type

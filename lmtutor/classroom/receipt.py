@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from lmtutor.classroom.intake import Refused, plain_notebook, take
-from lmtutor.classroom.sources import STILL_OPEN, TEXT_STUB, fingerprint, question_of
+from lmtutor.classroom.sources import STILL_OPEN, TEXT_STUB, fingerprint, is_test, question_of
 from lmtutor.system.errors import LMTutorError
 
 LARGE = 10  # megabytes; some platforms take no larger file
@@ -115,7 +115,7 @@ def _run(cells: list[dict], ids: list[str], folder: Path, seconds: float) -> dic
     errors = [json.loads(line) for line in done.splitlines()]
     ended, results = len(errors), {}
     for number, (each, _) in enumerate(code):
-        if not each.endswith("-test"):
+        if not is_test(each):
             continue
         said = _in_words(errors[number]) if number < ended else "not run"
         if number >= ended:

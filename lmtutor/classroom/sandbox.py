@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -68,7 +69,7 @@ class Died(Exception):
 
 
 class Sandbox:
-    """Confined processes for student code, one per notebook; a context manager.
+    """Confined processes for student code, one per notebook; a context manager. Threads may share one.
 
     `isolation` is "bubblewrap", "namespaces" or "user"; default: the best that the machine allows. Where it allows
     none, so that student code could reach the teacher's files, there is an `LMTutorError`.
@@ -87,7 +88,9 @@ class Sandbox:
         self.notice += f" ({self.isolation})"
         if self.isolation == "user":
             self.notice = "student code runs as another user, without network; it can READ what any user can"
-        self.next: _Process | None = None  # loading while another runs
+        self.next: _Process | None = None  # loading while others run
+        self.running: set[_Process] = set()
+        self.lock = threading.Lock()
 
     def __enter__(self) -> "Sandbox":
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -118,6 +121,8 @@ class Sandbox:
 
     def __exit__(self, *_) -> None:
         self.door.close()
+        for process in list(self.running):  # grading was interrupted
+            process.end()
         if self.next:
             self.next.__exit__()
         else:
@@ -133,8 +138,9 @@ class Sandbox:
         outcomes: list[Outcome | None] = [None] * len(cells)
         end = time.monotonic() + self.limits.notebook_seconds
         while None in outcomes:
-            process = self.next or _Process(self)
-            self.next = _Process(self) if self.isolation == "bubblewrap" else None
+            with self.lock:
+                process = self.next or _Process(self)
+                self.next = _Process(self) if self.isolation == "bubblewrap" else None
             with process:
                 process.begin(files)
                 for number, cell in enumerate(cells):
@@ -195,12 +201,18 @@ class _Process:
             raise LMTutorError(f"grading: the sandbox could not be set up ({problem}).") from None
 
     def __enter__(self) -> "_Process":
+        self.box.running.add(self)
         return self
 
-    def __exit__(self, *_) -> None:
+    def end(self) -> None:
+        """Kill it: the first of its namespace, so that all it started end with it."""
         with contextlib.suppress(ProcessLookupError):
             if self.pid:
-                os.kill(self.pid, signal.SIGKILL)  # first of its namespace: all it started end with it
+                os.kill(self.pid, signal.SIGKILL)
+
+    def __exit__(self, *_) -> None:
+        self.box.running.discard(self)
+        self.end()
         if self.box.isolation == "bubblewrap":
             self.wrap.wait(timeout=30)
         self.connection.close()
@@ -275,11 +287,6 @@ class _Process:
 
 
 def _end_all_of(user: int) -> None:
-    """Kill every process of a user that only student code has."""
-    child = os.fork()
-    if child == 0:
-        with contextlib.suppress(BaseException):
-            os.setresuid(user, user, user)
-            os.kill(-1, signal.SIGKILL)
-        os._exit(0)
-    os.waitpid(child, 0)
+    """Kill every process of a user that only student code has; the one that does it, too."""
+    line = [sys.executable, "-I", "-S", "-c", "import os; os.kill(-1, 9)"]
+    subprocess.run(line, user=user, group=user, extra_groups=[])

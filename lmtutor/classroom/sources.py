@@ -75,6 +75,11 @@ def question_of(grade_id: str) -> str:
     return grade_id.partition("-test")[0]
 
 
+def is_test(grade_id: str) -> bool:
+    """Whether this is the id of a cell with tests, of a first or a further part."""
+    return question_of(grade_id) != grade_id
+
+
 def assignment_names(folder: Path = SOURCES) -> list[str]:
     """List the assignments of a folder: a1, a2 …"""
     return sorted(path.stem for path in Path(folder).glob("*.md"))

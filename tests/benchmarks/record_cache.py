@@ -47,9 +47,9 @@ def both(cache, ids):
     """Log-probability of every token but the first, (N − 1,) nats: the model's and the cache's, in one reading."""
     plain, mixed, state, history = [], [], cache.model.initial_state(1), None
     for batch in stretches(ids):
-        hidden, keys, state = cache.read(batch.inputs, state)
+        hidden, state = cache.model(batch.inputs, state)
         plain.append(cache.model.head.target_log_probs(hidden, batch.targets))
-        log_probs, history = cache.mix(plain[-1], keys, batch.inputs, batch.targets, history)
+        log_probs, history = cache.mix(plain[-1], hidden, batch.inputs, batch.targets, history)
         mixed.append(log_probs)
     return torch.cat(plain)[:, 0].double().numpy(), torch.cat(mixed)[:, 0].double().numpy()
 

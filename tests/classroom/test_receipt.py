@@ -51,6 +51,14 @@ def test_blank_and_wrong_answers_are_named_and_what_follows_is_run(mine):
     assert "warning: a1-q5: nothing is written here yet" in done.output
 
 
+def test_every_part_of_a_question_s_tests_counts(mine):
+    notebook = solution(read_assignment("a8"))
+    cell_of(notebook, "a8-q2").source = "def scan(a, b, h0):\n    return one_by_one(a, b, h0)"
+    results = check(mine(notebook, "a8")).results
+    assert results.pop("a8-q2").startswith("Four times the steps may take two rounds more"), "the second part says it"
+    assert set(results.values()) == {"passed"}
+
+
 def test_warnings(mine, tmp_path):
     notebook = solution(read_assignment("a1"))
     notebook.cells.remove(cell_of(notebook, "a1-q3-test"))

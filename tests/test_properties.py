@@ -1,0 +1,107 @@
+"""What holds for every text and every setting: probabilities sum to one, and no divergent training ends well."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from lmtutor.cli import commands
+from lmtutor.models import NGramLM, build_model
+from lmtutor.models.base import eval_mode
+from lmtutor.models.ngram import SMOOTHINGS
+from lmtutor.runs.run import Run
+from lmtutor.scoring.neural_cache import NeuralCache
+from lmtutor.text.vocabulary import Vocabulary
+
+V = 7
+MODELS = {
+    **{name: dict(name="lstm-200", embedding=6, hidden=6, head=name) for name in ("softmax", "sampled")},
+    **{name: dict(name="lstm-200", embedding=6, hidden=6, tied=False, head=name) for name in ("adaptive", "split")},
+    "elman": dict(name="rnn-200", cell="elman-1990", embedding=6, hidden=6),
+    "min-gru": dict(name="min-gru-200", embedding=6, hidden=6),
+    "awd": dict(name="awd-lstm", embedding=6, hidden=8, layers=2),
+    "awd-qrnn": dict(name="awd-qrnn", embedding=6, hidden=8, layers=2),
+    "transformer": dict(name="transformer-200", embedding=8, hidden=8, heads=2, layers=1, context=5),
+    "delta": dict(name="delta-200", embedding=8, hidden=8, heads=2, layers=1),
+}
+texts = st.lists(st.integers(0, V - 1), min_size=1, max_size=30)
+
+
+def sums(model, ids):
+    """The sum of the probabilities of all types after each token of a text, read step by step."""
+    state, found = model.initial_state(1), []
+    for token in ids:
+        log_probs, state = model.next_log_probs(torch.tensor([[token]]), state)
+        found.append(log_probs.double().exp().sum().item())
+    return found
+
+
+@pytest.mark.parametrize("name", MODELS)
+@given(ids=texts, scale=st.sampled_from([1.0, 30.0]), seed=st.integers(0, 5))
+@settings(max_examples=15, deadline=None)
+def test_probabilities_sum_to_one_on_any_text(name, ids, scale, seed):
+    torch.manual_seed(seed)
+    options = dict(MODELS[name])
+    model = build_model(options.pop("name"), V, **options)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(scale)
+    with eval_mode(model):
+        assert sums(model, ids) == pytest.approx([1.0] * len(ids), abs=1e-5)
+        assert sums(NeuralCache(model, 4, 0.5, 0.3), ids) == pytest.approx([1.0] * len(ids), abs=1e-5)
+
+
+@pytest.mark.parametrize("smoothing", SMOOTHINGS)
+@given(learned=texts, times=st.integers(1, 4), ids=texts, order=st.integers(1, 3))
+@settings(max_examples=40, deadline=None)
+def test_n_grams_sum_to_one_on_any_text(smoothing, learned, times, ids, order):
+    """Also where a text is pasted several times, as people do; without smoothing, only where the history was seen."""
+    text = torch.tensor(learned * times)
+    if len(text) < order:
+        return
+    model = NGramLM(order, smoothing).fit(text, V)
+    found = sums(model, ids)
+    if smoothing == "mle":
+        assert all(total == pytest.approx(1.0, abs=1e-9) or total == 0.0 or math.isnan(total) for total in found)
+    else:
+        assert found == pytest.approx([1.0] * len(ids), abs=1e-9)
+
+
+RECIPE = """[corpus]
+name = "text.txt"
+
+[model]
+name = "lstm-200"
+embedding = 8
+hidden = 8
+layers = 1
+
+[training]
+batch_size = 4
+bptt = 10
+"""
+
+
+@given(
+    lr=st.sampled_from([0.01, 1.0, 20.0, 300.0, 1e5, 1e30]),
+    optimizer=st.sampled_from(["sgd", "adam", "nt-asgd"]),
+    clip=st.sampled_from([0.0, 0.25]),
+    epochs=st.integers(1, 2),
+)
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_is_divergent_never_ends_with_exit_0(lr, optimizer, clip, epochs, tmp_path_factory, monkeypatch):
+    folder = tmp_path_factory.mktemp("run")
+    monkeypatch.chdir(folder)
+    (folder / "text.txt").write_text("the cat sat on the mat .\na dog sat on a log .\n" * 60)
+    (folder / "own.toml").write_text(RECIPE)
+    changes = [f"lr={lr}", f"optimizer={optimizer}", f"clip={clip}", f"epochs={epochs}"]
+    done = CliRunner().invoke(commands.app, ["train", "own.toml", *(word for c in changes for word in ("--set", c))])
+    if done.exit_code == 0:
+        run = Run(folder / "runs" / "own")
+        guess = math.log(len(Vocabulary.load(run.path / "checkpoint" / "vocabulary.json")))
+        assert all(run.score(split).nats_per_token < guess + 0.5 for split in ("valid", "test"))
+    else:
+        assert "diverged" in str(done.exception) and not (folder / "runs" / "own" / "result.json").exists()
