@@ -120,6 +120,8 @@ class Session(Trainer):
         self.shows = progress and processes.rank() == 0
         self.writes = out is not None and processes.rank() == 0
         self.best: dict[str, Tensor] | None = None  # weights of the best epoch
+        self.guess = math.log(model.vocab_size)  # what guessing costs, nats per token
+        self.hopeless = 2 * self.guess + 5  # a loss from which no training comes back
         self.asked = False  # to stop, by a signal to this process
         self.last_save = time.monotonic()
         self.bar = Progress(0, "", shown=False)
@@ -141,8 +143,8 @@ class Session(Trainer):
                 how = "; continue with resume=True (lmtutor train ... --resume)" if self.out else ""
                 if processes.rank() == 0:
                     print(f"Stopped after {len(self.history)} whole epochs{how}.", flush=True)
-            elif self.history and self.best_loss() > self.guess() + 0.5:
-                self.diverged(self.best_loss(), "after the last epoch")
+            elif self.history and self.schedule.best > self.guess + 0.5:
+                self.diverged(self.schedule.best, "after the last epoch")
             if self.best is not None:
                 checkpoint.load_tensors(self.model, self.best)
         finally:
@@ -178,7 +180,7 @@ class Session(Trainer):
         self.count()
         mean = self.nats / self.tokens
         early = self.epoch == 0 and self.step < 5 * LOOK_EVERY and self.tokens < whole
-        if not math.isfinite(mean) or (mean > self.hopeless() and not early):
+        if not math.isfinite(mean) or (mean > self.hopeless and not early):
             self.diverged(mean, f"by step {self.step} of epoch {self.epoch + 1}")
         self.bar.total = whole
         self.bar.update(self.tokens, loss=mean, perplexity=math.exp(min(mean, 700)))
@@ -198,7 +200,7 @@ class Session(Trainer):
             print(f"epoch {row[0]}, step {self.step}: train {loss:.4f} nats per token, lr {self.lr:.4g}", flush=True)
 
     def keep(self, score: Score, improved: bool) -> None:
-        if not score.nats_per_token < self.hopeless():  # NaN too
+        if not score.nats_per_token < self.hopeless:  # NaN too
             self.diverged(score.nats_per_token, f"on the validation split after epoch {self.epoch}")
         if improved:
             self.best = {name: value.clone() for name, value in checkpoint.model_tensors(self.model).items()}
@@ -235,26 +237,12 @@ class Session(Trainer):
         score = evaluate(self.model, text_to_score(self.corpus, "valid", self.config))
         self.keep(score, self.schedule.after_epoch(score.nats_per_token))
 
-    # --- Divergence
-
-    def guess(self) -> float:
-        """What guessing costs, nats per token."""
-        return math.log(self.model.vocab_size)
-
-    def hopeless(self) -> float:
-        """A loss from which no training comes back, nats per token."""
-        return 2 * self.guess() + 5
-
-    def best_loss(self) -> float:
-        """The lowest validation loss so far, nats per token."""
-        return self.schedule.best
-
     def diverged(self, loss: float, where: str) -> None:
         """Raise `Diverged`."""
         clip = f"a smaller clip (now {self.config.clip:g})" if self.config.clip else "a clip (now there is none)"
         kept = f" The best epoch is in {self.out / 'checkpoint'}." if self.out and self.history else ""
         raise Diverged(
-            f"The loss diverged to {loss:.4g} nats per token (guessing costs {self.guess():.2f}) {where} at learning "
+            f"The loss diverged to {loss:.4g} nats per token (guessing costs {self.guess:.2f}) {where} at learning "
             f"rate {self.lr:.4g}: try a third of it, or {clip}.{kept}"
         )
 

@@ -140,5 +140,5 @@ def test_a_recipe_for_a_gpu_takes_one_whole_step_here(name):
     before = session.model.embedding.weight.detach().clone()
     batch = next(iter(session.batches()))
     nats = float(session.train_step(batch, 0.5)) / session.scored(batch)
-    assert nats == pytest.approx(session.guess(), rel=0.01)  # an untrained model guesses
+    assert nats == pytest.approx(session.guess, rel=0.01)  # an untrained model guesses
     assert not torch.equal(session.model.embedding.weight, before) and session.model.embedding.weight.isfinite().all()
