@@ -216,7 +216,7 @@ def _record(api: Any, course: Path, name: str, student: str, run: _Run) -> dict:
     for cell in run.cells:
         if cell.cell_type == "markdown" and cell.source.startswith(HELPED.partition(TEXT_STUB)[0]):
             said = cell.source.removeprefix(HELPED.partition(TEXT_STUB)[0]).replace(TEXT_STUB, "").strip()
-            row["helped"] = printable(said)
+            row["helped"] = printable(said[:500])
     return row
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-MOST_MEGABYTES, MOST_PARTS = 40, 500_000  # of a notebook; parts are its lists and tables
+MOST_MEGABYTES, MOST_PARTS, MOST_CELLS = 40, 500_000, 2_000  # of a notebook; parts are its lists and tables
 MOST_BYTES, MOST_FILES = 200, 20_000  # of a name; in a zip
 CELL_ID = re.compile(r"(?!own-)[A-Za-z0-9_-]{1,64}")
 # Where HTML, an entity, a script's address or a TeX command that makes links or classes could begin:
@@ -85,6 +85,8 @@ def plain_notebook(content: bytes) -> str:
         raise Refused("not a notebook (no JSON)") from None
     if not isinstance(raw, dict) or not isinstance(raw.get("cells"), list):
         raise Refused("not a notebook (no cells)")
+    if len(raw["cells"]) > MOST_CELLS:
+        raise Refused(f"more than {MOST_CELLS:,} cells")
     cells, ids = [], set()
     for number, cell in enumerate(raw["cells"]):
         match cell:

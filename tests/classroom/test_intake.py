@@ -105,6 +105,7 @@ def test_byte_order_mark_and_printed_megabytes_are_no_hindrance():
         b"[]",
         b"\xff",
         b'{"cells": [{"cell_type": "code", "source": 3}]}',
+        json.dumps(FINE | {"cells": FINE["cells"] * 2_001}).encode(),
     ],
 )
 def test_what_is_not_a_notebook_is_refused(content):
