@@ -28,14 +28,21 @@ def usage(name: str, command) -> str:
     return " ".join([name, *arguments])
 
 
+def typeset(said: str) -> list[nodes.Node]:
+    """Return the text of a help, with code where it quotes or names an option, of whose hyphens Sphinx makes a dash."""
+    parts = re.split(r"``(.+?)``|(--[\w-]+)", " ".join(said.split()))
+    plain, code = parts[::3], [quoted or option for quoted, option in zip(parts[1::3], parts[2::3], strict=True)]
+    text = [nodes.Text(plain[0])]
+    for literal, after in zip(code, plain[1:], strict=True):
+        text += [nodes.literal(literal, literal), nodes.Text(after)]
+    return text
+
+
 def described(parameter) -> nodes.list_item:
     """Return an option or argument with its help."""
     label = ", ".join(parameter.opts) if is_option(parameter) else parameter.metavar or parameter.name.upper()
-    text = nodes.paragraph("", "", nodes.literal(label, label))
     help = f": {parameter.help}" if getattr(parameter, "help", None) else ""
-    for part in re.split(r"(--[\w-]+)", help):  # an option stands as code: of its two hyphens Sphinx would make a dash
-        text += nodes.literal(part, part) if part.startswith("--") else nodes.Text(part)
-    return nodes.list_item("", text)
+    return nodes.list_item("", nodes.paragraph("", "", nodes.literal(label, label), *typeset(help)))
 
 
 class Commands(Directive):
@@ -49,7 +56,7 @@ class Commands(Directive):
         listed = nodes.definition_list()
         for name, command in walk(application, self.arguments[1]):
             term = usage(name, command)
-            text = nodes.definition("", nodes.paragraph("", " ".join((command.help or "").split())))
+            text = nodes.definition("", nodes.paragraph("", "", *typeset(command.help or "")))
             parameters = [p for p in command.params if getattr(p, "help", None) and p.name != "help"]
             if parameters:
                 text += nodes.bullet_list("", *map(described, parameters))
