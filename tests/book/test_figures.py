@@ -166,7 +166,9 @@ def test_dark_figures_belong_to_the_dark_page(browser, site, chapter):
     plates = []
     for figure in view.locator(".lm-figure").all()[:6]:
         shown = np.asarray(Image.open(io.BytesIO(figure.screenshot())).convert("L"), dtype=float)
-        plates.append(np.median(shown))
+        rim = np.concatenate([shown[0], shown[-1], shown[:, 0], shown[:, -1]])
+        maps = figure.locator("image").count()  # whose numbers may be bright
+        plates.append(np.median(rim if maps else shown))
     view.close()
     assert all(ground < 60 for ground in plates), "a bright plate"
 
