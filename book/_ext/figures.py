@@ -49,6 +49,11 @@ class numbered_table(nodes.figure):
     """A table with its number and its caption above it."""
 
 
+def closed() -> nodes.raw:
+    """The end of a caption, which docutils writes at the end of a figure."""
+    return nodes.raw("", "</figcaption>", format="html")
+
+
 class NumberOutputs(SphinxTransform):
     """Make a figure of each output with a caption, and a numbered table of each table of a chapter."""
 
@@ -83,7 +88,7 @@ class NumberOutputs(SphinxTransform):
         if isinstance(bundle.parent, nodes.figure):  # by the settings of the cell
             if "<table" in text and not drawn:
                 bundle.parent.__class__ = numbered_table
-                bundle.parent[:] = [*bundle.parent[1:], bundle]
+                bundle.parent[:] = [bundle.parent[1], closed(), bundle]
         elif said and drawn:
             words = html.unescape(said[1])
             self.put(nodes.figure(), bundle, nodes.caption(words, words))
@@ -93,7 +98,7 @@ class NumberOutputs(SphinxTransform):
     def put(self, figure: nodes.figure, content: nodes.Element, caption: nodes.caption) -> None:
         """Put a figure or table in the place of its content."""
         content.replace_self(figure)
-        figure += [caption, content] if isinstance(figure, numbered_table) else [content, caption]
+        figure += [caption, closed(), content] if isinstance(figure, numbered_table) else [content, caption]
         kind = "table" if isinstance(figure, numbered_table) else "figure"
         figure["ids"].append(f"{kind}-{next(self.numbers)}")
 
@@ -224,7 +229,7 @@ def finish(app, pagename, templatename, context, doctree) -> None:
     """Draw the pictures of a page into it, and put aside what its controls show later."""
     if doctree is None or app.builder.format != "html":
         return
-    body = draw_in(context["body"], count(), f"{Path(pagename).name}-")
+    body = draw_in(context["body"], count(), f"in-{Path(pagename).name}-")  # a name begins with a letter
     colours = set(re.findall(r"var\(--c([0-9a-f]{6})", body))
     context["body"], aside = put_aside(body)
     if colours:

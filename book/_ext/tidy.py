@@ -9,11 +9,14 @@ from pathlib import Path
 
 from bs4 import BeautifulSoup
 
+FORMULA = r"<math(?: (?!display=\"block\")[^>]*)?>(?:(?!</math>).)*</math>"  # within a line
 RULES = [
     # pandas styles each table from within; the book has one style for all
     (r"<style scoped>.*?</style>", ""),
     # a table with formats is a table like the others
     (r'<table id="(T_\w+)">', r'<table id="\1" class="dataframe">'),
+    # an attribute of tables that HTML has never had
+    (r" halign=\"\w+\"", ""),
     # a corner of a table is no heading
     (r"<th>\s*</th>|<th class=\"head\"><p>\s*</p></th>", "<td></td>"),
     (r"<th class=\"(?:index_name |blank )[^\"]*\"\s*>(?:&nbsp;|\s)*</th>", "<td></td>"),
@@ -23,10 +26,10 @@ RULES = [
     (r"<section id=\"(exercise|solution)-content\">", r'<section class="\1-content">'),
     # Sphinx closes a paragraph that a list has closed
     (r"</ul>\s*</p>", "</ul>"),
-    # a stop after a formula belongs to it: no line begins with one
+    # a stop after a formula belongs to it, and a bracket before it: no line begins or ends with one
     (
-        r"(?<!<span class=\"unbroken\">)(<math(?: (?!display=\"block\")[^>]*)?>(?:(?!</math>).)*</math>)([.,;:?!)]+)",
-        r'<span class="unbroken">\1\2</span>',
+        rf"(?<!\"unbroken\">)(?<![(“])([(“]+{FORMULA}[.,;:?!)”]*|{FORMULA}[.,;:?!)”]+)",
+        r'<span class="unbroken">\1</span>',
     ),
     # docutils: entries of a bibliography are items of a list
     (r"role=\"doc-biblioentry\"", 'role="listitem"'),

@@ -147,7 +147,7 @@ async function write(count, button) {
 function saySliders() {
   const {temperature, topK, topP} = choices();
   const said = [temperature.toFixed(1), topK === Infinity ? "all" : String(topK), topP.toFixed(2)];
-  root.querySelectorAll(".controls output").forEach((output, k) => { output.textContent = said[k]; });
+  root.querySelectorAll(".controls .value").forEach((value, k) => { value.textContent = said[k]; });
   find(".top-k").setAttribute("aria-valuetext", said[1]);
 }
 

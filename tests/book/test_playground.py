@@ -380,7 +380,7 @@ def test_the_bars_follow_the_sliders(live, pretrained):
     p = np.array(live.evaluate("[...lmtutorPlayground.chosen().p]"))
     assert 1 <= (p > 0).sum() < 5 and abs(p.sum() - 1) < 1e-6
     assert live.locator("#pg-next").inner_text() == "What it would write next"
-    assert live.locator(".controls output").all_inner_texts() == ["0.5", "5", "0.30"]
+    assert live.locator(".controls .value").all_inner_texts() == ["0.5", "5", "0.30"]
     for name, neutral in ((".temperature", "1"), (".top-k", "10"), (".top-p", "1")):
         live.locator(name).fill(neutral)
     assert live.evaluate(shares) == plain
