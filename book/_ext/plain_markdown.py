@@ -122,9 +122,9 @@ def directive(name: str, argument: str, body: list[str], links: Links) -> str:
         return formula("\n".join(body), found.get("label"), links)
     if name in ("epigraph", "pull-quote"):
         return quoted("", inner)
-    if name in ("playground", "exhibit"):
+    if name in ("playground", "exhibit", "attending"):
         return "*In the book, a model runs in this place in the reader's browser.*"
-    if name == "stepper":
+    if name in ("stepper", "dropouts"):
         return "*In the book, a picture in this place takes you through the steps.*"
     if name == "cards":  # "- 03-lstm: derive the cell"
         entries = [re.sub(r"^- ([\w-]+): ", r"- {doc}`chapters/\1`: you can ", line) for line in body]

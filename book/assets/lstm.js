@@ -19,6 +19,17 @@ function bytesOf(text) {
   return bytes.buffer;
 }
 
+// The arrays of a file of weights, by name.
+function arraysOf(file) {
+  const buffer = bytesOf(file.data), array = {};
+  let at = 0;
+  for (const [name, type, length] of file.arrays) {
+    array[name] = type === "int8" ? new Int8Array(buffer, at, length) : new Float32Array(buffer, at, length);
+    at += array[name].byteLength;
+  }
+  return array;
+}
+
 // A matrix whose row r is scale[r] times a row of whole numbers from -127 to 127.
 class Matrix {
   constructor(scale, whole) {
@@ -55,12 +66,7 @@ const sigmoid = (a) => 1 / (1 + Math.exp(-a));
 
 class LSTM {
   constructor(file) {
-    const buffer = bytesOf(file.data), array = {};
-    let at = 0;
-    for (const [name, type, length] of file.arrays) {
-      array[name] = type === "int8" ? new Int8Array(buffer, at, length) : new Float32Array(buffer, at, length);
-      at += array[name].byteLength;
-    }
+    const array = arraysOf(file);
     const matrix = (name) => new Matrix(array[name + ".scale"], array[name]);
     this.E = matrix("E");  // reads words and writes them: the weights are tied
     this.b_y = array.b_y;

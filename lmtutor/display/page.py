@@ -93,15 +93,17 @@ def model_script(name: str, tensors: dict[str, Tensor], config: dict, vocab: Voc
         for ours, torchs in (("W_x", "weight_ih_l0"), ("W_h", "weight_hh_l0")):
             arrays[f"{ours}{layer}.scale"] = tensors[f"{part}{torchs}.scale"]
             arrays[f"{ours}{layer}"] = tensors[part + torchs]
+    return as_script({"name": name, "title": title, "layers": config["layers"]}, arrays, vocab)
+
+
+def as_script(head: dict, arrays: dict[str, Tensor], vocab: Vocabulary) -> bytes:
+    """Arrays and a vocabulary as one script, which calls ``lmtutorModel`` with them and with `head`."""
     # Numbers of four bytes come first: then each array begins at a multiple of its own width.
     ordered = sorted(arrays.items(), key=lambda item: item[1].dtype == torch.int8)
     data = b"".join(
         value.numpy().astype("i1" if value.dtype == torch.int8 else "<f4").tobytes() for _, value in ordered
     )
-    head = {
-        "name": name,
-        "title": title,
-        "layers": config["layers"],
+    head = head | {
         "arrays": [[key, "int8" if value.dtype == torch.int8 else "float32", value.numel()] for key, value in ordered],
         "unk": vocab.unk_id,
         "eos": vocab.eos_id,
