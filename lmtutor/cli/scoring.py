@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lmtutor.cli.texts import Encoding, Split, not_there_yet
+from lmtutor.cli.texts import Encoding, not_there_yet
 from lmtutor.system.errors import LMTutorError
 
 REPEATS = 0.1  # share of repeated runs of four words from which a sample is said to repeat itself
@@ -40,7 +40,7 @@ def show(table, out: Path | None) -> None:
 def evaluate(
     run: RunName,
     text: Annotated[str | None, typer.Argument(help="A file, - for standard input, or a text: scored whole.")] = None,
-    split: Split = "test",
+    split: Annotated[str | None, typer.Option(help="train, valid or test; default: test.")] = None,
     corpus: CorpusName = None,
     cache: Annotated[bool, typer.Option("--cache", help="With the neural cache that tune-cache found.")] = False,
     window: Annotated[int | None, typer.Option(help="Of the cache: how many tokens it goes back.")] = None,
@@ -65,8 +65,9 @@ def evaluate(
     from lmtutor.text.batches import cut_batches
     from lmtutor.text.sources import read_text
 
-    if text is not None and (corpus or epochs):
-        raise LMTutorError("give a text to score, or --corpus or --epochs, not both.")
+    if text is not None and (corpus or epochs or split):
+        raise LMTutorError("a text is scored whole: leave out --corpus, --epochs and --split.")
+    split = split or "test"
     if per_line and (text is None or dynamic):
         raise LMTutorError("--per-line wants a file, - or a text to score, and goes without --dynamic.")
     if out and not (per_line or epochs):

@@ -9,8 +9,6 @@ import typer
 
 from lmtutor.system.errors import LMTutorError
 
-Split = Annotated[str, typer.Option(help="train, valid or test.")]
-
 
 def example(text: str) -> dict[str, str]:
     """The epilogue of a command's help."""
