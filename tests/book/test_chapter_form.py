@@ -74,7 +74,4 @@ def test_little_code_is_hidden():
 
 @pytest.mark.parametrize("file", CHAPTERS, ids=lambda path: path.stem)
 def test_no_long_stretch_without_a_picture_or_a_table(file):
-    most = (
-        800 if file.stem.startswith("09") else MOST_WORDS
-    )  # its derivation has code between the words, and no picture
-    assert max(stretches(file.read_text(encoding="utf-8"))) <= most
+    assert max(stretches(file.read_text(encoding="utf-8"))) <= MOST_WORDS
