@@ -13,7 +13,7 @@ from lmtutor.training import checkpoint
 from lmtutor.training.config import TrainConfig
 from lmtutor.training.loop import Trainer
 from lmtutor.training.optim import AveragedSGD, Schedule, averaged_weights, make_optimizer, non_monotone, set_rate
-from lmtutor.training.session import Session, fit
+from lmtutor.training.session import Session
 from tests.helpers import tiny_corpus, tiny_model
 
 CONFIG = TrainConfig(epochs=3, optimizer="nt-asgd", schedule="constant", lr=2.0, bptt=7, batch_size=4, nonmono=0)
@@ -215,7 +215,9 @@ def test_the_start_is_kept_unless_an_epoch_is_better():
     start = {k: v.clone() for k, v in checkpoint.model_tensors(model).items()}
     config = TrainConfig(epochs=1, lr=1e-9, schedule="constant", weight_decay=0.0, bptt=7, batch_size=4, clip=0)
     worse = dataclasses.replace(config, lr=20.0)
-    fit(model, corpus, worse, keep_start=True, progress=False)
+    session = Session(model, corpus, worse)
+    session.keep_start()
+    session.fit()
     assert all(torch.equal(v, start[k]) for k, v in checkpoint.model_tensors(model).items())
 
 

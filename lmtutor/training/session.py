@@ -45,7 +45,6 @@ def fit(
     out: str | Path | None = None,
     resume: bool = False,
     keep_every: int = 0,
-    keep_start: bool = False,
     log_every: int = 0,
     sample: str | None = None,
     progress: bool = True,
@@ -60,7 +59,6 @@ def fit(
     out : folder for ``history.csv``, ``checkpoint/`` (the best epoch) and ``state.safetensors`` (to resume from).
     resume : continue from ``out/state.safetensors``, exactly as if there had been no interruption.
     keep_every : also keep every n-th epoch, in ``out/epochs/``.
-    keep_start : only an epoch better than the initial weights replaces them; for finetuning.
     log_every : every so many steps print a line, and write a row into ``out/steps.csv``: see `STEPS`.
     sample : after each epoch, print a continuation of this prompt.
     progress : show a progress bar and one line per epoch.
@@ -80,8 +78,6 @@ def fit(
     session = Session(model, corpus, config or TrainConfig(), out, progress, keep_every, sample, log_every)
     if resume:
         session.restore()
-    elif keep_start:
-        session.keep_start()
     return session.fit()
 
 

@@ -77,11 +77,10 @@ def plot_run_curves(
     published: str | pd.DataFrame | None = None,
     floor: float | None = None,
     *,
-    column: str = "valid_perplexity",
     x: str = "epoch",
     log_x: bool = False,
 ) -> "Figure":
-    """One curve per run, on a logarithmic axis.
+    """The validation perplexity of several runs, on a logarithmic axis.
 
     Parameters
     ----------
@@ -89,10 +88,8 @@ def plot_run_curves(
         Name of the run -> its history.
     published, floor
         As in `plot_history`; the floor in nats per token.
-    column
-        What to draw: ``valid_perplexity``, or any other positive column.
     x
-        ``"epoch"``, or ``"seconds"`` for the time since the start (the column is summed).
+        ``"epoch"``, or ``"seconds"`` for the time since the start.
     log_x
         Whether that axis is logarithmic too: for long runs in which much happens early.
     """
@@ -101,16 +98,16 @@ def plot_run_curves(
     for i, (name, history) in enumerate(histories.items()):
         along = history["seconds"].cumsum() if x == "seconds" else history[x]
         style_of = i if published is None else i + (i >= PUBLISHED)  # no run looks like the published curve
-        line(axes, along, history[column], style_of, name)
-        ends.append(f"{name} ends at {history[column].iloc[-1]:.1f}, lowest {history[column].min():.1f}")
-    said = column.replace("valid_", "validation ").replace("_", " ")
-    alt = f"Line plot of {said} by {x}: {'; '.join(ends)}."
+        perplexity = history["valid_perplexity"]
+        line(axes, along, perplexity, style_of, name)
+        ends.append(f"{name} ends at {perplexity.iloc[-1]:.1f}, lowest {perplexity.min():.1f}")
+    alt = f"Line plot of validation perplexity by {x}: {'; '.join(ends)}."
     if published is not None and x == "epoch":
         alt += draw_published(axes, published, max(history["epoch"].max() for history in histories.values()))
     if floor is not None:
         floor_line(axes, math.exp(floor), f"exact floor {math.exp(floor):.1f}", horizontal=True)
         alt += f" The exact floor is {math.exp(floor):.1f}."
-    axes.set(xlabel=x, ylabel=said, yscale="log")
+    axes.set(xlabel=x, ylabel="validation perplexity", yscale="log")
     if log_x:
         axes.set_xscale("log")
         plain_log(axes.xaxis)
