@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bs4 import BeautifulSoup
 
-FORMULA = r"<math(?: (?!display=\"block\")[^>]*)?>(?:(?!</math>).)*</math>"  # within a line
+FORMULA = r"<span class=\"math notranslate\"><math[^>]*>(?:(?!</math>).)*</math></span>"  # within a line
 RULES = [
     # pandas styles each table from within; the book has one style for all
     (r"<style scoped>.*?</style>", ""),

@@ -10,6 +10,8 @@ from tidy import tidy
 
 from tests.helpers import ROOT
 
+C = '<span class="math notranslate"><math><mi>c</mi></math></span>'  # a formula within a line
+
 
 @pytest.mark.parametrize(
     ("before", "after"),
@@ -18,8 +20,7 @@ from tests.helpers import ROOT
         ('<table id="T_3dae4">', '<table id="T_3dae4" class="dataframe">'),
         ("<tr><th></th><th>a</th></tr>", "<tr><td></td><th>a</th></tr>"),
         ('<th colspan="3" halign="left">ms</th>', '<th colspan="3">ms</th>'),
-        ("a <math>c</math>, b", 'a <span class="unbroken"><math>c</math>,</span> b'),
-        ("a (<math>c</math>)", 'a <span class="unbroken">(<math>c</math>)</span>'),
+        (f"a {C}, b ({C})", f'a <span class="unbroken">{C},</span> b <span class="unbroken">({C})</span>'),
         ('<th class="head"><p></p></th>', "<td></td>"),
         ('<th class="blank level0" >&nbsp;</th>', "<td></td>"),
         ('<thead>\n<tr class="row-odd"><td></td>\n<td></td>\n</tr>\n</thead>\n<tbody>', "<tbody>"),
@@ -168,3 +169,11 @@ def test_the_search_knows_sections_terms_and_names():
     assert sections(body) == [
         ("a", "Top", "One two."), ("b", "In", "three"), ("term-x", "xx", "four"), ("lmtutor.m.f", "f", "five"),
     ]  # fmt: skip
+
+
+@pytest.mark.book
+def test_no_formula_is_parted_from_its_stop(chapter):
+    """A line may break behind a formula, and then begin with the stop: the two stand in one element."""
+    formulas = [formula.parent for formula in chapter.article.select("span.math > math")]
+    stopped = [f for f in formulas if isinstance(f.next_sibling, str) and f.next_sibling[:1] in {*".,;:?!)"}]
+    assert formulas and all("unbroken" in formula.parent.get("class", []) for formula in stopped)
