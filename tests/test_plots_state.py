@@ -17,7 +17,9 @@ def test_recall_draws_the_mean_of_the_seeds_and_a_tick_where_rows_and_pairs_are_
     left, right, below, _ = fig.axes
     assert np.allclose(left.lines[0].get_ydata(), 0.25) and np.allclose(right.lines[0].get_ydata(), 0.65)
     assert list(right.lines[1].get_xdata()) == [16, 16] and list(below.lines[0].get_ydata()) == [200, 1600]
-    assert "delta 16²: 65% of 2, 65% of 16" in fig.alt
+    assert "delta 16²: 65% of 2, 65% of 16" in fig.alt and "Seeds lie up to 10% apart" in fig.alt
+    (band,) = right.collections
+    assert np.allclose(np.unique(band.get_paths()[0].vertices[:, 1]), [0.6, 0.7])
 
 
 def test_the_law_draws_what_is_left_above_each_floor():

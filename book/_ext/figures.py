@@ -142,7 +142,8 @@ def drawing(svg: str, key: str, alt: str, name: str) -> str:
     for child in list(root):
         if child.tag == f"{SVG}metadata" or child.find(f"{SVG}style") is not None:
             root.remove(child)
-    used = set(re.findall(r"#([\w.-]+)", " ".join(e.get(LINK, "") + e.get("clip-path", "") for e in root.iter())))
+    said = [value for element in root.iter() for value in element.attrib.values()]
+    used = set(re.findall(r"(?:^|url\()#([\w.-]+)", "\n".join(said), flags=re.M))
     for element in root.iter():
         element.tag = element.tag.removeprefix(SVG)
         element.text, element.tail = (element.text or "").strip() or None, (element.tail or "").strip() or None
@@ -150,8 +151,10 @@ def drawing(svg: str, key: str, alt: str, name: str) -> str:
         for attribute, value in given.items():
             if attribute == "id":
                 value = f"{key}{value}" if value in used else ""
-            elif attribute == "style":
+            elif attribute in ("style", "fill"):  # that of a hatched ground is an attribute, where no var() may stand
+                value = value if attribute == "style" else f"fill:{value}"
                 value = COLOUR.sub(r"var(--c\1,#\1)", value).replace("; ", ";").replace(": ", ":")
+                attribute, value = "style", value.replace("url(#", f"url(#{key}")
             elif attribute in (LINK, "clip-path"):
                 value = value.replace("#", f"#{key}")
             else:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @style()
 def plot_recall(history: pd.DataFrame, capacity: Mapping[str, int], chance: float) -> "Figure":
-    """The share of right answers against the number of pairs, and below it the numbers that each model carries.
+    """The share of right answers against the number of pairs, mean and range of the seeds; below, the numbers carried.
 
     Parameters
     ----------
@@ -30,12 +30,15 @@ def plot_recall(history: pd.DataFrame, capacity: Mapping[str, int], chance: floa
     for name in history["family"].unique():
         groups["matrices" if name in capacity else "vectors and attention"].append(name)
     fig, axes = figure(2, 2, height=5.0, sharex="col", gridspec_kw={"height_ratios": [3, 2]})
-    said = []
+    said, apart = [], {}
     for column, (title, names) in enumerate(groups.items()):
         top, strip = axes[0, column], axes[1, column]
         for i, name in enumerate(names):
-            mean = history[history["family"] == name].groupby("pairs")[["share", "numbers"]].mean()
+            pairs = history[history["family"] == name].groupby("pairs")
+            mean, low, high = pairs[["share", "numbers"]].mean(), pairs["share"].min(), pairs["share"].max()
             line(top, mean.index, mean["share"], i, name)
+            top.fill_between(mean.index, low, high, color=COLOURS[i % 6], alpha=0.2, linewidth=0)
+            apart[name] = (high - low).max()
             line(strip, mean.index, mean["numbers"], i, name)
             if name in capacity:
                 top.axvline(capacity[name], ymax=0.05, color=COLOURS[i % 6], linewidth=3)
@@ -50,7 +53,9 @@ def plot_recall(history: pd.DataFrame, capacity: Mapping[str, int], chance: floa
     axes[0, 0].set_ylabel("share of right answers")
     axes[1, 0].set_ylabel("numbers carried")
     return described(
-        fig, f"Share of right answers against pairs in a line; guessing gets {chance:.0%}. {'; '.join(said)}."
+        fig,
+        f"Share of right answers against pairs in a line; guessing gets {chance:.0%}. {'; '.join(said)}. "
+        f"Seeds lie up to {max(apart.values()):.0%} apart, those of {max(apart, key=apart.__getitem__)}.",
     )
 
 

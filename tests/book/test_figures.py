@@ -77,9 +77,8 @@ def test_figures_are_drawn_into_the_page_with_words(page):
         assert all(words), "letters, not their outlines"
     names = [element["id"] for element in page.article.find_all(id=True)]
     assert len(names) == len(set(names))
-    for user in page.article.select("svg [clip-path], svg use"):
-        target = user.get("clip-path", "").removeprefix("url(#").removesuffix(")") or user["href"][1:]
-        assert target in names
+    asked = re.findall(r'url\(#([^)]+)\)|<use [^>]*href="#([^"]+)"', str(page.article))
+    assert {one or other for one, other in asked} <= set(names), "a clipping, a letter, a hatch"
 
 
 @pytest.mark.book
@@ -198,6 +197,22 @@ def test_a_picture_becomes_a_drawing(drawn):
     assert "#0072b2" not in re.sub(r"var\(--c0072b2,#0072b2\)", "", page), "colours follow the theme"
     assert "<metadata" not in page and "<style" not in page and len(page) < len(picture) / 1.5
     assert {image["class"][0] for image in soup.select("image")} == {"on-white"}
+
+
+def test_hatched_bars_keep_their_hatch_and_their_ground():
+    from figures import draw_in
+
+    from lmtutor.display.figures import figure, to_html
+
+    fig, ax = figure(1, 1)
+    ax.bar([1, 2], [3, 4], hatch="//", color="#d55e00")
+    ax.set(xlabel="kind")
+    page = draw_in(to_html(fig, "Two hatched bars."), count(), "p-")
+    soup = BeautifulSoup(page, "html.parser")
+    names = {pattern["id"] for pattern in soup.select("pattern")}
+    bars = re.findall(r"fill:url\(#([^)]+)\)", page)
+    assert len(bars) == 4 and set(bars) == names, "two bars, wide and narrow"
+    assert all("var(--cd55e00,#d55e00)" in ground["style"] for ground in soup.select("pattern rect"))
 
 
 def test_colours_keep_their_contrast_in_the_dark():

@@ -326,3 +326,219 @@ def clip_by_norm(grads, limit):
     if norm <= limit:
         return {name: g.copy() for name, g in grads.items()}
     return {name: g / norm * limit for name, g in grads.items()}
+
+# %% a2-q1 wrong: the mean is subtracted
+def softmax(z):
+    e = np.exp(z - z.mean(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+# %% a2-q1 wrong: the smallest is subtracted
+def softmax(z):
+    e = np.exp(z - z.min(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+# %% a2-q1 wrong: the largest size is subtracted
+def softmax(z):
+    e = np.exp(z - np.abs(z).max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+# %% a2-q1 wrong: one row or a table, nothing higher
+def softmax(z):
+    rows = np.atleast_2d(z)
+    e = np.exp(rows - rows.max(axis=1)[:, None])
+    return (e / e.sum(axis=1)[:, None]).reshape(z.shape)
+
+# %% a2-q2 wrong: the output has no bias
+def forward(params, x, y, h0):
+    h, p = [h0], []
+    for t in range(len(x)):
+        h.append(np.tanh(params["W_xh"][x[t]] + h[-1] @ params["W_hh"] + params["b_h"]))
+        p.append(softmax(h[-1] @ params["W_hy"]))
+    p = np.array(p)
+    return -np.log(p[np.arange(len(y)), y]).sum(), np.array(h), p
+
+# %% a2-q2 wrong: a sigmoid
+def forward(params, x, y, h0):
+    h, p = [h0], []
+    for t in range(len(x)):
+        h.append(1 / (1 + np.exp(-(params["W_xh"][x[t]] + h[-1] @ params["W_hh"] + params["b_h"]))))
+        p.append(softmax(h[-1] @ params["W_hy"] + params["b_y"]))
+    p = np.array(p)
+    return -np.log(p[np.arange(len(y)), y]).sum(), np.array(h), p
+
+# %% a2-q2 wrong: all words at once, one state for all
+def forward(params, x, y, h0):
+    h = np.tanh(params["W_xh"][x] + h0 @ params["W_hh"] + params["b_h"])
+    p = softmax(h @ params["W_hy"] + params["b_y"])
+    return -np.log(p[np.arange(len(y)), y]).sum(), np.vstack([h0, h]), p
+
+# %% a2-q2 wrong: the likeliest word is scored
+def forward(params, x, y, h0):
+    h, p = [h0], []
+    for t in range(len(x)):
+        h.append(np.tanh(params["W_xh"][x[t]] + h[-1] @ params["W_hh"] + params["b_h"]))
+        p.append(softmax(h[-1] @ params["W_hy"] + params["b_y"]))
+    p = np.array(p)
+    return -np.log(p.max(axis=1)).sum(), np.array(h), p
+
+# %% a2-q3 wrong: W_hh is not transposed
+def backward(params, x, y, h, p):
+    g = {name: np.zeros_like(v) for name, v in params.items()}
+    da = np.zeros(h.shape[1])
+    for t in reversed(range(len(x))):
+        dz = p[t].copy()
+        dz[y[t]] -= 1
+        da = (1 - h[t + 1] ** 2) * (params["W_hy"] @ dz + params["W_hh"].T @ da)
+        g["W_hy"] += np.outer(h[t + 1], dz)
+        g["b_y"] += dz
+        g["W_hh"] += np.outer(h[t], da)
+        g["b_h"] += da
+        g["W_xh"][x[t]] += da
+    return g
+
+# %% a2-q3 wrong: the slope of tanh twice
+def backward(params, x, y, h, p):
+    g = {name: np.zeros_like(v) for name, v in params.items()}
+    da = np.zeros(h.shape[1])
+    for t in reversed(range(len(x))):
+        dz = p[t].copy()
+        dz[y[t]] -= 1
+        da = (1 - np.tanh(h[t + 1]) ** 2) * (params["W_hy"] @ dz + params["W_hh"] @ da)
+        g["W_hy"] += np.outer(h[t + 1], dz)
+        g["b_y"] += dz
+        g["W_hh"] += np.outer(h[t], da)
+        g["b_h"] += da
+        g["W_xh"][x[t]] += da
+    return g
+
+# %% a2-q3 wrong: dh goes back, not da
+def backward(params, x, y, h, p):
+    g = {name: np.zeros_like(v) for name, v in params.items()}
+    back = np.zeros(h.shape[1])
+    for t in reversed(range(len(x))):
+        dz = p[t].copy()
+        dz[y[t]] -= 1
+        dh = params["W_hy"] @ dz + back
+        da = (1 - h[t + 1] ** 2) * dh
+        back = params["W_hh"] @ dh
+        g["W_hy"] += np.outer(h[t + 1], dz)
+        g["b_y"] += dz
+        g["W_hh"] += np.outer(h[t], da)
+        g["b_h"] += da
+        g["W_xh"][x[t]] += da
+    return g
+
+# %% a2-q3 wrong: clipped at the end
+def backward(params, x, y, h, p):
+    g = {name: np.zeros_like(v) for name, v in params.items()}
+    da = np.zeros(h.shape[1])
+    for t in reversed(range(len(x))):
+        dz = p[t].copy()
+        dz[y[t]] -= 1
+        da = (1 - h[t + 1] ** 2) * (params["W_hy"] @ dz + params["W_hh"] @ da)
+        g["W_hy"] += np.outer(h[t + 1], dz)
+        g["b_y"] += dz
+        g["W_hh"] += np.outer(h[t], da)
+        g["b_h"] += da
+        g["W_xh"][x[t]] += da
+    return {name: np.clip(v, -5, 5) for name, v in g.items()}
+
+# %% a2-q3 wrong: the slope of the state before
+def backward(params, x, y, h, p):
+    g = {name: np.zeros_like(v) for name, v in params.items()}
+    da = np.zeros(h.shape[1])
+    for t in reversed(range(len(x))):
+        dz = p[t].copy()
+        dz[y[t]] -= 1
+        da = (1 - h[t] ** 2) * (params["W_hy"] @ dz + params["W_hh"] @ da)
+        g["W_hy"] += np.outer(h[t + 1], dz)
+        g["b_y"] += dz
+        g["W_hh"] += np.outer(h[t], da)
+        g["b_h"] += da
+        g["W_xh"][x[t]] += da
+    return g
+
+# %% a2-q4 wrong: always the same step
+def numeric_gradient(loss, theta, s=1e-5):
+    slopes = np.zeros_like(theta)
+    for place in np.ndindex(theta.shape):
+        kept = theta[place]
+        theta[place] = kept + 1e-5
+        up = loss()
+        theta[place] = kept - 1e-5
+        slopes[place] = (up - loss()) / (2 * s)
+        theta[place] = kept
+    return slopes
+
+# %% a2-q4 wrong: rounded
+def numeric_gradient(loss, theta, s=1e-5):
+    slopes = np.zeros(theta.shape)
+    for place in np.ndindex(theta.shape):
+        kept = theta[place]
+        theta[place] = kept + s
+        up = loss()
+        theta[place] = kept - s
+        slopes[place] = round((up - loss()) / (2 * s), 3)
+        theta[place] = kept
+    return slopes
+
+# %% a2-q4 wrong: the size of the slope
+def numeric_gradient(loss, theta, s=1e-5):
+    slopes = np.zeros(theta.shape)
+    for place in np.ndindex(theta.shape):
+        kept = theta[place]
+        theta[place] = kept + s
+        up = loss()
+        theta[place] = kept - s
+        slopes[place] = abs(up - loss()) / (2 * s)
+        theta[place] = kept
+    return slopes
+
+# %% a2-q5 wrong: the largest number
+def clip_by_norm(grads, limit):
+    norm = max(np.abs(g).max() for g in grads.values())
+    factor = min(1.0, limit / norm) if norm else 1.0
+    return {name: g * factor for name, g in grads.items()}
+
+# %% a2-q5 wrong: the root of the mean square
+def clip_by_norm(grads, limit):
+    flat = np.concatenate([g.ravel() for g in grads.values()])
+    norm = np.sqrt((flat**2).mean())
+    factor = min(1.0, limit / norm) if norm else 1.0
+    return {name: g * factor for name, g in grads.items()}
+
+# %% a2-q5 wrong: the largest of the norms
+def clip_by_norm(grads, limit):
+    norm = max(np.linalg.norm(g) for g in grads.values())
+    factor = min(1.0, limit / norm) if norm else 1.0
+    return {name: g * factor for name, g in grads.items()}
+
+# %% a2-q5 wrong: nothing of a zero gradient
+def clip_by_norm(grads, limit):
+    norm = math.sqrt(sum(float((g**2).sum()) for g in grads.values()))
+    return {name: g * min(1.0, limit / norm) for name, g in grads.items()}
+
+# %% a2-q3 right: all steps of dz first
+def backward(params, x, y, h, p):
+    dz = p - np.eye(p.shape[1])[y]
+    above, da = dz @ params["W_hy"].T, np.zeros_like(h[1:])
+    for t in range(len(x) - 1, -1, -1):
+        later = params["W_hh"] @ da[t + 1] if t + 1 < len(x) else 0
+        da[t] = (1 - np.square(h[t + 1])) * (above[t] + later)
+    read = np.zeros_like(params["W_xh"])
+    np.add.at(read, x, da)
+    return {"W_xh": read, "W_hh": h[:-1].T @ da, "b_h": da.sum(0), "W_hy": h[1:].T @ dz, "b_y": dz.sum(0)}
+
+# %% a2-q4 right: nditer
+def numeric_gradient(loss, theta, s=1e-5):
+    slopes = np.full(theta.shape, np.nan)
+    it = np.nditer(theta, flags=["multi_index"])
+    for _ in it:
+        i, old = it.multi_index, theta[it.multi_index].copy()
+        values = []
+        for sign in (1, -1):
+            theta[i] = old + sign * s
+            values.append(loss())
+        theta[i] = old
+        slopes[i] = np.subtract(*values) / (2 * s)
+    return slopes

@@ -390,3 +390,204 @@ def nats_per_character(nats, text, unknown_words, alphabet_size):
     for word in unknown_words:
         total += (len(word) + 1) * np.log(1 + alphabet_size)
     return total / len(text)
+
+# %% a5-q1 wrong: a line end at the end of the text is lost
+def tokenize(text):
+    pattern = r"<unk>|<eos>|[^\W\d_]+(?:['’-][^\W\d_]+)*|\d+(?:[.,]\d+)*|\S"
+    lines = [re.findall(pattern, line) for line in text.split("\n")]
+    if lines and not lines[-1]:
+        lines.pop()
+    tokens = []
+    for n, line in enumerate(lines):
+        tokens += (["<eos>"] if n else []) + line
+    return tokens
+
+# %% a5-q1 wrong: numbers as English writes them
+def tokenize(text):
+    pattern = r"<unk>|<eos>|[^\W\d_]+(?:['’-][^\W\d_]+)*|\d{1,3}(?:,\d{3})*(?:\.\d+)?|\S"
+    return re.findall(pattern, text.replace("\n", " <eos> "))
+
+# %% a5-q1 wrong: tabs are tokens
+def tokenize(text):
+    pattern = r"<unk>|<eos>|[^\W\d_]+(?:['’-][^\W\d_]+)*|\d+(?:[.,]\d+)*|[^ ]"
+    return re.findall(pattern, text.replace("\n", " <eos> "))
+
+# %% a5-q1 wrong: whatever stands in angle brackets
+def tokenize(text):
+    pattern = r"<\w+>|[^\W\d_]+(?:['’-][^\W\d_]+)*|\d+(?:[.,]\d+)*|\S"
+    return re.findall(pattern, text.replace("\n", " <eos> "))
+
+# %% a5-q2 wrong: ties backwards
+def build_vocabulary(tokens, min_count):
+    counts = Counter(tokens)
+    del counts["<unk>"]
+    kept = [t for t in counts if counts[t] >= min_count]
+    return ["<unk>", *sorted(kept, key=lambda t: (counts[t], t), reverse=True)]
+def oov_rate(tokens, vocabulary):
+    known = set(vocabulary) - {"<unk>"}
+    return sum(t not in known for t in tokens) / len(tokens)
+
+# %% a5-q2 wrong: a share of the vocabulary
+def build_vocabulary(tokens, min_count):
+    counts = Counter(t for t in tokens if t != "<unk>")
+    return ["<unk>", *sorted((t for t in counts if counts[t] >= min_count), key=lambda t: (-counts[t], t))]
+def oov_rate(tokens, vocabulary):
+    known = set(vocabulary) - {"<unk>"}
+    return sum(t not in known for t in tokens) / len(vocabulary)
+
+# %% a5-q2 wrong: capitals do not matter
+def build_vocabulary(tokens, min_count):
+    counts = Counter(t.lower() for t in tokens if t != "<unk>")
+    return ["<unk>", *sorted((t for t in counts if counts[t] >= min_count), key=lambda t: (-counts[t], t))]
+def oov_rate(tokens, vocabulary):
+    known = set(vocabulary) - {"<unk>"}
+    return sum(t.lower() not in known for t in tokens) / len(tokens)
+
+# %% a5-q3 wrong: of equal pairs the last one
+def learn_merges(words, n):
+    pieces, merges = {w: list(w) for w in words}, []
+    while len(merges) < n:
+        pairs = Counter()
+        for word, count in words.items():
+            for pair in zip(pieces[word], pieces[word][1:]):
+                pairs[pair] += count
+        if not pairs:
+            break
+        best = max(pairs, key=lambda pair: (pairs[pair], pair))
+        merges.append(best)
+        pieces = {word: apply_merges(word, merges) for word in words}
+    return merges
+def apply_merges(word, merges):
+    parts = list(word)
+    for pair in merges:
+        n = 0
+        while n < len(parts) - 1:
+            if (parts[n], parts[n + 1]) == pair:
+                parts[n : n + 2] = ["".join(pair)]
+            n += 1
+    return parts
+
+# %% a5-q3 wrong: from right to left
+def learn_merges(words, n):
+    pieces, merges = {w: list(w) for w in words}, []
+    while len(merges) < n:
+        pairs = Counter()
+        for word, count in words.items():
+            for pair in zip(pieces[word], pieces[word][1:]):
+                pairs[pair] += count
+        if not pairs:
+            break
+        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append(best)
+        pieces = {word: apply_merges(word, merges) for word in words}
+    return merges
+def apply_merges(word, merges):
+    parts = list(word)
+    for pair in merges:
+        n = len(parts) - 2
+        while n >= 0:
+            if n + 1 < len(parts) and (parts[n], parts[n + 1]) == pair:
+                parts[n : n + 2] = ["".join(pair)]
+            n -= 1
+    return parts
+
+# %% a5-q3 wrong: the longest merges first
+def learn_merges(words, n):
+    pieces, merges = {w: list(w) for w in words}, []
+    while len(merges) < n:
+        pairs = Counter()
+        for word, count in words.items():
+            for pair in zip(pieces[word], pieces[word][1:]):
+                pairs[pair] += count
+        if not pairs:
+            break
+        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append(best)
+        for word, parts in pieces.items():
+            done = []
+            for part in parts:
+                if done and (done[-1], part) == best:
+                    done[-1] += part
+                else:
+                    done.append(part)
+            pieces[word] = done
+    return merges
+def apply_merges(word, merges):
+    known = {a + b for a, b in merges}
+    parts = []
+    while word:
+        size = next((s for s in range(len(word), 1, -1) if word[:s] in known), 1)
+        parts.append(word[:size])
+        word = word[size:]
+    return parts
+
+# %% a5-q4 wrong: one end sign for all words
+def nats_per_character(nats, text, unknown_words, alphabet_size):
+    letters = sum(map(len, unknown_words)) + (1 if unknown_words else 0)
+    return (nats + letters * math.log(alphabet_size + 1)) / len(text)
+
+# %% a5-q4 wrong: the spelling alone
+def nats_per_character(nats, text, unknown_words, alphabet_size):
+    spelling = sum(len(w) + 1 for w in unknown_words) * math.log(alphabet_size + 1)
+    return spelling / len(text) if unknown_words else nats / len(text)
+
+# %% a5-q4 wrong: the end sign costs one nat
+def nats_per_character(nats, text, unknown_words, alphabet_size):
+    return (nats + sum(len(w) * math.log(alphabet_size + 1) + 1 for w in unknown_words)) / len(text)
+
+# %% a5-q1 right: scanned by hand
+def tokenize(text):
+    def letter(c):
+        return c.isalpha()
+    tokens, n = [], 0
+    while n < len(text):
+        c = text[n]
+        if c == "\n":
+            tokens.append("<eos>")
+            n += 1
+        elif c.isspace():
+            n += 1
+        elif text[n : n + 5] in ("<unk>", "<eos>"):
+            tokens.append(text[n : n + 5])
+            n += 5
+        elif letter(c) or c.isdecimal():
+            kind, inside = (letter, "'’-") if letter(c) else (str.isdecimal, ".,")
+            end = n + 1
+            while end < len(text) and (kind(text[end]) or text[end] in inside and end + 1 < len(text) and kind(text[end + 1])):
+                end += 1
+            tokens.append(text[n:end])
+            n = end
+        else:
+            tokens.append(c)
+            n += 1
+    return tokens
+
+# %% a5-q3 right: the pair of the lowest rank, again and again
+def learn_merges(words, n):
+    split, merges = [(tuple(word), count) for word, count in words.items()], []
+    for _ in range(n):
+        tally = {}
+        for parts, count in split:
+            for pair in zip(parts, parts[1:]):
+                tally[pair] = tally.get(pair, 0) + count
+        if not tally:
+            break
+        most = max(tally.values())
+        merges.append(min(pair for pair, count in tally.items() if count == most))
+        split = [(tuple(_join(parts, merges[-1])), count) for parts, count in split]
+    return merges
+def _join(parts, pair):
+    out, n = [], 0
+    while n < len(parts):
+        if tuple(parts[n : n + 2]) == tuple(pair):
+            out.append(parts[n] + parts[n + 1])
+            n += 2
+        else:
+            out.append(parts[n])
+            n += 1
+    return out
+def apply_merges(word, merges):
+    parts = list(word)
+    for pair in merges:
+        parts = _join(parts, pair)
+    return parts
