@@ -1,6 +1,8 @@
-"""What holds for every text and every setting: probabilities sum to one, and no divergent training ends well."""
+"""What holds for every text, setting and file: sums of probabilities, no good end for divergence, no traceback."""
 
+import dataclasses
 import math
+import random
 
 import pytest
 import torch
@@ -14,7 +16,13 @@ from lmtutor.models.base import eval_mode
 from lmtutor.models.ngram import SMOOTHINGS
 from lmtutor.runs.run import Run
 from lmtutor.scoring.neural_cache import NeuralCache
+from lmtutor.system.errors import LMTutorError
 from lmtutor.text.vocabulary import Vocabulary
+from lmtutor.training.checkpoint import load_state
+from lmtutor.training.config import TrainConfig
+from lmtutor.training.resume import resume
+from lmtutor.training.session import Session, fit
+from tests.helpers import tiny_corpus, tiny_model
 
 V = 7
 MODELS = {
@@ -101,3 +109,46 @@ def test_what_is_divergent_never_ends_with_exit_0(lr, optimizer, clip, epochs, t
         assert all(run.score(split).nats_per_token < guess + 0.5 for split in ("valid", "test"))
     else:
         assert "diverged" in str(done.exception) and not (folder / "runs" / "own" / "result.json").exists()
+
+
+STRANGE = [None, True, 3, -1, 0.5, math.nan, "x", [], [1], {}, {"a": 1}, (1,), torch.zeros(2), torch.zeros(3).long()]
+OPTIMIZERS = {
+    "adam": dict(optimizer="adam", lr=0.01),
+    "averaging": dict(optimizer="asgd", lr=0.5),
+    "momentum": dict(optimizer="sgd", lr=0.5, momentum=0.5),
+}
+
+
+def paths(value, path=()):
+    """The way to all that is inside nested dictionaries, lists and tuples, five steps deep."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
+    for key, part in inside if len(path) < 5 else ():
+        yield (*path, key)
+        yield from paths(part, (*path, key))
+
+
+def replaced(value, path, new):
+    """The same with one part replaced."""
+    if not path:
+        return new
+    if isinstance(value, dict):
+        return {**value, path[0]: replaced(value[path[0]], path[1:], new)}
+    return type(value)(replaced(part, path[1:], new) if i == path[0] else part for i, part in enumerate(value))
+
+
+@pytest.mark.parametrize("options", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_a_state_in_which_anything_is_replaced_resumes_or_is_refused_in_a_line(options, tmp_path):
+    """As somebody may write it who can also compute the file's checksum."""
+    corpus, config = tiny_corpus(), TrainConfig(epochs=1, bptt=7, batch_size=4, **options)
+    fit(tiny_model(), corpus, config, out=tmp_path, progress=False)
+    state, refused = load_state(tmp_path / "state.safetensors"), 0
+    everything = [(path, new) for path in paths(state) for new in STRANGE]
+    for path, new in random.Random(1).sample(everything, 250):
+        session = Session(tiny_model(), corpus, dataclasses.replace(config, epochs=2), tmp_path)
+        try:
+            resume(session, replaced(state, path, new))
+        except LMTutorError:
+            refused += 1
+            continue
+        session.train_step(next(iter(session.batches())), 0.5)
+    assert refused > 100

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor
 from lmtutor.models.base import detach, map_state
 from lmtutor.system import processes
 from lmtutor.system.errors import LMTutorError
+from lmtutor.system.files import fits
 from lmtutor.text.corpora import Corpus
 from lmtutor.training import checkpoint
 from lmtutor.training.config import TrainConfig
@@ -21,6 +23,8 @@ from lmtutor.training.loop import COLUMNS, Trainer
 from lmtutor.training.optim import parameters_of
 
 PLAIN = ("epoch", "step", "nats", "tokens", "seconds", "lr")  # numbers
+COUNTS = ("epoch", "step", "tokens")  # those that are whole
+KEPT = dict.fromkeys(["adam", "adamw"], ("step", "exp_avg", "exp_avg_sq"))  # of each weight, from the first step on
 GROUP = ("averaged", "losses", "triggered", "lr")  # what of an optimizer's group no config says
 
 
@@ -107,44 +111,58 @@ def form(value: Any, free: int = 0) -> Any:
     return "number" if number else type(value).__name__
 
 
+def like(example: Any, free: int = 0) -> Callable[[Any], bool]:
+    """A test, for `fits`, whether a value has the form of an example."""
+    return lambda value: form(value, free) == form(example, free)
+
+
 def _check_form(session: Trainer, state: dict[str, Any]) -> None:
     """Refuse what does not look like a state of this session: its own present state is the measure."""
     own = training_state(session)
-    optimizer, row = own["optimizer"], dict.fromkeys(COLUMNS, 1.0)
-    weights = {i: tuple(p.shape) for i, p in enumerate(parameters_of(session.optimizer))}
-    columns = session.config.batch_size // processes.world()
-    carried = form(session.model.initial_state(columns), free=1)
-
-    def same(name: str) -> bool:
-        if name == "history":
-            return all(form(entry) == form(row) for entry in state[name])
-        if name == "config":
-            return isinstance(state[name], dict)
-        if name == "processes":
-            hidden = [form(None), carried] if session.config.cut == "stream" else None
-            return all(
-                isinstance(entry, dict) and form(entry.get("rng")) == form(own[name][0]["rng"])
-                and (hidden is None or form(entry["hidden"], free=1) in hidden)
-                for entry in state[name]
-            )  # fmt: skip
-        if name == "optimizer":
-            return (
-                isinstance(state[name], dict) and state[name].keys() == optimizer.keys()
-                and form({k: v for k, v in state[name]["param_groups"][0].items() if k in GROUP and k != "losses"})
-                == form({k: v for k, v in optimizer["param_groups"][0].items() if k in GROUP and k != "losses"})
-                and all(
-                    i in weights and all(not v.dim() or tuple(v.shape) == weights[i] for v in entry.values())
-                    for i, entry in state[name]["state"].items()
-                )
-            )  # fmt: skip
-        return form(state[name]) == form(own[name])
-
-    missing = own.keys() - state.keys()
-    wrong = sorted(missing) or [name for name in own if not same(name)]
-    if not wrong and not all(math.isfinite(state[name]) and state[name] >= 0 for name in PLAIN):
-        wrong = ["counts"]
-    if wrong:
+    carried = session.model.initial_state(session.config.batch_size // processes.world())
+    hidden = (None, like(carried, free=1)) if session.config.cut == "stream" else lambda value: True
+    shape = {
+        **{name: like(own[name]) for name in ("splits", "model", "schedule")},
+        **{name: _is_count if name in COUNTS else _is_number for name in PLAIN},
+        "config": {str: (bool, int, float, str, _is_numbers)},
+        "processes": [{"rng": like(own["processes"][0]["rng"]), "hidden": hidden}],
+        "history": [like(dict.fromkeys(COLUMNS, 1.0))],
+        "optimizer": lambda value: _fits_optimizer(session, value, own["optimizer"]["param_groups"][0]),
+    }
+    if wrong := [name for name in shape if not fits(state.get(name), shape[name])]:
         raise LMTutorError(f"{session.out} holds no state of this training (its {wrong[0]} differs): train again.")
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 63
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value < math.inf
+
+
+def _is_numbers(value: Any) -> bool:
+    return isinstance(value, tuple) and all(map(_is_number, value))
+
+
+def _fits_optimizer(session: Trainer, value: Any, own: dict[str, Any]) -> bool:
+    """Whether an optimizer's state is one of this session; `own` is the first group of the present one."""
+    group = {name: [_is_number] if name == "losses" else like(own[name]) for name in GROUP if name in own}
+    if not fits(value, {"param_groups": [dict], "state": dict}) or not value["param_groups"]:
+        return False
+    first, weights = value["param_groups"][0], dict(enumerate(parameters_of(session.optimizer)))
+    if not fits(first, group):
+        return False
+    kept = {*KEPT.get(session.config.optimizer, ["momentum_buffer"] if own.get("momentum") else [])}
+    if first.get("averaged"):
+        kept.add("average")
+        if value["state"].keys() != weights.keys():
+            return False
+    for i, entry in value["state"].items():
+        wanted = {name: like(torch.tensor(0.0) if name == "step" else weights.get(i)) for name in kept}
+        if not fits(entry, wanted) or entry.keys() != kept:
+            return False
+    return True
 
 
 def _check_training(session: Trainer, state: dict[str, Any]) -> None:
