@@ -23,8 +23,8 @@ from lmtutor.training.loop import COLUMNS, Trainer
 from lmtutor.training.optim import parameters_of
 
 PLAIN = ("epoch", "step", "nats", "tokens", "seconds", "lr")  # numbers
-COUNTS = ("epoch", "step", "tokens")  # those that are whole
-KEPT = dict.fromkeys(["adam", "adamw"], ("step", "exp_avg", "exp_avg_sq"))  # of each weight, from the first step on
+WHOLE = ("epoch", "step", "tokens")  # those that are whole
+MOMENTS = dict.fromkeys(["adam", "adamw"], ("step", "exp_avg", "exp_avg_sq"))  # of each weight, from the first step on
 GROUP = ("averaged", "losses", "triggered", "lr")  # what of an optimizer's group no config says
 
 
@@ -123,7 +123,7 @@ def _check_form(session: Trainer, state: dict[str, Any]) -> None:
     hidden = (None, like(carried, free=1)) if session.config.cut == "stream" else lambda value: True
     shape = {
         **{name: like(own[name]) for name in ("splits", "model", "schedule")},
-        **{name: _is_count if name in COUNTS else _is_number for name in PLAIN},
+        **{name: _is_count if name in WHOLE else _is_number for name in PLAIN},
         "config": {str: (bool, int, float, str, _is_numbers)},
         "processes": [{"rng": like(own["processes"][0]["rng"]), "hidden": hidden}],
         "history": [like(dict.fromkeys(COLUMNS, 1.0))],
@@ -153,7 +153,7 @@ def _fits_optimizer(session: Trainer, value: Any, own: dict[str, Any]) -> bool:
     first, weights = value["param_groups"][0], dict(enumerate(parameters_of(session.optimizer)))
     if not fits(first, group):
         return False
-    kept = {*KEPT.get(session.config.optimizer, ["momentum_buffer"] if own.get("momentum") else [])}
+    kept = {*MOMENTS.get(session.config.optimizer, ["momentum_buffer"] if own.get("momentum") else [])}
     if first.get("averaged"):
         kept.add("average")
         if value["state"].keys() != weights.keys():
