@@ -3,10 +3,11 @@
     LMTUTOR_DATA=FOLDER OMP_NUM_THREADS=1 python -m tests.benchmarks.record_budget CORPUS --out FOLDER [--states]
 
 Vanilla RNN, GRU, LSTM, AWD-LSTM, QRNN and Transformer, each with as many parameters as the Transformer has, are trained
-on a corpus in turn, a round of tokens each: on WikiText-2 for up to one epoch, on baker-street for three. Each family
-starts with several optimizers and learning rates, of which after some rounds the best goes on. After every round the
-model is scored on a slice of the validation split, so that one training tells both the perplexity after so many tokens
-and after so many seconds.
+on a corpus: on WikiText-2 for up to one epoch, on baker-street for three. Each family starts with several optimizers
+and learning rates, in turn, a round of tokens each; after some rounds the best goes on, with ``--seeds`` several times.
+After every round the model is scored on a slice of the validation split, so that one training tells both the perplexity
+after so many tokens and after so many seconds. With ``--states`` there are three families more, four settings for each
+of the nine, and no cache; the choice falls after half of the rounds.
 
 For such a curve to be fair at each of its points, no point may depend on when the training will end. So the learning
 rate is constant after a warm-up, and what is scored are *averaged* weights, over about the last ninth of the steps
@@ -15,23 +16,26 @@ without the scoring: other work on the machine hardly counts.
 
 Into FOLDER go
 
-* ``history.csv``: a row a family, setting and round; ``seconds`` of training, ``nats_per_token`` on the slice;
+* ``history.csv``: a row a family, setting, seed and round; ``seconds`` of training, ``nats_per_token`` on the slice;
+* ``classes.csv``: with ``--states``, a row a family, seed and class of word of the test split, and for the grammar;
 * ``result.json``: shapes, settings, scores of the test split with and without the cache, and what made all this;
 * ``states/``: what is needed to go on. The same command goes on where it stopped; ``--rounds`` sets another end.
 """
 
 import argparse
 import dataclasses
+import itertools
 import json
 import shlex
 import sys
 import time
-from itertools import islice
 from pathlib import Path
 
 import pandas as pd
 import torch
 
+from lmtutor.baker_street.rules import POOLS
+from lmtutor.baker_street.truth import true_log_probs
 from lmtutor.models import build_model
 from lmtutor.models.attention import TransformerConfig
 from lmtutor.models.awd import AWDConfig
@@ -41,7 +45,7 @@ from lmtutor.models.registry import config_to_dict
 from lmtutor.runs.provenance import provenance
 from lmtutor.runs.run import score_dict
 from lmtutor.scoring.neural_cache import NeuralCache, tune_cache
-from lmtutor.scoring.score import STREAM_PROTOCOL, Score, evaluate
+from lmtutor.scoring.score import STREAM_PROTOCOL, Score, evaluate, stream_log_probs
 from lmtutor.system.files import write_atomically
 from lmtutor.system.machine import keep_freed_memory
 from lmtutor.text.batches import cut_batches
@@ -95,16 +99,20 @@ TRIALS = {  # optimizers and learning rates
     "AWD-LSTM": (("sgd", 20.0), ("sgd", 40.0), ("adam", 4e-3)),
     "QRNN": (("sgd", 20.0), ("sgd", 40.0), ("adam", 4e-3)),
     "Transformer": (("sgd", 5.0), ("adam", 2e-3), ("adam", 4e-3)),
-    "minGRU": (("adam", 4e-3),),  # chapter 09: one setting each, that of chapter 08's Transformer
-    "gated linear attention": (("adam", 4e-3),),
-    "delta rule": (("adam", 4e-3),),
 }
+SGD = {name: tuple(rate for rule, rate in settings if rule == "sgd") for name, settings in TRIALS.items()}
+SGD |= {"minGRU": SGD["GRU"], **dict.fromkeys(("Transformer", "gated linear attention", "delta rule"), (5.0, 10.0))}
+STATES_TRIALS = {  # chapter 09: four for each
+    name: (*(("sgd", rate) for rate in rates), ("adam", 2e-3), ("adam", 4e-3)) for name, rates in SGD.items()
+}
+CLASSES = {"client a b c": "surnames", "thing": "the stolen thing", "place": "the house", "clue": "the clue"}
+CLASSES |= {"det": "the detective"}
 
 
 def shapes(types: int, plan: Plan, states: bool = False) -> dict:
     """The config of each family: as many parameters as the Transformer has, or a few less.
 
-    Those of chapter 08, or with `states` those that chapter 09 sets beside them.
+    Those of chapter 08, and with `states` those that chapter 09 sets beside them.
     """
     width = plan.model.embedding
     configs = {
@@ -115,7 +123,8 @@ def shapes(types: int, plan: Plan, states: bool = False) -> dict:
         "QRNN": AWDConfig("qrnn", width, width, 4, **MILD_QRNN),
     }
     if states:
-        configs = {
+        configs |= {
+            "Transformer": plan.model,
             "minGRU": RecurrentConfig("min-gru", width, width, 2, DROPOUT),
             "gated linear attention": dataclasses.replace(plan.model, mixer="gated", heads=2, units=width // 2),
             "delta rule": dataclasses.replace(plan.model, mixer="delta", heads=2, units=width // 2),
@@ -131,23 +140,23 @@ def shapes(types: int, plan: Plan, states: bool = False) -> dict:
 class Student:
     """A model in training: a `Session` for the steps, and beside it the average of the weights."""
 
-    def __init__(self, config, corpus, optimizer: str, lr: float):
-        torch.manual_seed(SEED)
+    def __init__(self, config, corpus, optimizer: str, lr: float, seed: int = SEED):
+        torch.manual_seed(seed)
         model = build_model(config, corpus.vocab)
         training = TrainConfig(
-            optimizer=optimizer, lr=lr, clip=CLIP[optimizer], schedule="constant", bptt=35, batch_size=20, seed=SEED
+            optimizer=optimizer, lr=lr, clip=CLIP[optimizer], schedule="constant", bptt=35, batch_size=20, seed=seed
         )
-        self.trainer = Session(model, corpus, training)
+        self.trainer, self.seed = Session(model, corpus, training), seed
         self.average = {key: value.clone() for key, value in model_tensors(model).items()}
         self.step, self.tokens, self.seconds, self.averaged = 0, 0, 0.0, 0
 
     def read(self, tokens: int) -> None:
         """Train on so many more tokens."""
         trainer = self.trainer
-        torch.manual_seed(SEED * 1_000_003 + self.step)  # the same dropout, resumed or not
+        torch.manual_seed(self.seed * 1_000_003 + self.step)  # the same dropout, resumed or not
         trainer.model.train()
         goal = self.tokens + tokens
-        for batch in islice(self.batches(), self.step, None):
+        for batch in itertools.islice(self.batches(), self.step, None):
             began = time.process_time()
             trainer.schedule.scale = min(1.0, (self.step + 1) / WARM_UP)
             trainer.train_step(batch, 0.0)
@@ -199,8 +208,8 @@ class Student:
             setattr(self, key, value)
 
 
-def state_path(out: Path, name: str, optimizer: str, lr: float, number: int) -> Path:
-    return out / "states" / f"{name.lower().replace(' ', '-')}-{optimizer}-{lr:g}-{number}.safetensors"
+def state_path(out: Path, name: str, optimizer: str, lr: float, seed: int, number: int) -> Path:
+    return out / "states" / f"{name.lower().replace(' ', '-')}-{optimizer}-{lr:g}-seed-{seed}-{number}.safetensors"
 
 
 def write_table(path: Path, rows: list[dict]) -> None:
@@ -212,47 +221,63 @@ def read_table(path: Path) -> list[dict]:
 
 
 def best_settings(rows: list[dict], number: int) -> dict[str, tuple[str, float]]:
-    """Optimizer and learning rate of each family's best setting in a round."""
+    """Optimizer and learning rate of each family's best setting in a round, with the first seed."""
     table = pd.DataFrame(rows)
-    table = table[table["round"] == number]
+    table = table[(table["round"] == number) & (table["seed"] == SEED)]
     best = table.loc[table.groupby("family")["nats_per_token"].idxmin()]
     return {row["family"]: (row["optimizer"], row["lr"]) for row in best.to_dict("records")}
 
 
-def train(out: Path, corpus, plan: Plan, configs: dict, rounds: int, say) -> dict[str, tuple[str, float]]:
-    """Let every family read a round, then every one the next; the settings that went on to the end."""
+def train(out: Path, corpus, plan: Plan, configs: dict, trials: dict, rounds: int, seeds: int, say) -> dict:
+    """Let every family read a round with each setting, then the next; then the best to the end, with every seed."""
     rows = read_table(out / "history.csv")
-    done = {(row["family"], row["optimizer"], row["lr"], row["round"]) for row in rows}
-    alive = TRIALS
-    for number in range(1, rounds + 1):
-        if number == plan.trial_rounds + 1:
-            alive = {name: (best,) for name, best in best_settings(rows, plan.trial_rounds).items()}
-        for name, config in configs.items():
-            for setting in alive[name]:
-                if (name, *setting, number) in done:
-                    continue
-                student, before = Student(config, corpus, *setting), state_path(out, name, *setting, number - 1)
-                if number > 1:
-                    student.restore(before)
-                student.read(plan.round)
-                score = student.score(corpus.valid[: plan.slice])
-                student.save(state_path(out, name, *setting, number))
-                row = dict(zip(("family", "optimizer", "lr", "round"), (name, *setting, number), strict=True))
-                row |= dict(tokens=student.tokens, seconds=student.seconds)
-                row |= dict(nats_per_token=score.nats_per_token, perplexity=score.perplexity)
-                rows.append(row)
-                write_table(out / "history.csv", rows)
-                before.unlink(missing_ok=True)
-                say(row)
-    return best_settings(rows, rounds)
+    columns = ("family", "optimizer", "lr", "seed", "round")
+    done = {tuple(row[column] for column in columns) for row in rows}
+
+    def read_round(name, setting, seed, number):
+        if (name, *setting, seed, number) in done:
+            return
+        student, before = (
+            Student(configs[name], corpus, *setting, seed),
+            state_path(out, name, *setting, seed, number - 1),
+        )
+        if number > 1:
+            student.restore(before)
+        student.read(plan.round)
+        score = student.score(corpus.valid[: plan.slice])
+        student.save(state_path(out, name, *setting, seed, number))
+        row = dict(zip(columns, (name, *setting, seed, number), strict=True))
+        row |= dict(tokens=student.tokens, seconds=student.seconds)
+        rows.append(row | dict(nats_per_token=score.nats_per_token, perplexity=score.perplexity))
+        write_table(out / "history.csv", rows)
+        before.unlink(missing_ok=True)
+        say(rows[-1])
+
+    tried = min(plan.trial_rounds, rounds)
+    for number, name in itertools.product(range(1, tried + 1), configs):
+        for setting in trials[name]:
+            read_round(name, setting, SEED, number)
+    rates = best_settings(rows, tried)
+    for seed, name, number in itertools.product(range(1, seeds + 1), configs, range(1, rounds + 1)):
+        read_round(name, rates[name], seed, number)
+    return rates
 
 
-def scores(out: Path, corpus, plan: Plan, name: str, config, rate: tuple, rounds: int, most: int | None) -> dict:
+def trained(out: Path, corpus, plan: Plan, name: str, config, rate: tuple, seed: int, rounds: int):
+    """The model of a finished training, with its averaged weights; read once more where its state was not kept."""
+    student, path = Student(config, corpus, *rate, seed), state_path(out, name, *rate, seed, rounds)
+    if path.is_file():
+        student.restore(path)
+    else:
+        for _ in range(rounds):
+            student.read(plan.round)
+        student.save(path)
+    load_tensors(student.trainer.model, student.average)
+    return student.trainer.model.eval()
+
+
+def scores(model, corpus, plan: Plan, most: int | None) -> dict:
     """Tune the cache on the validation split, then score the test split with and without it."""
-    student = Student(config, corpus, *rate)
-    student.restore(state_path(out, name, *rate, rounds))
-    model = student.trainer.model.eval()
-    load_tensors(model, student.average)
     surface, best = tune_cache(model, corpus.valid[: plan.cache_slice][:most], plan.windows, THETAS, LAMS)
     test = corpus.test[:most]
     plain, cached = both(NeuralCache(model, **best), test)
@@ -265,11 +290,36 @@ def scores(out: Path, corpus, plan: Plan, name: str, config, rate: tuple, rounds
     )
 
 
+def by_class(log_probs, corpus) -> list[dict]:
+    """Nats and tokens of each class of word of the test split: what a story keeps to, and all other words."""
+    words = corpus.vocab.decode(corpus.test.tolist())
+    classes = {word: CLASSES[kind] for kind, pool in POOLS if kind in CLASSES for word in pool.split()}
+    table = pd.DataFrame({"class": [classes.get(word, "all other words") for word in words[1:]], "nats": -log_probs})
+    return table.groupby("class")["nats"].agg(tokens="size", nats="sum").reset_index().to_dict("records")
+
+
+def write_classes(out: Path, corpus, plan: Plan, configs: dict, rates: dict, seeds: int, rounds: int, say) -> None:
+    """Score the test split with every seed of every family, class by class, and with the grammar itself."""
+    words = corpus.vocab.decode(corpus.test.tolist())
+    rows = read_table(out / "classes.csv")
+    if not rows:
+        rows = [dict(family="the grammar", seed=0, **row) for row in by_class(true_log_probs(words)[1:], corpus)]
+    done = {(row["family"], row["seed"]) for row in rows}
+    for seed, name in itertools.product(range(1, seeds + 1), configs):
+        if (name, seed) not in done:
+            model = trained(out, corpus, plan, name, configs[name], rates[name], seed, rounds)
+            found = by_class(stream_log_probs(model, corpus.test).numpy(), corpus)
+            rows += [dict(family=name, seed=seed, **row) for row in found]
+            write_table(out / "classes.csv", rows)
+            say(name, seed, f"{sum(row['nats'] for row in found) / sum(row['tokens'] for row in found):.4f}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("corpus", choices=PLANS)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--states", action="store_true", help="the families of chapter 09")
+    parser.add_argument("--seeds", type=int, default=1, help="of each family's best setting")
     parser.add_argument("--rounds", type=int, help="fewer, or more, than planned")
     parser.add_argument("--most", type=int, help="score this many tokens of a split (a trial)")
     parser.add_argument("--no-scores", action="store_true", help="stop before the test split")
@@ -286,9 +336,14 @@ def main():
 
     corpus = load_corpus(args.corpus)
     configs = shapes(len(corpus.vocab), plan, args.states)
-    rates = train(args.out, corpus, plan, configs, rounds, say)
+    trials = STATES_TRIALS if args.states else TRIALS
+    if args.states:
+        plan = dataclasses.replace(plan, trial_rounds=plan.rounds // 2)
+    rates = train(args.out, corpus, plan, configs, trials, rounds, args.seeds, say)
     if args.no_scores:
         return
+    if args.states:
+        write_classes(args.out, corpus, plan, configs, rates, args.seeds, rounds, say)
     history = pd.DataFrame(read_table(args.out / "history.csv"))
     result = dict(
         families={},
@@ -298,6 +353,8 @@ def main():
         cache_tuned_on=f"the first {min(plan.cache_slice, len(corpus.valid)) - 1:,} targets of the validation split",
         round_tokens=plan.round,
         trial_rounds=min(plan.trial_rounds, rounds),
+        settings={name: [" ".join(map(str, setting)) for setting in trials[name]] for name in configs},
+        seeds=args.seeds,
         entropy=corpus.entropy,
         warm_up_steps=WARM_UP,
         averaging=dict(eta=ETA, every=EVERY),
@@ -318,9 +375,11 @@ def main():
             seconds=float(
                 history.loc[(history["family"] == name) & (history["lr"] == rates[name][1]), "seconds"].max()
             ),
-            **scores(args.out, corpus, plan, name, config, rates[name], rounds, args.most),
         )
-        say(name, result["families"][name]["plain"]["perplexity"], result["families"][name]["with_cache"]["perplexity"])
+        if not args.states:
+            model = trained(args.out, corpus, plan, name, config, rates[name], SEED, rounds)
+            result["families"][name] |= scores(model, corpus, plan, args.most)
+        say(name, result["families"][name])
     write_atomically(args.out / "result.json", (json.dumps(result, indent=2, ensure_ascii=False) + "\n").encode())
 
 
