@@ -63,7 +63,8 @@ def test_every_figure_and_table_of_a_chapter_has_its_number(chapter):
         assert numbers == [f"{first}.{n}" for n in range(1, len(numbers) + 1)], "consecutive, of this chapter"
         for thing in chapter.article.select(what):
             if not thing.find_parent(class_=["exercise", "solution"]) or what == ".lm-figure":
-                assert thing.find_parent("figure").select_one(".caption-number"), str(thing)[:200]
+                around = thing.find_parents("figure")  # a control's figure stands in one of its own
+                assert any(figure.select_one(".caption-number") for figure in around), str(thing)[:200]
 
 
 @pytest.mark.book
@@ -73,7 +74,7 @@ def test_figures_are_drawn_into_the_page_with_words(page):
     for figure in page.article.select(".lm-figure"):
         shown = figure.select("svg")
         assert [svg["class"] for svg in shown] in ([["only"]], [["wide"], ["narrow"]])
-        words = [sorted(t.get_text() for t in svg.select("text") if t.get_text().isalpha()) for svg in shown]
+        words = [[t for t in svg.select("text") if re.search("[A-Za-z]{3}", t.get_text())] for svg in shown]
         assert all(words), "letters, not their outlines"
     names = [element["id"] for element in page.article.find_all(id=True)]
     assert len(names) == len(set(names))
@@ -141,7 +142,7 @@ def test_figures_are_whole_at_every_width(browser, site, page, width):
 def test_a_tap_enlarges_a_figure_on_a_phone(browser, site):
     context = browser.new_context(viewport={"width": 390, "height": 800}, has_touch=True)
     view = context.new_page()
-    view.goto((site / "book/chapters/03-lstm.html").as_uri())
+    view.goto((site / "book/intro.html").as_uri())
     figure = view.locator(".lm-figure:has(svg.only)").first
     before = figure.locator("svg").bounding_box()["width"]
     figure.tap()
