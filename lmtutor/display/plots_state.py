@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lmtutor.display.figures import COLOURS, MUTED, described, figure, floor_line, line, plain_log, style
+from lmtutor.display.plots.basic import columns_on_a_phone
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -100,7 +101,8 @@ def plot_costs(passes: pd.DataFrame, steps: pd.DataFrame) -> "Figure":
         plain_log(ax.yaxis)
         ax.tick_params(labelsize=8)
     axes[1].legend(fontsize=8)
-    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=7.5, title="left")
+    lines, names = axes[0].get_legend_handles_labels()
+    fig.legend(lines, names, loc="outside lower center", ncols=columns_on_a_phone(names), fontsize=7.5, title="left")
     return described(
         fig, f"Training speed, time and memory of a token, on logarithmic axes. Tokens per second: {'; '.join(said)}."
     )
