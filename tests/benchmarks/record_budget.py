@@ -249,6 +249,7 @@ def train(out: Path, corpus, plan: Plan, configs: dict, trials: dict, rounds: in
         row = dict(zip(columns, (name, *setting, seed, number), strict=True))
         row |= dict(tokens=student.tokens, seconds=student.seconds)
         rows.append(row | dict(nats_per_token=score.nats_per_token, perplexity=score.perplexity))
+        done.add((name, *setting, seed, number))
         write_table(out / "history.csv", rows)
         before.unlink(missing_ok=True)
         say(rows[-1])
