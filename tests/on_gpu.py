@@ -3,14 +3,13 @@
     python -m tests.on_gpu MINUTES [RECIPE] [--out DIR] [--set NAME=VALUE ...]
 
 The tests marked `gpu` come first; they fail fast. Then the recipe (wikitext-2/awd-lstm-one-cycle) is rehearsed, which
-says its minutes an epoch, and trained. When the minutes are over, the training is interrupted as by Ctrl-C: it saves
+says its minutes an epoch, and trained. When the minutes are over, the training is told to stop (SIGTERM): it saves
 itself, and the same line typed again goes on from there. A rehearsal without a GPU takes a slice and a small model:
 
     python -m tests.on_gpu 3 baker-street/lstm-64 --out /tmp/rehearsal --set epochs=2
 """
 
 import argparse
-import signal
 import subprocess
 import sys
 import time
@@ -27,7 +26,7 @@ def run(*words: str, until: float | None = None) -> int:
     try:
         return process.wait(until and until - time.monotonic())
     except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGINT)
+        process.terminate()
         return process.wait()
 
 
