@@ -10,7 +10,11 @@ import re
 from sphinx.util import logging
 
 LOGGER = logging.getLogger(__name__)
-PIECE = re.compile(r"<!--.*?-->|<(/?)(\w+)([^>]*)>|[^<]+", flags=re.S)
+PIECE = re.compile(
+    r"(?P<raw><!--.*?-->|<(?P<kind>script|style)\b.*?</(?P=kind)>)"  # not HTML within
+    r"|<(?P<end>/?)(?P<name>\w+)(?P<rest>[^>]*)>|[^<]+|<",
+    flags=re.S,
+)
 NO_PROSE = {
     "a", "button", "code", "h1", "h2", "h3", "h4", "math", "option", "pre", "script", "style", "summary", "svg",
     "template", "textarea",
@@ -65,12 +69,15 @@ def link_numbers(text: str, link, unknown) -> str:
 
     out, inside = [], []
     for piece in PIECE.finditer(text):
-        if name := piece[2]:
-            if piece[1]:
+        if piece["raw"]:
+            out.append(piece[0])
+            continue
+        if name := piece["name"]:
+            if piece["end"]:
                 while inside and inside.pop()[0] != name:
                     pass
-            elif name not in VOID and not piece[3].endswith("/"):
-                inside.append((name, piece[3]))
+            elif name not in VOID and not piece["rest"].endswith("/"):
+                inside.append((name, piece["rest"]))
             out.append(piece[0])
             continue
         within = {"script" if NO_REFERENCE.search(rest) else tag for tag, rest in inside}

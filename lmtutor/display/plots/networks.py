@@ -142,7 +142,7 @@ def plot_window(vectors, hidden, guesses: Mapping[str, float], words: Sequence[s
     right.barh(range(len(guesses)), list(guesses.values()), color=COLOURS[0])
     right.set_yticks(range(len(guesses)), list(guesses))
     right.invert_yaxis()
-    right.set(title=f"p(next | {' '.join(words)})")
+    right.set_title(f"p(next | {' '.join(words)})", wrap=True)
     for ax in (left, middle):
         ax.grid(visible=False)
     right.grid(axis="y", visible=False)
