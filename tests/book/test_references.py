@@ -33,7 +33,8 @@ def test_code_headings_and_results_are_left_alone_but_for_comments():
     for page in (
         "<pre>x = (2.7)</pre>", "<p><code>(2.7)</code></p>", "<h2>chapter 02</h2>", "<a>Fig. 4.3</a>",
         '<table class="dataframe"><td>(2.7)</td></table>', '<span class="caption-number">Fig. 4.3</span>',
-        '<svg><text>(2.7)</text></svg>', "<script>for (i = 0; i < 2; i++) if (i<n && n>(2.7)) f();</script>", "<p>1 < 2</p>",
+        '<svg><text>(2.7)</text></svg>', "<p>1 < 2</p>",
+        "<script>for (i = 0; i < 2; i++) if (i<n && n>(2.7)) f();</script>",
     ):  # fmt: skip
         assert link_numbers(page, link, pytest.fail) == page
     comment = '<pre><span class="n">a</span> (2.7) <span class="c1"># (2.7)</span></pre>'
