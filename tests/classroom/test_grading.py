@@ -1,8 +1,10 @@
 """Through real nbgrader: who gets which points, whatever is handed in."""
 
 import json
+import os
 import re
 import sqlite3
+import time
 
 import pandas as pd
 import pytest
@@ -179,6 +181,31 @@ def test_class_of_thirty_in_one_command(classroom, capsys):
     assert "a1-q3" in table.loc["broken-1", "notes"]
     pages = list((classroom.course / "feedback").rglob("*.html"))
     assert len(pages) == 30
+
+
+@pytest.mark.skipif(not os.environ.get("LMTUTOR_HUNDRED"), reason="ten minutes at most: LMTUTOR_HUNDRED=1 asks for it")
+def test_a_hundred_with_an_endless_loop_take_ten_minutes_on_two_free_cores(classroom):
+    from typer.testing import CliRunner
+
+    from lmtutor.cli.commands import app
+
+    box, endless = classroom.course.parent / "hundred", classroom.notebook()
+    cell_of(endless, "a1-q1").source = "def perplexity(log_probs):\n    while True:\n        pass"
+    for n in range(100):
+        (box / f"s{n:03}").mkdir(parents=True)
+        notebook = endless if n == 50 else classroom.notebook()
+        (box / f"s{n:03}" / "a1.ipynb").write_text(classroom.nbformat.writes(notebook), encoding="utf-8")
+    begun = time.monotonic()
+    done = CliRunner().invoke(
+        app, ["assignments", "grade", "a1", "--course", str(classroom.course), "--collect", str(box)]
+    )
+    took = time.monotonic() - begun
+    assert done.exit_code == 0, done.output
+    table = pd.read_csv(classroom.course / "summary-a1.csv", index_col="student")
+    table = table[table.index.str.match(r"s\d{3}")]
+    print(f"{took:.0f} s")
+    assert len(table) == 100 and (table["score"].drop("s050") == 16).all() and table.loc["s050", "score"] < 16
+    assert took < 600
 
 
 def test_feedback_shows_messages_and_no_code_of_a_test(classroom):
