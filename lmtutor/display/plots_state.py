@@ -132,6 +132,8 @@ def plot_law(history: pd.DataFrame, floors: Mapping[str, float]) -> "Figure":
 @style()
 def plot_tokens_and_seconds(curves: pd.DataFrame, families: Sequence[str], floor: float) -> "Figure":
     """Perplexity of every family against what it has read, and against the processor seconds that took."""
+    from matplotlib import ticker
+
     fig, axes = figure(1, 2, height=3.8, sharey=True)
     ends = []
     for ax, column, label in ((axes[0], "tokens", "tokens"), (axes[1], "seconds", "processor seconds, one thread")):
@@ -141,6 +143,8 @@ def plot_tokens_and_seconds(curves: pd.DataFrame, families: Sequence[str], floor
             ends += [f"{name} {part['perplexity'].iloc[-1]:.3g} after {part[column].iloc[-1]:,.0f} {label}"]
         floor_line(ax, floor, "the exact floor", horizontal=True)
         ax.set(yscale="log", xlabel=label)
+    axes[0].xaxis.set_major_locator(ticker.MaxNLocator(4, prune="upper"))
+    axes[0].xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:,.0f}"))
     axes[0].set_ylabel("validation perplexity")
     plain_log(axes[0].yaxis)
     axes[1].legend(fontsize=8)
