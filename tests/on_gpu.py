@@ -6,7 +6,7 @@ The tests marked `gpu` come first; they fail fast. Then the recipe (wikitext-2/a
 says its minutes an epoch, and trained. When the minutes are over, the training is told to stop (SIGTERM): it saves
 itself, and the same line typed again goes on from there. A rehearsal without a GPU takes a slice and a small model:
 
-    python -m tests.on_gpu 3 baker-street/lstm-64 --out /tmp/rehearsal --set epochs=2
+    python -m tests.on_gpu 3 baker-street/lstm-64 --out runs/rehearsal --set epochs=2
 """
 
 import argparse
