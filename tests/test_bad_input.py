@@ -164,6 +164,6 @@ def test_settings_without_a_meaning(tmp_path):
     path = tmp_path / "own.txt"
     path.write_text(GOOD)
     assert "sum to 1" in complaint(path, shares=(0.9, 0.2, 0.1))
-    assert "no tokenizer is called 'letters'" in complaint(path, tokenizer="letters")
+    assert "Unknown tokenizer 'letters'" in complaint(path, tokenizer="letters")
     assert "'a' is not among the 1 types" in complaint(path, specials=["<eos>"], min_count=100)
     assert "at least 256" in complaint(path, tokenizer="bpe", max_size=50)

@@ -161,7 +161,7 @@ def test_texts_described_cut_and_counted(folder, tmp_path, capsys):
             "read one stream",
         ),
         (["evaluate", "{run}", "{folder}/cats.txt", "--per-line", "--out", "{folder}/cats.txt"], "is there already"),
-        (["evaluate", "{run}", "--split", "tset"], "no split is called 'tset'"),
+        (["evaluate", "{run}", "--split", "tset"], "Unknown split 'tset'"),
     ],
 )
 def test_bad_input_is_one_line(folder, words, says):

@@ -39,7 +39,7 @@ def test_a_folder_of_splits(folder):
     assert corpus.train.dtype == torch.long and corpus.split("valid") is corpus.valid
     assert corpus.characters == {"train": 37, "valid": 12, "test": 25}
     assert "<unk> is 0.00 / 0.00 / 50.00 %" in corpus.note and "whitespace words" in corpus.note
-    with pytest.raises(LMTutorError, match="no split is called 'dev'"):
+    with pytest.raises(LMTutorError, match="Unknown split 'dev'"):
         corpus.split("dev")
 
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from lmtutor.models import fused
 from lmtutor.models import heads as losses
 from lmtutor.system.errors import LMTutorError
+from lmtutor.training.config import TrainConfig
 
 
 def example(T=7, B=3, H=5, V=23, seed=0, scale=1.0, dtype=torch.float32):
@@ -252,7 +253,7 @@ def test_the_road_of_a_gpu_is_as_exact_as_the_tiles(held, monkeypatch):
 def test_bad_settings():
     head = losses.SoftmaxHead(4, 11)
     with pytest.raises(LMTutorError, match="precision 'bloat16'.*Did you mean 'bfloat16'"):
-        head.precision = "bloat16"
+        TrainConfig(precision="bloat16")
     head.precision = "bfloat16"
     assert copy.deepcopy(head).precision == "bfloat16"
     assert sorted(head.state_dict()) == ["bias", "weight"]

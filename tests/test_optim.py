@@ -331,6 +331,6 @@ def test_the_cycles_lower_the_momentum_of_both_kinds():
 
 def test_unknown_names_say_what_there_is():
     with pytest.raises(LMTutorError, match="nt-asgd"):
-        make_optimizer("ntasgd", [nn.Parameter(torch.zeros(1))], 0.1)
+        TrainConfig(optimizer="ntasgd")
     with pytest.raises(LMTutorError, match="four-phase"):
-        Schedule("four-phases", 0.1)
+        TrainConfig(schedule="four-phases")

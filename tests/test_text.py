@@ -107,7 +107,7 @@ def test_byte_pairs_spell_what_they_never_saw_and_merge_what_they_did():
 def test_what_must_learn_says_so():
     with pytest.raises(LMTutorError, match="call fit"):
         Treebank().tokenize("A text.")
-    with pytest.raises(LMTutorError, match="no tokenizer is called 'wrods'.*'words'"):
+    with pytest.raises(LMTutorError, match="Unknown tokenizer 'wrods'.*'words'"):
         get_tokenizer("wrods")
 
 

@@ -12,13 +12,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lmtutor.models.base import LanguageModel, State, check_config
+from lmtutor.models.base import FACTOR, LAYERS, SIZE, LanguageModel, State
 from lmtutor.models.heads import SoftmaxHead
 from lmtutor.models.matrix_state import MatrixState
 from lmtutor.models.minrnn import MIN_CELLS
-from lmtutor.system.errors import LMTutorError, nearest
+from lmtutor.system.errors import LMTutorError, one_of
+from lmtutor.system.limits import SHARE, expect
 from lmtutor.system.machine import product_dtype
 
+LIMITS = {"embedding hidden heads context units": SIZE, "layers": LAYERS, "dropout": SHARE, "init_range": FACTOR}
 ROTARY_BASE = 10_000  # the slowest pair of units turns once in about this many steps, times 2π
 
 
@@ -42,11 +44,9 @@ class TransformerConfig:
     units: int = 32  # of a key and a value, where the state is a matrix a head: heads · units² numbers
 
     def __post_init__(self):
-        check_config(self, ["embedding", "hidden", "heads", "context", "units"], ["dropout"], ["init_range"])
-        if self.activation not in ACTIVATIONS:
-            raise LMTutorError(f"Unknown activation {self.activation!r}.{nearest(self.activation, ACTIVATIONS)}")
-        if self.mixer not in MIXERS:
-            raise LMTutorError(f"Unknown mixer {self.mixer!r}.{nearest(self.mixer, MIXERS)}")
+        expect(vars(self), LIMITS)
+        one_of("activation", self.activation, ACTIVATIONS)
+        one_of("mixer", self.mixer, MIXERS)
         if self.mixer != "attention":
             if self.sinusoidal:
                 raise LMTutorError(f"mixer={self.mixer!r} counts no positions: leave sinusoidal out.")

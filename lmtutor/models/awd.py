@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from lmtutor.models.base import LanguageModel, State, check_config
+from lmtutor.models.base import FACTOR, LAYERS, SIZE, LanguageModel, State
 from lmtutor.models.heads import make_head
 from lmtutor.models.qrnn import QRNNLayer
 from lmtutor.models.regularise import (
@@ -16,12 +16,19 @@ from lmtutor.models.regularise import (
     locked_dropout,
     slowness_penalty,
 )
-from lmtutor.system.errors import LMTutorError, nearest
+from lmtutor.system.errors import one_of
+from lmtutor.system.limits import SHARE, expect
 from lmtutor.system.machine import product_dtype
 
-AWD_CELLS = ("lstm", "gru", "qrnn")
+AWD_CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "qrnn": QRNNLayer}
 HALF_FROM = 1 << 17  # recurrent weights from which bfloat16 is worth its conversions
 PROBABILITIES = ("embedding_dropout", "input_dropout", "hidden_dropout", "output_dropout", "weight_drop", "zoneout")
+LIMITS = {
+    "embedding hidden window": SIZE,
+    "layers": LAYERS,
+    " ".join(PROBABILITIES): SHARE,
+    "alpha beta init_range": FACTOR,
+}
 
 
 @dataclass(frozen=True)
@@ -47,9 +54,8 @@ class AWDConfig:
     cutoffs: tuple = ()  # of the heads adaptive and split: ids at which the clusters begin; () chooses
 
     def __post_init__(self):
-        if self.cell not in AWD_CELLS:
-            raise LMTutorError(f"Unknown cell {self.cell!r}.{nearest(self.cell, AWD_CELLS)}")
-        check_config(self, ["embedding", "hidden", "window"], PROBABILITIES, ["alpha", "beta", "init_range"])
+        one_of("cell", self.cell, AWD_CELLS)
+        expect(vars(self), LIMITS)
 
 
 def unregularised(config: AWDConfig) -> AWDConfig:
@@ -84,7 +90,7 @@ class AWDLM(LanguageModel):
         config = self.config
         if config.cell == "qrnn":
             return QRNNLayer(below, above, config.window if depth == 0 else 1, config.zoneout, config.weight_drop)
-        return (nn.LSTM if config.cell == "lstm" else nn.GRU)(below, above)
+        return AWD_CELLS[config.cell](below, above)
 
     def initial_state(self, batch_size: int) -> State:
         """Zeros, an entry a layer: LSTM (h, c) of (1, B, H) each; GRU h; QRNN the cell and the inputs before."""

@@ -4,18 +4,18 @@ A model reads token ids time-major, ``(T, B)``: `T` steps down, `B` independent 
 whatever the model carries from one step to the next: nested tuples of tensors whose next-to-last axis is `B`.
 """
 
-import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from lmtutor.system.errors import LMTutorError
+from lmtutor.system.limits import number, whole
 
 State = tuple | Tensor | None
-MOST_UNITS = 100_000  # of any size in a config, some times what has ever been trained
+# Of a config: sizes some times what has ever been trained; layers; factors.
+SIZE, LAYERS, FACTOR = whole(1, 100_000), whole(1, 1000), number(0, 1e9)
 
 
 def map_state(function: Callable[[Tensor], Tensor], state: State) -> State:
@@ -49,21 +49,6 @@ def device_of(model: Any) -> torch.device:
     """Where the model's parameters live; the CPU for models without any."""
     first = next(model.parameters(), None) if isinstance(model, nn.Module) else None
     return torch.device("cpu") if first is None else first.device
-
-
-def check_config(config: Any, sizes: Sequence[str], shares: Sequence[str] = (), others: Sequence[str] = ()) -> None:
-    """Raise `LMTutorError` for a config whose numbers have no meaning.
-
-    `sizes` are fields from 1 to `MOST_UNITS`, `shares` probabilities below 1, `others` finite numbers from 0 up.
-    """
-    rules = [(sizes, 1, MOST_UNITS), (["layers"], 1, 1000), (shares, 0, 1 - 1e-9), (others, 0, 1e9)]
-    known = {field.name for field in dataclasses.fields(config)}
-    for names, low, high in rules:
-        for name in known.intersection(names):
-            if not low <= getattr(config, name) <= high:
-                ends = f"at least {low}" if getattr(config, name) < low else f"at most {high:,}"
-                ends = "at least 0 and below 1" if names is shares else ends
-                raise LMTutorError(f"{name} must be {ends} (got {getattr(config, name)}).")
 
 
 class Scorer(Protocol):

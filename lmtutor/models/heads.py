@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lmtutor.models.fused import IGNORED, linear_cross_entropy, linear_log_probs, product
-from lmtutor.system.errors import LMTutorError, nearest
+from lmtutor.system.errors import LMTutorError, one_of
 from lmtutor.system.machine import product_dtype
 
 SCORED_LOGITS = 1 << 24  # logits of an adaptive softmax held at once when scoring: 64 MiB
@@ -30,11 +30,6 @@ class Head(nn.Module):
     label_smoothing : float
         ε: in training, each type gets the share ε / V of a target that is otherwise 1 − ε sure. Training sets it, and
         `SoftmaxHead` heeds it.
-
-    Raises
-    ------
-    LMTutorError
-        When `precision` is set to something unknown.
     """
 
     def __init__(self, hidden_size: int, vocab_size: int, tied_weight: nn.Parameter | None = None):
@@ -43,23 +38,13 @@ class Head(nn.Module):
             tied_weight = nn.Parameter(torch.empty(vocab_size, hidden_size).uniform_(-0.1, 0.1))
         self.weight = tied_weight
         self.bias = nn.Parameter(torch.zeros(vocab_size))
-        self._precision = "float32"
+        self.precision = "float32"  # of the large products in `loss`: auto, float32, bfloat16
         self.label_smoothing = 0.0
 
     @property
     def vocab_size(self) -> int:
         """V, the number of types."""
         return self.bias.shape[0]
-
-    @property
-    def precision(self) -> str:
-        """Precision of the large products in `loss`, one of auto, float32 and bfloat16."""
-        return self._precision
-
-    @precision.setter
-    def precision(self, name: str) -> None:
-        product_dtype(name, "cpu")  # raises for an unknown name
-        self._precision = name
 
     def log_probs(self, hidden: Tensor) -> Tensor:
         """Log-probabilities of every type in nats: (…, H) to (…, V)."""
@@ -318,8 +303,7 @@ def make_head(
     ------
     LMTutorError : unknown name, or a tied weight of another shape.
     """
-    if kind not in HEADS:
-        raise LMTutorError(f"Unknown head {kind!r}.{nearest(kind, HEADS)}")
+    one_of("head", kind, HEADS)
     if cutoffs and kind not in CLUSTERED:
         raise LMTutorError(f"head={kind!r} has no clusters: leave cutoffs out.")
     if tied_weight is not None and tied_weight.shape != (vocab_size, hidden_size):

@@ -10,10 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lmtutor.models import cells
-from lmtutor.models.base import LanguageModel, State, check_config
+from lmtutor.models.base import FACTOR, LAYERS, SIZE, LanguageModel, State
 from lmtutor.models.heads import make_head
 from lmtutor.models.minrnn import MIN_CELLS
-from lmtutor.system.errors import LMTutorError, nearest
+from lmtutor.system.errors import LMTutorError, one_of
+from lmtutor.system.limits import COUNT, SHARE, expect
 
 RECURRENT_CELLS = {
     "rnn-tanh": lambda inputs, hidden: nn.RNN(inputs, hidden, nonlinearity="tanh"),
@@ -22,6 +23,13 @@ RECURRENT_CELLS = {
     "lstm": nn.LSTM,
     **cells.CELLS,
     **MIN_CELLS,
+}
+LIMITS = {
+    "embedding hidden": SIZE,
+    "layers": LAYERS,
+    "dropout": SHARE,
+    "init_range cell_range": FACTOR,
+    "block_size": COUNT,
 }
 
 
@@ -43,9 +51,8 @@ class RecurrentConfig:
     cutoffs: tuple = ()  # of the heads adaptive and split: ids at which the clusters begin; () chooses
 
     def __post_init__(self):
-        if self.cell not in RECURRENT_CELLS:
-            raise LMTutorError(f"Unknown cell {self.cell!r}.{nearest(self.cell, RECURRENT_CELLS)}")
-        check_config(self, ["embedding", "hidden"], ["dropout"], ["init_range", "cell_range", "block_size"])
+        one_of("cell", self.cell, RECURRENT_CELLS)
+        expect(vars(self), LIMITS)
         names = cells.BIASES.get(self.cell, ())
         if (self.cell_range or self.block_size) and not names or self.block_size and self.cell == "elman-1990":
             raise LMTutorError(f"cell={self.cell!r} has no block_size or cell_range: they are of the historical cells.")

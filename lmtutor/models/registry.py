@@ -9,7 +9,7 @@ from torch import nn
 
 from lmtutor.models import attention, awd, recurrent, window
 from lmtutor.models.base import LanguageModel
-from lmtutor.system.errors import LMTutorError, nearest
+from lmtutor.system.errors import LMTutorError, nearest, one_of
 
 # kind -> (config class, model class); the kind is what a checkpoint and a recipe write down
 KINDS: dict[str, tuple[type, type]] = {
@@ -53,11 +53,7 @@ def model_config(name: str | Any, **overrides: Any) -> Any:
     ------
     LMTutorError : unknown model, unknown field, wrong type.
     """
-    if isinstance(name, str):
-        if name not in PRESETS:
-            raise LMTutorError(f"Unknown model {name!r}.{nearest(name, PRESETS)}")
-        name = PRESETS[name]
-    return replace_checked(name, overrides)
+    return replace_checked(PRESETS[one_of("model", name, PRESETS)] if isinstance(name, str) else name, overrides)
 
 
 def build_model(name: str | Any, vocab, **overrides: Any) -> LanguageModel:
@@ -99,10 +95,8 @@ def config_to_dict(config: Any) -> dict[str, Any]:
 
 def config_from_dict(values: dict[str, Any]) -> Any:
     """The inverse of `config_to_dict`."""
-    kind = values.get("kind")
-    if not isinstance(kind, str) or kind not in KINDS:
-        raise LMTutorError(f"Unknown kind of model {kind!r}.{nearest(str(kind), KINDS)}")
-    return replace_checked(KINDS[kind][0](), {name: value for name, value in values.items() if name != "kind"})
+    config_class, _ = KINDS[one_of("kind of model", values.get("kind"), KINDS)]
+    return replace_checked(config_class(), {name: value for name, value in values.items() if name != "kind"})
 
 
 def describe(model: nn.Module) -> pd.DataFrame:

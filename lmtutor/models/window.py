@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from lmtutor.models.base import LanguageModel, check_config
+from lmtutor.models.base import FACTOR, SIZE, LanguageModel
 from lmtutor.models.heads import SoftmaxHead
-from lmtutor.system.errors import LMTutorError
+from lmtutor.system.limits import SHARE, expect, whole
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,8 @@ class WindowConfig:
     init_range: float = 0.1  # embedding and head start uniform in ± this
 
     def __post_init__(self):
-        if self.order < 2:
-            raise LMTutorError(f"order must be at least 2, one token of history (got {self.order}).")
-        check_config(self, ["order", "embedding", "hidden"], ["dropout"], ["init_range"])
+        limits = {"order": whole(2, 100_000), "embedding hidden": SIZE, "dropout": SHARE, "init_range": FACTOR}
+        expect(vars(self), limits)
 
 
 class WindowLM(LanguageModel):

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from lmtutor.system import files as data_files
-from lmtutor.system.errors import LMTutorError, nearest
+from lmtutor.system.errors import LMTutorError, one_of
 from lmtutor.system.files import write_atomically
 from lmtutor.text.catalogue import CatalogueFile, read_tables
 from lmtutor.text.download import fetch_files
@@ -76,9 +76,7 @@ def pretrained_models() -> dict[str, Pretrained]:
 
 def find_pretrained(name: str) -> Pretrained:
     """The entry of a model; `LMTutorError` with the nearest names where there is none."""
-    if name not in pretrained_models():
-        raise LMTutorError(f"There is no pretrained model {name!r}.{nearest(name, pretrained_models())}")
-    return pretrained_models()[name]
+    return pretrained_models()[one_of("pretrained model", name, pretrained_models())]
 
 
 def load_pretrained(name: str) -> tuple[nn.Module, Vocabulary]:

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from lmtutor.system import files as data_files
-from lmtutor.system.errors import LMTutorError, nearest
+from lmtutor.system.errors import one_of
 
 
 def published_curve(name: str) -> pd.DataFrame:
@@ -17,9 +17,7 @@ def published_curve(name: str) -> pd.DataFrame:
     """
     folder = data_files.path("published")
     known = {file.relative_to(folder).with_suffix("").as_posix(): file for file in folder.glob("*/*.csv")}
-    if name not in known:
-        raise LMTutorError(f"no published curve is called {name!r}.{nearest(name, known)}")
-    return pd.read_csv(known[name])
+    return pd.read_csv(known[one_of("published curve", name, known)])
 
 
 def published_table() -> pd.DataFrame:

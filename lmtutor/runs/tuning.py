@@ -14,10 +14,11 @@ from lmtutor.models.base import device_of
 from lmtutor.runs.provenance import provenance
 from lmtutor.runs.run import Run, score_dict
 from lmtutor.scoring.dynamic import dynamic_evaluate, gradient_rms
-from lmtutor.scoring.neural_cache import NeuralCache, check_settings, tune_cache
+from lmtutor.scoring.neural_cache import SETTINGS, NeuralCache, tune_cache
 from lmtutor.scoring.score import STREAM_PROTOCOL, Score, evaluate
 from lmtutor.system.errors import LMTutorError
 from lmtutor.system.files import read_table, write_atomically
+from lmtutor.system.limits import fits
 
 STATISTICS_BATCHES = 200  # of 100 × 20 training tokens: enough for a mean square, and minutes instead of an hour
 
@@ -70,11 +71,9 @@ def cache_settings(run: Run) -> dict[str, float]:
         path = folder / "cache.json"
         if path.exists():
             record = read_table(path)
-            settings = {name: record.get(name) for name in ("window", "theta", "lam")}
-            try:
-                check_settings(*([value] for value in settings.values()))
-            except LMTutorError as error:
-                raise LMTutorError(f"{path} is damaged ({error}): run lmtutor tune-cache again.") from None
+            settings = {name: record.get(name) for name in SETTINGS}
+            if not fits(settings, {name: limit.shape for name, limit in SETTINGS.items()}):
+                raise LMTutorError(f"{path} is damaged ({settings}): run lmtutor tune-cache again.")
             return settings
     raise LMTutorError(f"The cache of {run.reference} is not tuned: run lmtutor tune-cache {run.reference} first.")
 

@@ -20,8 +20,12 @@ from lmtutor.models.base import LanguageModel, detach, device_of, eval_mode
 from lmtutor.scoring.neural_cache import NeuralCache
 from lmtutor.scoring.score import STREAM_PROTOCOL, Score, check_ids, stretches
 from lmtutor.system.errors import LMTutorError
+from lmtutor.system.limits import expect, number, optional, whole
 from lmtutor.system.progress import Progress
 from lmtutor.text.batches import stream_batches
+
+STATISTICS = {"batches": optional(whole(1))}
+LIMITS = {"lr decay epsilon": number(0), "segment": whole(1)}
 
 
 def gradients(loss: Tensor, parameters: list[Tensor]) -> list[Tensor]:
@@ -76,8 +80,7 @@ def gradient_rms(
     ------
     LMTutorError : too few tokens for the columns, or nothing to average.
     """
-    if batches is not None and batches < 1:
-        raise LMTutorError(f"batches must be at least 1 for the gradient's statistics (got {batches}).")
+    expect(dict(batches=batches), STATISTICS)
     parameters, device = dict(model.named_parameters()), device_of(model)
     squares = [torch.zeros_like(p) for p in parameters.values()]
     state, number = None, 0
@@ -153,9 +156,7 @@ def dynamic_evaluate(
     ------
     LMTutorError : a setting out of range, statistics of another model, or the weights diverged.
     """
-    for name, value, low in (("lr", lr, 0), ("decay", decay, 0), ("segment", segment, 1), ("epsilon", epsilon, 0)):
-        if not low <= value < math.inf:
-            raise LMTutorError(f"{name} must be at least {low} (got {value!r}).")
+    expect(dict(lr=lr, decay=decay, segment=segment, epsilon=epsilon), LIMITS)
     check_ids(model, ids)
     cache = model if isinstance(model, NeuralCache) else None
     inner = model.model if cache else model

@@ -10,8 +10,8 @@ Nothing is trained and nothing is looked up ahead: the pair :math:`(h_t, x_{t+1}
 been scored. What is kept is the last `w` hidden states and as many ids, however large the vocabulary.
 """
 
+import itertools
 import math
-import numbers
 from collections.abc import Sequence
 
 import pandas as pd
@@ -22,8 +22,10 @@ from lmtutor.models.base import LanguageModel, State, device_of, eval_mode
 from lmtutor.models.heads import IGNORED
 from lmtutor.scoring.score import check_ids, stretches
 from lmtutor.system.errors import LMTutorError
+from lmtutor.system.limits import SHARE, expect, number, whole
 
 BLOCK_NUMBERS = 1 << 20  # products held at once: 4 MiB of float32, which stays near the processor
+SETTINGS = {"window": whole(1), "theta": number(0), "lam": SHARE}
 MOST_ROWS, LEAST_ROWS = 160, 32  # queries in a block
 
 
@@ -112,7 +114,7 @@ class NeuralCache(nn.Module):
         super().__init__()
         if not isinstance(model, LanguageModel):
             raise LMTutorError(f"{type(model).__name__} has no hidden states to cache: wrap a recurrent model.")
-        check_settings([window], [theta], [lam])
+        expect(dict(window=window, theta=theta, lam=lam), SETTINGS)
         self.model, self.window, self.theta, self.lam = model, window, theta, lam
 
     @property
@@ -187,20 +189,6 @@ def mixture(model: Tensor, cached: Tensor, lam: float) -> Tensor:
     return torch.logaddexp(model + math.log1p(-lam), cached + math.log(lam))
 
 
-def check_settings(windows: Sequence[int], thetas: Sequence[float], lams: Sequence[float]) -> None:
-    """Raise `LMTutorError` for a window, temperature or share that has no meaning."""
-    if not (len(windows) and len(thetas) and len(lams)):
-        raise LMTutorError("The cache needs at least one window, one theta and one lam to try.")
-    for name, values, kind, low, high, wanted in (
-        ("window", windows, numbers.Integral, 1, math.inf, "an integer of at least 1 (tokens)"),
-        ("theta", thetas, numbers.Real, 0, math.inf, "a number from 0 up, such as 0.3"),
-        ("lam", lams, numbers.Real, 0, 1, "a share, at least 0 and below 1"),
-    ):
-        for value in values:
-            if isinstance(value, bool) or not isinstance(value, kind) or not low <= value < high:
-                raise LMTutorError(f"{name} must be {wanted} (got {value!r}).")
-
-
 @torch.no_grad()
 def tune_cache(
     model: LanguageModel,
@@ -228,9 +216,11 @@ def tune_cache(
     ------
     LMTutorError : a setting out of range, or a text with nothing to score.
     """
-    check_settings(windows, thetas, lams)
+    if not (len(windows) and len(thetas) and len(lams)):
+        raise LMTutorError("The cache needs at least one window, one theta and one lam to try.")
+    for window, theta, lam in itertools.product(windows, thetas, lams):
+        expect(dict(window=window, theta=theta, lam=lam), SETTINGS)
     check_ids(model, valid_ids)
-    cache = NeuralCache(model, max(windows), float(thetas[0]), float(lams[0]))
     device = device_of(model)
     own, cached = [], []  # log-probabilities of the targets: the model's (N,), the cache's (windows, θ, N)
     state, history = model.initial_state(1), None
@@ -241,7 +231,7 @@ def tune_cache(
             own.append(model.head.target_log_probs(hidden, targets)[:, 0])
             keys, ids = extend(history, hidden, inputs)
             cached.append(target_log_probs_by_setting(keys, ids, targets, windows, thetas)[..., 0])
-            history = keep_last(cache.window, keys, ids)
+            history = keep_last(max(windows), keys, ids)
     own_log_probs, cache_log_probs = torch.cat(own), torch.cat(cached, dim=-1)
     rows = []
     for i, window in enumerate(windows):

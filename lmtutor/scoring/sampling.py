@@ -9,8 +9,16 @@ from torch import Tensor
 from lmtutor.models.base import Scorer, device_of, eval_mode, map_state
 from lmtutor.scoring.score import check_vocabulary, line_end
 from lmtutor.system.errors import LMTutorError
+from lmtutor.system.limits import Limit, expect, number, optional, whole
 
 AT_ONCE = 64  # samples drawn side by side
+LIMITS = {  # of `generate`
+    "tokens": whole(0),
+    "temperature": number(0),
+    "top_k beam sentences samples": optional(whole(1)),
+    "top_p": Limit((None, lambda value: 0 < value <= 1), "above 0 and at most 1"),
+    "seed": optional(whole(0, (1 << 63) - 1)),
+}
 
 
 def filter_log_probs(
@@ -87,8 +95,12 @@ def generate(
     -------
     The prompt and its continuation, detokenised; of several `samples` a list.
     """
+    expect(locals(), LIMITS)
     end = line_end(vocab)
-    _check(end, tokens, temperature, top_k, top_p, beam, sentences, samples, seed)
+    if beam is not None and (sentences or samples):
+        raise LMTutorError("A beam search finds one text of so many tokens: leave out sentences and samples.")
+    if sentences and end is None:
+        raise LMTutorError("The vocabulary has neither <eos> nor a line feed: ask for tokens instead of sentences.")
     check_vocabulary(model, vocab)
     prompt_ids = vocab.encode_text(prompt)
     start = prompt_ids if len(prompt_ids) else torch.tensor([end or 0])
@@ -166,23 +178,3 @@ def beam_search(model: Scorer, log_probs: Tensor, state, banned: list[int], widt
         state = map_state(lambda part, columns=columns: part.index_select(-2, columns), state)
         log_probs, state = model.next_log_probs(words[None].to(columns.device), state)
     return paths[0]
-
-
-def _check(end, tokens, temperature, top_k, top_p, beam, sentences, samples, seed) -> None:
-    """Raise `LMTutorError` for a choice of `generate` that has no meaning."""
-    for name, value, fine, wanted in (
-        ("tokens", tokens, tokens >= 0, "0 or more"),
-        ("temperature", temperature, 0 <= temperature < math.inf, "0 (greedy) or a positive number"),
-        ("top_k", top_k, top_k is None or top_k >= 1, "at least 1"),
-        ("top_p", top_p, top_p is None or 0 < top_p <= 1, "above 0 and at most 1"),
-        ("beam", beam, beam is None or beam >= 1, "at least 1"),
-        ("sentences", sentences, sentences is None or sentences >= 1, "at least 1"),
-        ("samples", samples, samples is None or samples >= 1, "at least 1"),
-        ("seed", seed, seed is None or 0 <= seed < 1 << 63, "an integer from 0 to 2^63 − 1"),
-    ):
-        if not fine:
-            raise LMTutorError(f"{name} must be {wanted} (got {value}).")
-    if beam is not None and (sentences or samples):
-        raise LMTutorError("A beam search finds one text of so many tokens: leave out sentences and samples.")
-    if sentences and end is None:
-        raise LMTutorError("The vocabulary has neither <eos> nor a line feed: ask for tokens instead of sentences.")

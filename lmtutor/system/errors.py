@@ -1,6 +1,6 @@
 """The errors that the package raises, and the hint for a mistyped name."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
 
@@ -21,3 +21,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = get_close_matches(name, known, n=3, cutoff=0.5)
     guess = f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
     return f"{guess} Known: {', '.join(known)}."
+
+
+def one_of(kind: str, name: object, known: Collection[str]) -> str:
+    """Return a name that is known; `LMTutorError` with the nearest ones where it is not."""
+    if not isinstance(name, str) or name not in known:
+        raise LMTutorError(f"Unknown {kind} {name!r:.200}.{nearest(str(name), known)}")
+    return name

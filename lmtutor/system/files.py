@@ -7,7 +7,6 @@ recorded runs and the small pretrained weights. A wheel carries them inside the 
 import contextlib
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,27 +44,6 @@ def refuse_what_is_no_file(path: Path, advice: str) -> None:
     """Raise `LMTutorError` for a folder, a device, or a pipe, which would be waited for; a missing file passes."""
     if path.exists() and not path.is_file():
         raise LMTutorError(f"{path} is not a plain file: {advice}.")
-
-
-def fits(value: Any, shape: Any) -> bool:
-    """Whether a value that was read has a shape.
-
-    A shape is a type (True is no `int`), a pattern for a string, a test, a value, `[shape]` for a list of any length,
-    `{key: shape}` for a table that has at least these keys, `{str: shape}` for one of any keys, `(shape, shape)` for
-    either.
-    """
-    if isinstance(shape, tuple):
-        return any(fits(value, one) for one in shape)
-    if isinstance(shape, list) and shape:
-        return isinstance(value, list) and all(fits(item, shape[0]) for item in value)
-    if isinstance(shape, dict):
-        wanted = dict.fromkeys(value, shape[str]) if str in shape and isinstance(value, dict) else shape
-        return isinstance(value, dict) and all(fits(value.get(key), one) for key, one in wanted.items())
-    if isinstance(shape, re.Pattern):
-        return isinstance(value, str) and bool(shape.fullmatch(value))
-    if callable(shape):
-        return type(value) is shape if isinstance(shape, type) else bool(shape(value))
-    return value == shape
 
 
 def read_table(path: Path) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from lmtutor.system.errors import LMTutorError, nearest
+from lmtutor.system.errors import LMTutorError, one_of
 
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+PRECISIONS = {"auto": None, "float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @functools.cache
@@ -48,11 +48,8 @@ def product_dtype(precision: str, device: torch.device | str) -> torch.dtype:
     ------
     LMTutorError : unknown precision.
     """
-    if precision == "auto":
-        precision = "bfloat16" if has_bfloat16(torch.device(device).type) else "float32"
-    if precision not in PRECISIONS:
-        raise LMTutorError(f"Unknown precision {precision!r}.{nearest(precision, ['auto', *PRECISIONS])}")
-    return PRECISIONS[precision]
+    chosen = PRECISIONS[one_of("precision", precision, PRECISIONS)]
+    return chosen or (torch.bfloat16 if has_bfloat16(torch.device(device).type) else torch.float32)
 
 
 def choose_device(name: str = "auto") -> torch.device:

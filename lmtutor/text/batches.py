@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from lmtutor.models.heads import IGNORED
-from lmtutor.system.errors import LMTutorError, nearest
+from lmtutor.system.errors import LMTutorError
 
 
 class Batch(NamedTuple):
@@ -269,10 +269,8 @@ def cut_batches(
     Raises
     ------
     LMTutorError
-        If there is no such cut, or the vocabulary lacks the type that it goes by.
+        If the vocabulary lacks the type that the cut goes by.
     """
-    if cut not in CUTS:
-        raise LMTutorError(f"Unknown cut {cut!r}.{nearest(cut, CUTS)}")
     if cut == "stream":
         return stream_batches(ids, batch_size, bptt, generator=generator, random_bptt=random_bptt)
     if cut == "windows":

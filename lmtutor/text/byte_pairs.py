@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from lmtutor.system.errors import LMTutorError
-from lmtutor.system.files import fits
+from lmtutor.system.limits import fits
 from lmtutor.text.tokenizers import SPECIAL, SPECIALS, Normalisation, Tokenizer
 
 SAVED = {  # what the library writes of a pipeline that `fit` has trained; only the model's pieces and merges are read

@@ -11,7 +11,7 @@ from typing import Any
 
 from lmtutor.system import files as data_files
 from lmtutor.system.errors import LMTutorError, nearest
-from lmtutor.system.files import fits
+from lmtutor.system.limits import fits
 from lmtutor.text.formats import NO_TEXT, first_match
 from lmtutor.text.prepare import PREPARATIONS, sherlock_stories
 from lmtutor.text.sources import SPLITS, Span, blocks, digest

@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 from torch import Tensor
 
-from lmtutor.system.errors import LMTutorError
-from lmtutor.system.files import fits
+from lmtutor.system.errors import LMTutorError, one_of
+from lmtutor.system.limits import Limit, expect, fits, optional, whole
 from lmtutor.text.addition import addition_corpus
 from lmtutor.text.byte_pairs import BytePairs
 from lmtutor.text.catalogue import (
@@ -41,20 +41,15 @@ SCHEMES = {
 }
 
 
-def _is_size(value: object) -> bool:
-    return type(value) is int and value >= 1
-
-
-BOOL, SIZE = (bool, "true or false"), ((None, _is_size), "an integer of at least 1")
-OPTIONS = {  # of load_corpus: the shape, and in words; the shares are checked where a text is cut
-    **dict.fromkeys(["nfkc", "whitespace", "lower", "boundaries", "progress"], BOOL),
-    **dict.fromkeys(["max_size", "tokens"], SIZE),
-    "min_count": (_is_size, SIZE[1]),
-    "seed": ((None, int), "an integer"),
-    "specials": ((None, [str], lambda v: isinstance(v, tuple) and fits([*v], [str])), "a list of strings"),
-    "encoding": ((None, str), "a string"),
-    "tokenizer": ((None, str, lambda v: isinstance(v, Tokenizer)), "a tokenizer or the name of one"),
-    "vocab": ((None, lambda v: isinstance(v, Vocabulary)), "a Vocabulary"),
+OPTIONS = {  # of load_corpus; the shares are checked where a text is cut
+    **dict.fromkeys(["nfkc", "whitespace", "lower", "boundaries", "progress"], Limit(bool, "true or false")),
+    **dict.fromkeys(["max_size", "tokens"], optional(whole(1))),
+    "min_count": whole(1),
+    "seed": Limit((None, int), "an integer"),
+    "specials": Limit((None, [str], lambda v: isinstance(v, tuple) and fits([*v], [str])), "a list of strings"),
+    "encoding": Limit((None, str), "a string"),
+    "tokenizer": Limit((None, str, lambda v: isinstance(v, Tokenizer)), "a tokenizer or the name of one"),
+    "vocab": Limit((None, lambda v: isinstance(v, Vocabulary)), "a Vocabulary"),
 }
 
 
@@ -73,9 +68,7 @@ class Corpus:
 
     def split(self, name: str) -> Tensor:
         """Return the ids of the split `"train"`, `"valid"` or `"test"`, shape (N,)."""
-        if name not in SPLITS:
-            raise LMTutorError(f"no split is called {name!r}: ask for one of {', '.join(SPLITS)}.")
-        return getattr(self, name)
+        return getattr(self, one_of("split", name, SPLITS))
 
     def report(self) -> pd.DataFrame:
         """Return one row per split: tokens, types, the share of `<unk>`, characters, characters per token."""
@@ -140,10 +133,7 @@ def load_corpus(
     ------
     LMTutorError : something is wrong with a name, a file or an option.
     """
-    options = locals()
-    for name, (shape, wanted) in OPTIONS.items():
-        if not fits(options[name], shape):
-            raise LMTutorError(f"{name} must be {wanted} (got {options[name]!r:.200}).")
+    expect(locals(), OPTIONS)
     found = _find(name_or_path, shares, encoding, tokens, seed, progress)
     if vocab is None:
         chosen = _tokenizer(tokenizer, found.entry, Normalisation(nfkc, whitespace, lower), max_size)
@@ -291,10 +281,8 @@ def sample_text(
     if split is None and path and not Path(path).is_dir():
         spans = find_documents(path, encoding)
     else:
-        splits = _find(name_or_path, encoding=encoding).splits
-        if (split or "train") not in splits:
-            raise LMTutorError(f"no split is called {split!r}: ask for one of {', '.join(SPLITS)}.")
-        spans = splits[split or "train"]
+        one_of("split", split or "train", SPLITS)
+        spans = _find(name_or_path, encoding=encoding).splits[split or "train"]
     text = ""
     for block in blocks(spans):
         text += block

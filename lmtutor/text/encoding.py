@@ -23,7 +23,8 @@ import torch
 from torch import Tensor
 
 from lmtutor.system.errors import LMTutorError
-from lmtutor.system.files import alone, cache_folder, fits, read_table, unfinished
+from lmtutor.system.files import alone, cache_folder, read_table, unfinished
+from lmtutor.system.limits import fits
 from lmtutor.text.sources import SPLITS, Span, Splits, blocks, digest
 from lmtutor.text.tokenizers import Tokenizer
 from lmtutor.text.vocabulary import Vocabulary

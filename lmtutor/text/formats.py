@@ -13,7 +13,7 @@ import zlib
 from typing import BinaryIO
 
 from lmtutor.system.errors import LMTutorError
-from lmtutor.system.files import fits
+from lmtutor.system.limits import fits
 
 LIMIT = 1 << 28  # bytes of text that are unpacked or decoded in memory
 PACKINGS = {"gzip": rb"\x1f\x8b", "bzip2": rb"BZh[1-9](1AY&SY|\x17rE8P)", "xz": rb"\xfd7zXZ\0", "zip": rb"PK\x03\x04"}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lmtutor.system.errors import LMTutorError
-from lmtutor.system.files import fits
+from lmtutor.system.limits import fits
 from lmtutor.text.sources import Span, Splits, blocks, by_documents, by_shares, read_text
 
 _BODY = re.compile(r"^\*\*\* ?START OF .*\*\*\*\n(.*?)^\*\*\* ?END OF ", re.MULTILINE | re.DOTALL)

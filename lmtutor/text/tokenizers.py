@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from functools import cache, cached_property
 from typing import Any, ClassVar
 
-from lmtutor.system.errors import LMTutorError, nearest
-from lmtutor.system.files import fits
+from lmtutor.system.errors import LMTutorError, one_of
+from lmtutor.system.limits import fits
 
 SPECIALS = ("<unk>", "<eos>", "<bos>", "<pad>")
 SPECIAL = re.compile("|".join(SPECIALS))
@@ -114,9 +114,7 @@ def get_tokenizer(scheme: str | Tokenizer, **switches: bool) -> Tokenizer:
 
 
 def _kind(name: object) -> type[Tokenizer]:
-    if str(name) not in Tokenizer.kinds:
-        raise LMTutorError(f"no tokenizer is called {name!r}.{nearest(str(name), Tokenizer.kinds)}")
-    return Tokenizer.kinds[str(name)]
+    return Tokenizer.kinds[one_of("tokenizer", name, Tokenizer.kinds)]
 
 
 def _lines(tokens: list[str]) -> Iterator[list[str]]:

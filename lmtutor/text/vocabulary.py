@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from lmtutor.system.errors import LMTutorError
-from lmtutor.system.files import fits, read_table, write_atomically
+from lmtutor.system.files import read_table, write_atomically
+from lmtutor.system.limits import fits
 from lmtutor.text.tokenizers import SPECIALS, Tokenizer, Words
 
 

@@ -1,14 +1,27 @@
 """How to train: one frozen dataclass, which a recipe writes down."""
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
-from lmtutor.system.errors import LMTutorError
-from lmtutor.text.batches import Batch, cut_batches
+from lmtutor.system.errors import one_of
+from lmtutor.system.limits import COUNT, LARGEST, POSITIVE, SHARE, Limit, expect, fits, number, whole
+from lmtutor.system.machine import PRECISIONS
+from lmtutor.text.batches import CUTS, Batch, cut_batches
+from lmtutor.training.optim import OPTIMIZERS, SCHEDULES
+
+NAMES = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "cut": CUTS, "precision": PRECISIONS}
+LIMITS = {
+    "epochs bptt batch_size": whole(1, LARGEST),
+    "nonmono stride seed": COUNT,
+    "clip weight_decay momentum": number(0),
+    "lr epsilon": POSITIVE,
+    "warmup label_smoothing": SHARE,
+    "milestones": Limit(lambda value: fits([*value], [whole(1).shape]), "epochs, integers from 1 on"),
+    "betas": Limit(lambda value: len(value) == 2 and fits([*value], [SHARE.shape]), "two shares, each below 1"),
+}
 
 
 @dataclass(frozen=True)
@@ -39,23 +52,9 @@ class TrainConfig:
     device: str = "auto"  # auto, cpu, cuda
 
     def __post_init__(self):
-        positive, counts = ("epochs", "bptt", "batch_size"), ("nonmono", "stride", "seed")
-        for name in (*positive, *counts, "clip", "weight_decay", "momentum"):
-            low, value = int(name in positive), getattr(self, name)
-            high = 1 << 31 if name in (*positive, *counts) else math.inf
-            if not low <= value < high:
-                raise LMTutorError(f"{name} must be at least {low} and below {high} (got {value})")
-        for name in ("lr", "epsilon"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise LMTutorError(f"{name} must be a positive number (got {getattr(self, name)})")
-        for name in ("warmup", "label_smoothing"):
-            if not 0 <= getattr(self, name) < 1:
-                raise LMTutorError(f"{name} must be a share, at least 0 and below 1 (got {getattr(self, name)})")
-        if not all(type(epoch) is int and epoch > 0 for epoch in self.milestones):
-            raise LMTutorError(f"milestones must be epochs, integers from 1 on (got {list(self.milestones)})")
-        betas = [beta for beta in self.betas if isinstance(beta, (int, float)) and 0 <= beta < 1]
-        if len(betas) != 2 or len(self.betas) != 2:
-            raise LMTutorError(f"betas must be two numbers of at least 0 and below 1 (got {list(self.betas)})")
+        for name, known in NAMES.items():
+            one_of(name, getattr(self, name), known)
+        expect(vars(self), LIMITS)
 
     @property
     def cutting(self) -> dict[str, Any]:

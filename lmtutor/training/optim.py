@@ -7,8 +7,6 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from lmtutor.system.errors import LMTutorError, nearest
-
 OPTIMIZERS = ("sgd", "nt-asgd", "asgd", "adam", "adamw")
 SCHEDULES = ("constant", "plateau", "steps", "linear", "one-cycle", "four-phase")
 
@@ -29,7 +27,7 @@ def make_optimizer(
 
     Parameters
     ----------
-    name : sgd, adam, adamw; nt-asgd and asgd, see `AveragedSGD`.
+    name : one of `OPTIMIZERS`: sgd, adam, adamw; nt-asgd and asgd, see `AveragedSGD`.
     parameters : what is to be trained.
     lr : learning rate.
     weight_decay : adamw takes this share, times lr, off a weight; the others add it, times the weight, to the gradient.
@@ -37,13 +35,7 @@ def make_optimizer(
     momentum : of sgd.
     betas, epsilon : of Adam: decay of the running means of the gradient and its square; added to the latter's root.
     nonmono : patience of nt-asgd and asgd, epochs.
-
-    Raises
-    ------
-    LMTutorError : unknown name.
     """
-    if name not in OPTIMIZERS:
-        raise LMTutorError(f"Unknown optimizer {name!r}.{nearest(name, OPTIMIZERS)}")
     groups: Iterable = parameters
     if not decay_vectors:
         weights = list(parameters)
@@ -181,19 +173,13 @@ class Schedule:
 
     Parameters
     ----------
-    name : one of the above.
+    name : one of the above, `SCHEDULES`.
     lr : the (highest) learning rate.
     warmup : share of the run over which the linear schedule rises.
     milestones : epochs, counted from 1, of the schedule `steps`.
-
-    Raises
-    ------
-    LMTutorError : unknown name.
     """
 
     def __init__(self, name: str, lr: float, warmup: float = 0.02, milestones: Sequence[int] = ()):
-        if name not in SCHEDULES:
-            raise LMTutorError(f"Unknown schedule {name!r}.{nearest(name, SCHEDULES)}")
         self.name, self.peak, self.warmup, self.milestones = name, lr, warmup, tuple(milestones)
         self.scale = 1.0  # what the plateaus and steps have left of the learning rate
         self.best = math.inf  # lowest validation loss, nats per token

@@ -15,7 +15,7 @@ from torch import Tensor
 from lmtutor.models.base import detach, map_state
 from lmtutor.system import processes
 from lmtutor.system.errors import LMTutorError
-from lmtutor.system.files import fits
+from lmtutor.system.limits import fits
 from lmtutor.text.corpora import Corpus
 from lmtutor.training import checkpoint
 from lmtutor.training.config import TrainConfig

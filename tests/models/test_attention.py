@@ -304,7 +304,7 @@ def test_config_goes_through_its_dictionary_and_back():
     [
         ({"heads": 5}, "multiple of 10"),
         ({"heads": 5, "rotary": False}, "multiple of 5"),
-        ({"context": 0}, "at least 1"),
+        ({"context": 0}, "from 1 to"),
         ({"activation": "rel"}, "Did you mean 'relu'"),
         ({"mixer": "delta", "sinusoidal": True}, "counts no positions"),
         ({"dropout": 1.0}, "below 1"),

@@ -147,5 +147,5 @@ def test_bfloat16_products_are_for_training_alone_and_stay_close(mixer):
 def test_an_unknown_mixer_says_which_there_are():
     with pytest.raises(LMTutorError, match="Did you mean 'delta'"):
         build_model(SMALL, 10, mixer="dleta")
-    with pytest.raises(LMTutorError, match="at least 1"):
+    with pytest.raises(LMTutorError, match="from 1 to"):
         build_model(SMALL, 10, units=0)

@@ -104,7 +104,7 @@ def test_every_preset_goes_through_its_dictionary_and_back(name):
         ("lstm-200", {"hiden": 5}, "Did you mean 'hidden'"),
         ("lstm-200", {"hidden": "5"}, "wants int, not str"),
         ("lstm-200", {"hidden": True}, "wants int, not bool"),
-        ("lstm-200", {"hidden": 0}, "at least 1"),
+        ("lstm-200", {"hidden": 0}, "from 1 to"),
         ("lstm-200", {"dropout": 1.0}, "below 1"),
         ("lstm-200", {"cell": "lstmm"}, "Did you mean 'lstm'"),
     ],

@@ -127,9 +127,9 @@ def test_no_text_to_score_and_none_to_draw():
 @pytest.mark.parametrize("name", ["hidden", "embedding"])
 def test_weights_that_no_machine_holds(name):
     for size in (100_001, 10**18):
-        with pytest.raises(LMTutorError, match=f"{name} must be at most 100,000"):
+        with pytest.raises(LMTutorError, match=f"{name} must be an integer from 1 to 100,000"):
             tiny_model(**{name: size})
-    with pytest.raises(LMTutorError, match="at most 1,000"):
+    with pytest.raises(LMTutorError, match="from 1 to 1,000"):
         tiny_model(layers=10**9)
     for range_ in (-0.1, math.nan, math.inf):
         with pytest.raises(LMTutorError, match=r"init_range must be"):
