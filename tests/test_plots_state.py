@@ -38,9 +38,3 @@ def test_costs_and_budgets_say_their_numbers():
     curves = pd.DataFrame(dict(family=["LSTM"] * 2, tokens=[10, 20], seconds=[1.0, 2.0], perplexity=[30.0, 20.0]))
     fig = plots_state.plot_tokens_and_seconds(curves, ["LSTM"], floor=7.0)
     assert list(fig.axes[1].lines[0].get_xdata()) == [1.0, 2.0] and "LSTM 20 after 20 tokens" in fig.alt
-
-
-def test_states_are_tables_with_a_row_a_key_and_what_is_answered():
-    page = plots_state.state_tables({"add": np.array([[0.0, 1.0], [2.0, 0.0]])}, {"add": "a → 1"})
-    assert page.startswith("<div") and page.count("<table>") == 1 and page.count('scope="row"') == 2
-    assert "<strong>a → 1</strong>" in page and ">b</th>" in page and "rgba(213,94,0,0.80)" in page

@@ -15,8 +15,7 @@ from unittest import mock
 
 import exhibit
 import torch
-from docutils import nodes
-from docutils.parsers.rst import Directive
+from panels import add_panel
 from sphinx.errors import ExtensionError
 from torch import Tensor
 
@@ -108,8 +107,9 @@ def page_html() -> str:
     names = "".join(f"<span>head {n}</span>" for n in heads)
     size = f"{len(script()) / 1e6:.1f} MB"
     return (
-        '<div class="attending" id="attending" role="group" aria-label="What the heads look at, on your own line" '
-        f'data-model="{SCRIPT}" data-size="{size}"><p class="field" hidden><label>Your line <input type="text" '
+        '<div class="attending panel" id="attending" role="group" '
+        f'aria-label="What the heads look at, on your own line" data-model="{SCRIPT}" data-size="{size}">'
+        '<p class="field" hidden><label>Your line <input type="text" '
         f'maxlength="400" spellcheck="false" autocapitalize="off" autocomplete="off" value="{LINE} "></label></p>'
         '<p class="choice" hidden><label>layer <select class="layer" autocomplete="off">'
         f'{layers}</select></label> <label>arcs of head <select class="head" autocomplete="off">{choice}</select>'
@@ -121,24 +121,6 @@ def page_html() -> str:
     )
 
 
-class Attending(Directive):
-    """`{attending}`."""
-
-    def run(self) -> list[nodes.Node]:
-        env = self.state.document.settings.env
-        env.metadata[env.docname]["attending"] = True
-        return [nodes.raw("", page_html(), format="html")]
-
-
-def load_assets(app, pagename, templatename, context, doctree) -> None:
-    """Its scripts and styles, on its page alone."""
-    if "attending" in app.env.metadata.get(pagename, ()):
-        for name in ("lstm.js", "tape.js", "transformer.js", "attending.js"):
-            app.add_js_file(name, loading_method="defer")
-        for style in ("tape.css", "attending.css"):
-            app.add_css_file(style)
-
-
 def place_model(app, exception) -> None:
     """Put the weights beside the finished pages."""
     if exception is None and app.builder.format == "html":
@@ -146,7 +128,6 @@ def place_model(app, exception) -> None:
 
 
 def setup(app):
-    app.add_directive("attending", Attending)
-    app.connect("html-page-context", load_assets)
     app.connect("build-finished", place_model)
-    return {"version": "1.0", "parallel_read_safe": True, "parallel_write_safe": True}
+    files = ("lstm.js", "tape.js", "transformer.js", "attending.js", "tape.css", "attending.css")
+    return add_panel(app, "attending", page_html, *files)

@@ -8,8 +8,7 @@ import json
 from dataclasses import dataclass
 
 import torch
-from docutils import nodes
-from docutils.parsers.rst import Directive
+from panels import add_panel
 from torch import Tensor
 from torch.nn.functional import dropout
 
@@ -119,7 +118,7 @@ def page_html() -> str:
     last, data = all_batches[-1], json.dumps(states, separators=(",", ":"), ensure_ascii=False)
     data = data.replace("<", "\\u003c")  # of <eos>
     return (
-        f'<div class="dropouts" role="group" aria-label="What each dropout removes, batch by batch" data-p="{P}" '
+        f'<div class="dropouts panel" role="group" aria-label="What each dropout removes, batch by batch" data-p="{P}" '
         f'style="--steps:{STEPS};--units:{UNITS}">'
         '<p class="buttons" hidden><button type="button" class="before">back</button> '
         '<button type="button" class="after">next batch</button></p>'
@@ -131,23 +130,5 @@ def page_html() -> str:
     )
 
 
-class Dropouts(Directive):
-    """`{dropouts}`."""
-
-    def run(self) -> list[nodes.Node]:
-        env = self.state.document.settings.env
-        env.metadata[env.docname]["dropouts"] = True
-        return [nodes.raw("", page_html(), format="html")]
-
-
-def load_assets(app, pagename, templatename, context, doctree) -> None:
-    """Its script and style, on its page alone."""
-    if "dropouts" in app.env.metadata.get(pagename, ()):
-        app.add_js_file("dropouts.js", loading_method="defer")
-        app.add_css_file("dropouts.css")
-
-
 def setup(app):
-    app.add_directive("dropouts", Dropouts)
-    app.connect("html-page-context", load_assets)
-    return {"version": "1.0", "parallel_read_safe": True, "parallel_write_safe": True}
+    return add_panel(app, "dropouts", page_html, "dropouts.js", "dropouts.css")

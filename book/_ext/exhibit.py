@@ -14,8 +14,7 @@ from string import Template
 import latches
 import playground
 import torch
-from docutils import nodes
-from docutils.parsers.rst import Directive
+from panels import add_panel
 from sphinx.errors import ExtensionError
 from torch import Tensor
 
@@ -211,27 +210,6 @@ def page_html(name: str) -> str:
     )  # fmt: skip
 
 
-class Exhibit(Directive):
-    """`{exhibit} name-of-a-pretrained-model`."""
-
-    required_arguments = 1
-
-    def run(self) -> list[nodes.Node]:
-        env = self.state.document.settings.env
-        env.metadata[env.docname]["exhibit"] = self.arguments[0]
-        return [nodes.raw("", page_html(self.arguments[0]), format="html")]
-
-
-def load_assets(app, pagename, templatename, context, doctree) -> None:
-    """Its scripts and styles, on its page alone."""
-    if "exhibit" in app.env.metadata.get(pagename, ()):
-        for script in ("tape.js", "exhibit.js"):
-            app.add_js_file(script, loading_method="defer")
-        for style in ("tape.css", "front.css"):
-            app.add_css_file(style)
-
-
 def setup(app):
-    app.add_directive("exhibit", Exhibit)
-    app.connect("html-page-context", load_assets)
-    return {"version": "1.0", "parallel_read_safe": True, "parallel_write_safe": True}
+    files = ("tape.js", "exhibit.js", "tape.css", "front.css")
+    return add_panel(app, "exhibit", page_html, *files, arguments=1)

@@ -55,23 +55,21 @@ def closed() -> nodes.raw:
 
 
 class NumberOutputs(SphinxTransform):
-    """Make a figure of each output with a caption, and a numbered table of each table of a chapter."""
+    """Make a figure of each output with a caption, and a numbered table of each table."""
 
     default_priority = 300
 
     def apply(self) -> None:
-        chapter = "/chapters/" in self.env.docname
         self.numbers = count(1)
         for cell in list(self.document.findall(nodes.container)):
             if cell.get("nb_element") == "cell_code":
                 for bundle in list(cell.findall(nodes.container)):
                     if bundle.get("nb_element") == "mime_bundle":
-                        self.number(bundle, chapter)
-        for table in list(self.document.findall(nodes.table)) if chapter else []:
-            if isinstance(table.parent, nodes.section):
-                self.put(numbered_table(), table, nodes.caption())
+                        self.number(bundle)
+        for table in list(self.document.findall(nodes.table)):
+            self.put(numbered_table(), table, nodes.caption())
 
-    def number(self, bundle: nodes.container, chapter: bool) -> None:
+    def number(self, bundle: nodes.container) -> None:
         raw = next(
             (raw for part in bundle if part["mime_type"] == "text/html" for raw in part.findall(nodes.raw)), None
         )
@@ -92,7 +90,7 @@ class NumberOutputs(SphinxTransform):
         elif said and drawn:
             words = html.unescape(said[1])
             self.put(nodes.figure(), bundle, nodes.caption(words, words))
-        elif "<table" in text and not drawn and chapter:
+        elif "<table" in text and not drawn:
             self.put(numbered_table(), bundle, nodes.caption())
 
     def put(self, figure: nodes.figure, content: nodes.Element, caption: nodes.caption) -> None:

@@ -124,7 +124,7 @@ def directive(name: str, argument: str, body: list[str], links: Links) -> str:
         return quoted("", inner)
     if name in ("playground", "exhibit", "attending"):
         return "*In the book, a model runs in this place in the reader's browser.*"
-    if name in ("stepper", "dropouts"):
+    if name in ("stepper", "dropouts", "recalling"):
         return "*In the book, a picture in this place takes you through the steps.*"
     if name == "cards":  # "- 03-lstm: derive the cell"
         entries = [re.sub(r"^- ([\w-]+): ", r"- {doc}`chapters/\1`: you can ", line) for line in body]

@@ -14,6 +14,7 @@ from pathlib import Path
 import latches
 from docutils import nodes
 from docutils.parsers.rst import Directive, directives
+from panels import ask_for_files
 from torch import Tensor
 
 from lmtutor.display.page import PUBLISHED_CACHE, SCRIPTS, STYLES, controls, model_script
@@ -102,18 +103,11 @@ class Playground(Directive):
             page = page_html(name)
         except LMTutorError as error:
             raise self.error(str(error)) from None
-        self.state.document.settings.env.metadata[self.state.document.settings.env.docname]["playground"] = name
+        env = self.state.document.settings.env
+        env.metadata[env.docname]["playground"] = name
+        ask_for_files(env, (*SCRIPTS, *STYLES))
         show = self.options.get("show")
         return [nodes.raw("", inside_alone(page, show) if show else page, format="html")]
-
-
-def load_assets(app, pagename, templatename, context, doctree) -> None:
-    """The script and the style, on the pages that have a model, and nowhere else."""
-    if "playground" in app.env.metadata.get(pagename, ()):
-        for script in SCRIPTS:
-            app.add_js_file(script, loading_method="defer")
-        for style in STYLES:
-            app.add_css_file(style)
 
 
 def place_model(app, exception) -> None:
@@ -126,6 +120,6 @@ def place_model(app, exception) -> None:
 
 def setup(app):
     app.add_directive("playground", Playground)
-    app.connect("html-page-context", load_assets)
+    app.setup_extension("panels")
     app.connect("build-finished", place_model)
     return {"version": "1.0", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -8,9 +8,8 @@ import html
 from dataclasses import dataclass, field
 
 import numpy as np
-from docutils import nodes
-from docutils.parsers.rst import Directive
 from mathml import to_mathml
+from panels import add_panel
 
 from lmtutor.scratch import CharRNN, encode, train
 
@@ -140,7 +139,7 @@ def page_html() -> str:
     said = "".join(f'<li data-uses="{uses}">{html.escape(sentence)}</li>' for uses, sentence in steps.said)
     told = "Four steps of the network, forward from the letters to the losses, and the errors on their way back."
     return (
-        '<div class="stepper" role="group" aria-label="The network, step by step">'
+        '<div class="stepper panel" role="group" aria-label="The network, step by step">'
         f'<div class="scene" tabindex="0" role="group" aria-label="{told}"><svg viewBox="0 0 {WIDE} {HIGH}" role="img" '
         f'aria-label="{told}"><defs>{tips}</defs>{rows}{"".join(steps.parts)}</svg></div>'
         '<p class="buttons" hidden><button type="button" class="before">back</button> '
@@ -150,23 +149,5 @@ def page_html() -> str:
     )
 
 
-class Stepper(Directive):
-    """`{stepper}`."""
-
-    def run(self) -> list[nodes.Node]:
-        env = self.state.document.settings.env
-        env.metadata[env.docname]["stepper"] = True
-        return [nodes.raw("", page_html(), format="html")]
-
-
-def load_assets(app, pagename, templatename, context, doctree) -> None:
-    """Its script and style, on its page alone."""
-    if "stepper" in app.env.metadata.get(pagename, ()):
-        app.add_js_file("stepper.js", loading_method="defer")
-        app.add_css_file("stepper.css")
-
-
 def setup(app):
-    app.add_directive("stepper", Stepper)
-    app.connect("html-page-context", load_assets)
-    return {"version": "1.0", "parallel_read_safe": True, "parallel_write_safe": True}
+    return add_panel(app, "stepper", page_html, "stepper.js", "stepper.css")

@@ -1,10 +1,8 @@
 """The figures of chapter 09: what a state of fixed size remembers and costs, how near it comes to a known floor."""
 
-import html
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from lmtutor.display.figures import COLOURS, MUTED, described, figure, floor_line, line, plain_log, style
@@ -58,23 +56,6 @@ def plot_recall(history: pd.DataFrame, capacity: Mapping[str, int], chance: floa
         f"Share of right answers against pairs in a line; guessing gets {chance:.0%}. {'; '.join(said)}. "
         f"Seeds lie up to {max(apart.values()):.0%} apart, those of {max(apart, key=apart.__getitem__)}.",
     )
-
-
-def state_tables(states: Mapping[str, np.ndarray], answers: Mapping[str, str]) -> str:
-    """The matrices of several rules after the same text, side by side, as HTML: a row per key, a column per value.
-
-    The shades stand on light and on dark pages.
-    """
-    tables = []
-    for name, S in states.items():
-        columns = "".join(f'<th scope="col">{column}</th>' for column in range(S.shape[1]))
-        rows = ""
-        for key, row in zip("abcdefgh", S, strict=False):
-            cells = "".join(f'<td style="background:rgba(213,94,0,{min(x, 2) / 2.5:.2f})">{x:.2g}</td>' for x in row)
-            rows += f'<tr><th scope="row">{key}</th>{cells}</tr>'
-        caption = f"<caption>{html.escape(name)}<br><strong>{html.escape(answers[name])}</strong></caption>"
-        tables.append(f"<table>{caption}<thead><tr><td></td>{columns}</tr></thead><tbody>{rows}</tbody></table>")
-    return f'<div style="display:flex;flex-wrap:wrap;gap:1.5em">{"".join(tables)}</div>'
 
 
 @style()

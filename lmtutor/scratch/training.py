@@ -58,7 +58,7 @@ def columns(ids: NDArray, batch_size: int) -> NDArray:
     ----------
     ids : int array (N,)
     batch_size : int
-        B.
+        B columns.
 
     Returns
     -------

@@ -55,16 +55,26 @@ def test_the_gate_can_fail(html, complaint):
 
 
 @pytest.mark.book
-def test_every_figure_and_table_of_a_chapter_has_its_number(chapter):
-    for kind, what in (("Fig.", ".lm-figure"), ("Table", "table.dataframe")):
-        numbers = [n.get_text().split() for n in chapter.article.select("figcaption .caption-number")]
-        numbers = [number for name, number in numbers if name == kind]
-        first = int(chapter.name.split("/")[-1][:2])
-        assert numbers == [f"{first}.{n}" for n in range(1, len(numbers) + 1)], "consecutive, of this chapter"
-        for thing in chapter.article.select(what):
-            if not thing.find_parent(class_=["exercise", "solution"]) or what == ".lm-figure":
-                around = thing.find_parents("figure")  # a control's figure stands in one of its own
-                assert any(figure.select_one(".caption-number") for figure in around), str(thing)[:200]
+def test_every_figure_and_table_has_a_number(page):
+    for thing in page.article.select(".lm-figure, table"):
+        around = thing.find_parents("figure")  # a control's figure stands in one of its own
+        panel = thing.find_parent(class_="panel")
+        assert panel or any(figure.select_one(".caption-number") for figure in around), str(thing)[:200]
+
+
+@pytest.mark.book
+@pytest.mark.parametrize("kind", ["Fig.", "Table"])
+def test_the_numbers_are_consecutive(pages, kind):
+    """In a chapter they are 2.1, 2.2, …; those of all other pages go on from page to page."""
+    others = []
+    for page in pages:
+        shown = [n.get_text().split() for n in page.article.select("figcaption .caption-number")]
+        numbers = [number for name, number in shown if name == kind]
+        if chapter := re.match(r"\d\d", page.name.split("/")[-1]):
+            assert numbers == [f"{int(chapter[0])}.{n}" for n in range(1, len(numbers) + 1)], page.name
+        else:
+            others += numbers
+    assert others == [str(n) for n in range(1, len(others) + 1)]
 
 
 @pytest.mark.book

@@ -62,6 +62,11 @@ def test_page_shows_no_raw_markup(page):
         assert sign not in prose(page), f"{sign!r} stands in the text"
 
 
+def test_no_sentence_became_a_list(page):
+    """A line of Markdown that begins with "01.", a docstring that says "B.": lists of one item."""
+    assert not [entry.get_text() for entry in page.article.select("ol.simple") if len(entry.find_all("li")) < 2]
+
+
 def test_page_spells_options_with_two_hyphens(page):
     """Sphinx makes a dash of two hyphens; an option has to stand as code."""
     assert not re.findall(r"(?<!\w)[–—][a-z]\w*", prose(page))

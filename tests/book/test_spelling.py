@@ -22,7 +22,7 @@ WITH_Z = {"size", "sizes", "sized", "seize", "seizes", "prize", "prizes", "capsi
 NOT_PROSE = [
     re.compile(r"^---\n.*?\n---\n", flags=re.S),
     re.compile(
-        r"^(`{3,})\{(code-cell|eval-rst|math|bibliography|commands|playground|exhibit|cards|stepper|dropouts|attending)\}.*?^\1\s*$",
+        r"^(`{3,})\{(code-cell|eval-rst|math|bibliography|commands|playground|exhibit|cards|stepper|dropouts|attending|recalling)\}.*?^\1\s*$",
         flags=re.M | re.S,
     ),
     re.compile(r"^```\w*\n.*?^```\s*$", flags=re.M | re.S),
