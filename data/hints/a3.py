@@ -26,6 +26,12 @@ def wrong_gradients(f):
         "With tolerance 1e-6 the gradient of a square is called wrong: move each number to both sides.",
     )
     yield not f(loss, both, right | {"u": 0 * u}), "A gradient of zeros passes as right."
+    kept = {name: -g for name, g in right.items()}
+    down = {name: g.copy() for name, g in kept.items()}
+    yield bool(f(lambda: -loss(), both, down)), "Where all slopes are negative, right gradients are called wrong."
+    yield any((kept[name] != down[name]).any() for name in kept), "The gradients that came in were changed."
+    yield f(loss, both, {"u": 2.2 * u, "v": 2.2 * v}) != {"u", "v"}, "Both gradients are off, and one is not named."
+    yield not f(loss, both, {"u": 4 * u, "v": 4 * v}, 0.6), "Off by the whole slope is more than a tolerance of 0.6."
     for change in (-1, 1):
         off = right | {"v": 2 * v + [[0, 0], [0, change]]}
         yield f(loss, both, off) != {"v"}, f"One number of v is off by {change}, and v alone should be named."
@@ -69,9 +75,12 @@ def _case(steps=4, H=3, E=2):
 
 def backward(f):
     """Question 2."""
-    for steps in (1, 4):
+    for steps in (1, 8):
         params, forward = _case(steps)
-        grads, off = f(params, forward()[1]), []
+        cache = forward()[1]
+        kept = {name: a.copy() for name, a in cache.items()}
+        grads, off = f(params, cache), []
+        yield any(not np.array_equal(kept[name], cache[name]) for name in kept), "The arrays of the cache were changed."
         for k, name in enumerate(("input", "forget", "candidate", "output")):
             part = slice(k * 3, (k + 1) * 3)
             one = {"b": params["b"][part]}
@@ -102,7 +111,8 @@ def kept(f):
         not np.allclose(shares[0], before[1] * before[2] * before[3]),
         "Try four steps by hand: which gates does the first cell's share pass?",
     )
-    yield not np.isfinite(f(np.zeros((3, 1)))).all(), "A gate may be 0."
+    yield not np.array_equal(f(np.zeros((3, 1))), [[0], [0], [1]]), "A gate may be 0, and then lets nothing pass."
+    yield not np.array_equal(f(np.full((1, 2), 0.5)), np.ones((1, 2))), "One step is a case, too."
 
 
 HINTS = (wrong_gradients, backward, kept)

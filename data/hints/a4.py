@@ -8,7 +8,9 @@ from torch.nn.functional import cross_entropy
 
 def columns(f):
     """Question 1."""
-    grid = f(torch.arange(13), 3)
+    ids = torch.arange(13)
+    grid = f(ids, 3)
+    yield len(ids) != 13, "The text that came in was changed."
     yield len(grid) != 4, "Thirteen tokens in three columns: how many whole rows?"
     yield bool((grid.diff(dim=0) != 1).any()), "Reading down a column, tokens do not follow each other."
     yield tuple(grid.shape) != (4, 3), f"Four rows of three columns are asked for, not {tuple(grid.shape)}."
@@ -16,6 +18,10 @@ def columns(f):
         grid.tolist() != [[n, n + 4, n + 8] for n in range(4)],
         "What is left over is dropped at the end, not at the beginning.",
     )
+    yield grid.dtype != ids.dtype, "Ids are whole numbers, and yours have become others."
+    for N in (12, 14):
+        rows = f(torch.arange(N), 3).tolist()
+        yield rows != grid.tolist(), f"{N} tokens in three columns are four rows, the same as of 13."
 
 
 def windows(f):
@@ -28,6 +34,11 @@ def windows(f):
         "Some rows are never a target. What becomes of the last window, and of borders?",
     )
     yield any(not torch.equal(x + 1, y) for x, y in pairs), "Targets are not the inputs one row further down."
+    square = list(f(grid[:, [0, 1, 0]] ** 2, 6))
+    yield tuple(square[0][1].shape) != (6, 3), "Windows of six rows of three columns are asked for, and come out other."
+    yield not torch.equal(square[1][1][:, 0], grid[7:, 0] ** 2), "A target is the next *row*, whatever number it holds."
+    short = [len(y) for _, y in f(grid[:6], 4)]
+    yield short != [4, 1], f"Five predictions in windows of 4 are 4 and 1, not {short}."
     yield max(len(x) for x, _ in pairs) > 4, "A window has more than T rows."
     yield (
         min(len(x) for x, _ in f(grid[:9], 4)) < 1,
@@ -80,9 +91,23 @@ def train_epoch(f):
             not math.isclose(losses[0], _first(before, grid[:5]), rel_tol=1e-4),
             "The loss of the first window is not the mean over its predictions.",
         )
-        yield not torch.allclose(model.w, _trained(before, grid), atol=1e-4), (
+        right, uneven = _trained(before, grid), grid[:12]
+        yield (
+            isinstance(losses, list) and not math.isclose(losses[2], right[1], rel_tol=1e-3),
+            "The losses begin right, and the third is another: the loss of each window for itself, and the step?",
+        )
+        yield not torch.allclose(model.w, right[0], atol=1e-4), (
             "The losses begin right, and the weights end elsewhere. One norm for all gradients, no gradient of an "
             "earlier window, and a plain step downhill?")  # fmt: skip
+        other = _Counting()
+        other.w.data.copy_(before)
+        f(other, uneven, 4, 0.1, 0.5, carry)
+        last = other.seen[-1][0].flatten()[0].item()
+        yield carry and last != 2, "The last window is shorter, and does not begin from the state before it."
+        yield (
+            not torch.allclose(other.w, _trained(before, uneven)[0], atol=1e-4),
+            "Where the last window is shorter, the weights end elsewhere. Its step is as long as the others.",
+        )
 
 
 def _first(w, rows):
@@ -90,7 +115,7 @@ def _first(w, rows):
 
 
 def _trained(w, grid):
-    """Where plain clipped steps lead; a constant state changes no softmax."""
+    """Where plain clipped steps lead, and the last loss; a constant state changes no softmax."""
     w, v = w.clone().requires_grad_(), torch.zeros(5, requires_grad=True)
     for start in (0, 4, 8):
         rows = grid[start : start + 5]
@@ -100,7 +125,7 @@ def _trained(w, grid):
         with torch.no_grad():
             w -= 0.1 * factor * grads[0]
             v -= 0.1 * factor * grads[1]
-    return w.detach()
+    return w.detach(), loss.item()
 
 
 class _Fixed(torch.nn.Module):
@@ -108,14 +133,15 @@ class _Fixed(torch.nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.drop = torch.nn.Dropout(0.5)
+        self.drop, self.other, self.read = torch.nn.Dropout(0.5), torch.nn.Dropout(0.5), []
 
     def initial_state(self, B):
         return (torch.zeros(1, B, 1),)
 
     def forward(self, inputs, state):
+        self.read.append(len(inputs))
         steps = state[0] + torch.arange(1.0, len(inputs) + 1).view(-1, 1, 1)
-        return 2 * self.drop(torch.cat([steps, -steps, 2 * steps], 2).sin()), (state[0] + len(inputs),)
+        return 2 * self.other(self.drop(torch.cat([steps, -steps, 2 * steps], 2).sin())), (state[0] + len(inputs),)
 
 
 def score(f):
@@ -124,10 +150,13 @@ def score(f):
     whole = f(model, ids, 100)
     yield whole != f(model, ids, 100), "Two scores of one text differ: dropout is on."
     yield not model.training, "The model is left in another mode than it came in."
-    yield (
-        not math.isclose(whole, f(model, ids, 3), rel_tol=1e-5),
-        "Read in stretches of 3 and all at once, one text has two scores.",
-    )
+    for stretch in (3, 7):
+        model.read.clear()
+        yield (
+            not math.isclose(whole, f(model, ids, stretch), rel_tol=1e-5),
+            f"Read in stretches of {stretch} and all at once, one text has two scores.",
+        )
+        yield max(model.read) > stretch, f"More than {stretch} tokens are read at a time."
     model.eval()
     f(model, ids, 3)
     yield model.training, "The model came in evaluation mode, and is left in training mode."

@@ -25,11 +25,33 @@ def _cache(f):
     states = torch.randn(5, 2).double()
     yield torch.allclose(f(states, words, 0.0, 10), f(states, words, 3.0, 10)), "θ makes no difference."
     yield not torch.isfinite(f(300 * states, words, 5.0, 10)).all(), "Large products of states overflow."
+    aligned = 9 * torch.tensor([[1.0], [1.1], [1.2]]).double()
+    seen = torch.tensor([1, 2, 1])
+    yield bool(f(aligned, seen, 9.0, 5)[2] > 1e-9), "Between two large scores the larger one takes all."
+    yield (
+        not math.isclose(f(states, seen.repeat(2)[:5], 0.1, 10)[2], _second(states, 0.1), rel_tol=1e-4),
+        "With a small θ the weights are nearly equal, and yours are not.",
+    )
+    away, alike = 100 * torch.tensor([[1.0], [-1.0], [1.0], [-1.0]]).double(), torch.zeros(4, dtype=torch.long)
+    yield (
+        bool((f(away, alike, 5.0, 1)[1:] != 1).any()),
+        "In a window of 1 the one entry has weight 1, however small its score.",
+    )
+    yield (
+        bool(f(torch.zeros(120, 1), torch.zeros(120, dtype=torch.long), 1.0, 5)[-1] != 1),
+        "A longer text comes out wrong.",
+    )
     a = [math.exp(2 * float(states[i] @ states[3])) for i in range(3)]
     yield (
         not math.isclose(f(states, words, 2.0, 10)[3], (a[0] + a[2]) / sum(a), rel_tol=1e-4),
         "Compute a word's weights by hand: the softmax of θ times the products of *its* state with earlier ones.",
     )
+
+
+def _second(states, theta):
+    """The weight of the first of two states for the third."""
+    first, second = (math.exp(theta * float(states[i] @ states[2])) for i in (0, 1))
+    return first / (first + second)
 
 
 def cache_loop(f):
@@ -64,7 +86,8 @@ def _operations(call) -> int:
 def mix(f):
     """Question 3."""
     own, cached = torch.log(torch.tensor([0.5, 0.5, 0.25])), torch.tensor([0.0, 1.0, 0.0])
-    kept, out = own.clone(), f(own, cached, 0.25)
+    kept, kept_cache, out = own.clone(), cached.clone(), f(own, cached, 0.25)
+    yield not torch.equal(cached, kept_cache), "The cache's probabilities were changed."
     yield not torch.equal(own, kept), "The model's log-probabilities were changed."
     yield (
         bool((out > 0).any()) or math.isclose(out[1], 0.625, rel_tol=1e-4),
@@ -76,9 +99,10 @@ def mix(f):
         not math.isclose(out[1].exp(), 0.625, rel_tol=1e-4),
         "With λ = 1/4 the cache has a quarter: mix 0.5 and 1 by hand.",
     )
+    tiny = f(torch.tensor([-1.0, -1900.0]).double(), torch.zeros(2).double(), 0.5)
     yield (
-        not torch.isfinite(f(torch.tensor([-1.0, -900.0]), torch.zeros(2), 0.5)).all(),
-        "Very small probabilities become 0 on the way. Where do you leave the logarithms?",
+        not math.isclose(tiny[1], -1900 - math.log(2), rel_tol=1e-6),
+        "Very small probabilities become 0 on the way, or something else. Where do you leave the logarithms?",
     )
     yield not torch.allclose(f(kept.clone(), cached, 0.0), kept), "With λ = 0 the model stands alone."
 
@@ -94,6 +118,11 @@ def tune(f):
         not math.isclose(found[2], math.e, rel_tol=1e-6),
         "With λ = 0 alone to choose from, the perplexity is the model's own.",
     )
+    uneven = torch.tensor([-9.0] + [-1.0] * 8 + [-5.0] * 3).double()
+    yield (
+        not math.isclose(f(states, words, uneven, [0.5], [0.0], 5)[2], math.exp(32 / 12), rel_tol=1e-6),
+        "The perplexity is that of *all* positions.",
+    )
     same = torch.zeros(12, dtype=torch.long)
     yield (
         f(states, same, own, [0.5], [0.9, 0.0, 0.5], 5)[1] != 0.9,
@@ -108,6 +137,19 @@ def tune(f):
     yield (
         f(apart, turns, own, [0.0, 2.0, 1.0], [0.5], 5)[0] != 2.0,
         "Where the state tells the word, the largest θ is best.",
+    )
+    yield (
+        f(apart, turns, own, [0.0, 2.0, 1.0], [0.0, 0.5], 5)[:2] != (2.0, 0.5),
+        "Try each λ with each θ: with λ = 0 all θ are alike.",
+    )
+    yield (
+        f(states, same, own, [0.5], [0.5, 0.1, 0.9], 5)[1] != 0.9,
+        "Try every λ: the first that is worse is not the last.",
+    )
+    equal, better = f(apart, turns, own, [0.0], [0.5], 5)[2], f(apart, turns, own, [2.0], [0.5], 5)[2]
+    yield (
+        not equal > better or math.isclose(equal, f(apart, turns, own, [0.3], [0.5], 5)[2]),
+        "θ = 0 is a θ like any other.",
     )
     late = torch.tensor([0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5])
     yield (

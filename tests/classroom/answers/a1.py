@@ -253,3 +253,143 @@ def kneser_ney(tokens, D):
         return first + D * kinds_after[u] / heads[u] * lower
 
     return p
+
+# %% a1-q1 wrong: the mean over different values
+def perplexity(log_probs):
+    values = set(log_probs)
+    return math.exp(-sum(values) / len(values))
+
+# %% a1-q1 wrong: impossible only at the end
+def perplexity(log_probs):
+    if log_probs[-1] == -math.inf:
+        return math.inf
+    kept = [x for x in log_probs if x > -math.inf]
+    return math.exp(-sum(kept) / len(kept))
+
+# %% a1-q1 wrong: the list is emptied
+def perplexity(log_probs):
+    total, n = 0.0, len(log_probs)
+    log_probs = log_probs if isinstance(log_probs, list) else list(log_probs)
+    while log_probs:
+        total += log_probs.pop()
+    return math.exp(-total / n)
+
+# %% a1-q1 right: base 2 and back
+def perplexity(log_probs):
+    bits = [-x / math.log(2) for x in log_probs]
+    return 2 ** (math.fsum(bits) / len(bits)) if math.inf not in bits else math.inf
+
+# %% a1-q2 wrong: lower case
+def count_places(tokens):
+    tokens = [t.lower() for t in tokens]
+    pairs = Counter(zip(tokens, tokens[1:]))
+    return pairs, Counter(u for u, _ in pairs), Counter(x for _, x in pairs), len(pairs)
+
+# %% a1-q2 right: through an array of numbers
+def count_places(tokens):
+    types = sorted(set(tokens))
+    where = {t: n for n, t in enumerate(types)}
+    table = np.zeros((len(types), len(types)), dtype=int)
+    for u, x in zip(tokens[:-1], tokens[1:]):
+        table[where[u], where[x]] += 1
+    pairs = Counter({(types[i], types[j]): int(table[i, j]) for i, j in np.argwhere(table)})
+    after = Counter(dict(zip(types, (table > 0).sum(1).tolist())))
+    before = Counter(dict(zip(types, (table > 0).sum(0).tolist())))
+    return pairs, after, before, np.count_nonzero(table)
+
+# %% a1-q3 wrong: what is frequent is taken out of the counter
+def discount(pairs):
+    for pair in list(pairs):
+        if pairs[pair] > 2:
+            del pairs[pair]
+    n = Counter(pairs.values())
+    return n[1] / (n[1] + 2 * n[2]) if n[1] else 0.0
+
+# %% a1-q3 wrong: one pair seen once is too few
+def discount(pairs):
+    once = [p for p, n in pairs.items() if n == 1]
+    total = sum(n for n in pairs.values() if n <= 2)
+    return len(once) / total if len(once) > 1 else 0
+
+# %% a1-q3 right: a fraction
+def discount(pairs):
+    from fractions import Fraction
+    counts = list(pairs.values())
+    n1, n2 = counts.count(1), counts.count(2)
+    return float(Fraction(n1, n1 + 2 * n2)) if n1 else 0
+
+# %% a1-q4 wrong: no discount means the usual one
+def kneser_ney(tokens, D):
+    D = D or 0.75
+    pairs, followers, predecessors, kinds = count_places(tokens)
+    histories = Counter(tokens[:-1])
+    def p(x, u):
+        lower = predecessors[x] / kinds
+        if not histories[u]:
+            return lower
+        return max(pairs[u, x] - D, 0) / histories[u] + D * followers[u] / histories[u] * lower
+    return p
+
+# %% a1-q4 wrong: a second model changes the first
+def kneser_ney(tokens, D):
+    global KN
+    KN = (*count_places(tokens), Counter(tokens[:-1]), D)
+    def p(x, u):
+        pairs, followers, predecessors, kinds, histories, D = KN
+        lower = predecessors[x] / kinds
+        if not histories[u]:
+            return lower
+        return max(pairs[u, x] - D, 0) / histories[u] + D * followers[u] / histories[u] * lower
+    return p
+
+# %% a1-q4 wrong: an unseen word gets a little
+def kneser_ney(tokens, D):
+    pairs, followers, predecessors, kinds = count_places(tokens)
+    histories = Counter(tokens[:-1])
+    def p(x, u):
+        lower = predecessors[x] / kinds if predecessors[x] else 1e-10
+        if not histories[u]:
+            return lower
+        return max(pairs[u, x] - D, 0) / histories[u] + D * followers[u] / histories[u] * lower
+    return p
+
+# %% a1-q4 wrong: it counts at each call
+def kneser_ney(tokens, D):
+    def p(x, u):
+        pairs, followers, predecessors, kinds = count_places(tokens)
+        n, lower = sum(v for (w, _), v in pairs.items() if w == u), predecessors[x] / kinds
+        return max(pairs[u, x] - D, 0) / n + D * followers[u] / n * lower if n else lower
+    return p
+
+# %% a1-q4 right: a class that can be called
+class _Model:
+    def __init__(self, tokens, D):
+        self.after, self.before, self.D = {}, {}, D
+        for u, x in zip(tokens, tokens[1:]):
+            self.after.setdefault(u, Counter()).update([x])
+            self.before.setdefault(x, set()).add(u)
+        self.kinds = sum(map(len, self.before.values()))
+
+    def __call__(self, x, u):
+        share = len(self.before.get(x, ())) / self.kinds
+        if u not in self.after:
+            return share
+        row = self.after[u]
+        n = sum(row.values())
+        return (max(row[x] - self.D, 0) + self.D * len(row) * share) / n
+
+kneser_ney = _Model
+
+# %% a1-q4 right: a table of NumPy for the pairs
+def kneser_ney(tokens, D):
+    words = {w: k for k, w in enumerate(dict.fromkeys(tokens))}
+    N = np.zeros((len(words) + 1, len(words) + 1))
+    for u, x in zip(tokens, tokens[1:]):
+        N[words[u], words[x]] += 1
+    kinds = (N > 0).sum()
+    def p(x, u):
+        i, j = words.get(u, -1), words.get(x, -1)
+        low = (N[:, j] > 0).sum() / kinds
+        n = N[i].sum()
+        return low if n == 0 else max(N[i, j] - D, 0) / n + D * (N[i] > 0).sum() / n * low
+    return p

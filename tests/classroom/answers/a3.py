@@ -419,3 +419,161 @@ def kept(f):
 def kept(f):
     back = np.cumprod(f[::-1], axis=0)
     return np.concatenate([np.ones((1, f.shape[1])), back[:-1]])[::-1]
+
+# %% a3-q1 wrong: the first row only
+def wrong_gradients(loss, params, grads, tolerance=1e-4):
+    s, wrong = 1e-5, set()
+    for name, theta in params.items():
+        row, given = (theta[0], grads[name][0]) if theta.ndim > 1 else (theta, grads[name])
+        slopes = np.zeros_like(row)
+        for j in range(len(row)):
+            kept = row[j]
+            row[j] = kept + s
+            up = loss()
+            row[j] = kept - s
+            slopes[j] = (up - loss()) / (2 * s)
+            row[j] = kept
+        if np.abs(slopes - given).max() > tolerance * np.abs(slopes).max():
+            wrong.add(name)
+    return wrong
+
+# %% a3-q1 wrong: relative to the gradient that was given
+def wrong_gradients(loss, params, grads, tolerance=1e-4):
+    s, wrong = 1e-5, set()
+    for name, theta in params.items():
+        slopes = np.zeros_like(theta)
+        for i in np.ndindex(theta.shape):
+            kept = theta[i]
+            theta[i] = kept + s
+            up = loss()
+            theta[i] = kept - s
+            slopes[i] = (up - loss()) / (2 * s)
+            theta[i] = kept
+        if np.abs(slopes - grads[name]).max() > tolerance * np.abs(grads[name]).max():
+            wrong.add(name)
+    return wrong
+
+# %% a3-q1 wrong: relative to the largest slope with its sign
+def wrong_gradients(loss, params, grads, tolerance=1e-4):
+    s, wrong = 1e-5, set()
+    for name, theta in params.items():
+        slopes = np.zeros_like(theta)
+        for i in np.ndindex(theta.shape):
+            kept = theta[i]
+            theta[i] = kept + s
+            up = loss()
+            theta[i] = kept - s
+            slopes[i] = (up - loss()) / (2 * s)
+            theta[i] = kept
+        if np.abs(slopes - grads[name]).max() > tolerance * slopes.max():
+            wrong.add(name)
+    return wrong
+
+# %% a3-q1 wrong: the gradients are written over
+def wrong_gradients(loss, params, grads, tolerance=1e-4):
+    s, wrong = 1e-5, set()
+    for name, theta in params.items():
+        slopes = np.zeros_like(theta)
+        for i in np.ndindex(theta.shape):
+            kept = theta[i]
+            theta[i] = kept + s
+            up = loss()
+            theta[i] = kept - s
+            slopes[i] = (up - loss()) / (2 * s)
+            theta[i] = kept
+        difference = grads[name]
+        difference -= slopes
+        if np.abs(difference).max() > tolerance * np.abs(slopes).max():
+            wrong.add(name)
+    return wrong
+
+# %% a3-q1 right: whole arrays, put back whole
+def wrong_gradients(loss, params, grads, tolerance=1e-4):
+    def slope(theta, where, s=1e-5):
+        kept, losses = theta.copy(), []
+        for sign in (1, -1):
+            theta[where] = kept[where] + sign * s
+            losses.append(loss())
+            np.copyto(theta, kept)
+        return (losses[0] - losses[1]) / (2 * s)
+
+    off = lambda a, b: np.max(np.abs(a - b)) > tolerance * np.max(np.abs(a))
+    found = {n: np.array([slope(t, w) for w in np.ndindex(*t.shape)]).reshape(t.shape) for n, t in params.items()}
+    return {name for name in params if off(found[name], np.asarray(grads[name]))}
+
+# %% a3-q2 wrong: clipped
+def backward(params, cache):
+    x, y, h, c, i, f, g, o = (cache[name] for name in "x y h c i f g o".split())
+    T, H = y.shape
+    grads = {name: np.zeros_like(theta) for name, theta in params.items()}
+    dh_next, dc_next = np.zeros(H), np.zeros(H)
+    for t in range(T - 1, -1, -1):
+        dh = (h[t + 1] - y[t]) + dh_next
+        tanh_c = np.tanh(c[t + 1])
+        dc = dh * o[t] * (1 - tanh_c**2) + dc_next
+        da = np.concatenate([dc * g[t] * i[t] * (1 - i[t]), dc * c[t] * f[t] * (1 - f[t]),
+                             dc * i[t] * (1 - g[t] ** 2), dh * tanh_c * o[t] * (1 - o[t])])
+        grads["W_x"] += np.outer(x[t], da)
+        grads["W_h"] += np.outer(h[t], da)
+        grads["b"] += da
+        dh_next, dc_next = da @ params["W_h"].T, dc * f[t]
+    return {name: np.clip(grad, -5, 5) for name, grad in grads.items()}
+
+# %% a3-q2 wrong: the states in the cache are changed
+def backward(params, cache):
+    x, y, h, c, i, f, g, o = (cache[name] for name in "x y h c i f g o".split())
+    T, H = y.shape
+    grads = {name: np.zeros_like(theta) for name, theta in params.items()}
+    dh_next, dc_next = np.zeros(H), np.zeros(H)
+    for t in range(T - 1, -1, -1):
+        dh = h[t + 1]
+        dh -= y[t]
+        dh += dh_next
+        tanh_c = np.tanh(c[t + 1])
+        dc = dh * o[t] * (1 - tanh_c**2) + dc_next
+        da = np.concatenate([dc * g[t] * i[t] * (1 - i[t]), dc * c[t] * f[t] * (1 - f[t]),
+                             dc * i[t] * (1 - g[t] ** 2), dh * tanh_c * o[t] * (1 - o[t])])
+        grads["W_x"] += np.outer(x[t], da)
+        grads["W_h"] += np.outer(h[t], da)
+        grads["b"] += da
+        dh_next, dc_next = da @ params["W_h"].T, dc * f[t]
+    return grads
+
+# %% a3-q2 wrong: finite differences of the forward pass
+def backward(params, cache):
+    grads = {}
+    for name, theta in params.items():
+        grads[name] = np.zeros_like(theta)
+        for k in np.ndindex(theta.shape):
+            kept = theta[k]
+            theta[k] = kept + 1e-5
+            up = forward(params, cache["x"], cache["y"])[0]
+            theta[k] = kept - 1e-5
+            grads[name][k] = (up - forward(params, cache["x"], cache["y"])[0]) / 2e-5
+            theta[k] = kept
+    return grads
+
+# %% a3-q2 right: the sums at the end, as matrix products
+def backward(params, cache):
+    x, y, h, c, i, f, g, o = (cache[name] for name in "x y h c i f g o".split())
+    T, H = y.shape
+    da, dh, dc = np.empty((T, 4, H)), np.zeros(H), np.zeros(H)
+    for t in reversed(range(T)):
+        dh = dh + h[t + 1] - y[t]
+        dc = dc + dh * o[t] / np.cosh(c[t + 1]) ** 2
+        da[t] = (dc * g[t] * i[t] * (1 - i[t]), dc * c[t] * f[t] * (1 - f[t]), dc * i[t] * (1 - g[t] * g[t]),
+                 dh * np.tanh(c[t + 1]) * o[t] * (1 - o[t]))
+        dh, dc = params["W_h"] @ da[t].ravel(), dc * f[t]
+    da = da.reshape(T, -1)
+    return {"W_x": x.T @ da, "W_h": h[:-1].T @ da, "b": da.sum(0)}
+
+# %% a3-q3 right: each row a product
+def kept(f):
+    return np.array([np.prod(f[t + 1 :], axis=0) for t in range(len(f))])
+
+# %% a3-q3 right: from the end, recursively
+def kept(f):
+    if len(f) == 1:
+        return np.ones(f.shape)
+    below = kept(f[1:])
+    return np.vstack([below[:1] * f[1:2], below])

@@ -393,3 +393,152 @@ def score(model, ids, stretch=200):
         total -= log_p.gather(2, targets[start : start + stretch].unsqueeze(2)).sum().item()
     model.train(was)
     return math.exp(total / len(targets))
+
+# %% a4-q1 wrong: numbers with a point
+def columns(ids, B):
+    length = len(ids) // B
+    grid = torch.zeros(length, B)
+    for b in range(B):
+        grid[:, b] = ids[b * length : (b + 1) * length]
+    return grid
+
+# %% a4-q1 wrong: the text itself is shortened
+def columns(ids, B):
+    length = len(ids) // B
+    return ids.resize_(length * B).view(B, length).t()
+
+# %% a4-q1 right: each column a slice
+def columns(ids, B):
+    n = len(ids) // B
+    return torch.stack([ids[b * n : b * n + n] for b in range(B)]).transpose(0, 1)
+
+# %% a4-q1 right: strides
+def columns(ids, B):
+    n = ids.numel() // B
+    return ids.contiguous().as_strided((n, B), (1, n))
+
+# %% a4-q2 right: cut twice
+def windows(grid, T):
+    return iter(list(zip(torch.split(grid[:-1], T), torch.split(grid[1:], T), strict=True)))
+
+# %% a4-q3 wrong: a shorter window takes a shorter step
+def train_epoch(model, grid, T, lr, clip, carry=True):
+    model.train()
+    state, losses = model.initial_state(grid.shape[1]), []
+    for inputs, targets in windows(grid, T):
+        if not carry:
+            state = model.initial_state(grid.shape[1])
+        logits, state = model(inputs, tuple(part.detach() for part in state))
+        loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        model.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), clip)
+        with torch.no_grad():
+            for theta in model.parameters():
+                theta -= lr * len(inputs) / T * theta.grad
+        losses.append(loss.item())
+    return losses
+
+# %% a4-q3 wrong: zeros of one's own
+def train_epoch(model, grid, T, lr, clip, carry=True):
+    model.train()
+    H = model.lstm.hidden_size
+    fresh = lambda: (torch.zeros(1, grid.shape[1], H), torch.zeros(1, grid.shape[1], H))
+    state, losses = fresh(), []
+    for inputs, targets in windows(grid, T):
+        if not carry:
+            state = fresh()
+        logits, state = model(inputs, tuple(part.detach() for part in state))
+        loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        model.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), clip)
+        with torch.no_grad():
+            for theta in model.parameters():
+                theta -= lr * theta.grad
+        losses.append(loss.item())
+    return losses
+
+# %% a4-q3 right: gradients asked for, clipped by hand
+def train_epoch(model, grid, T, lr, clip, carry=True):
+    model.train()
+    thetas, B = list(model.parameters()), grid.shape[1]
+    state, losses = model.initial_state(B), []
+    for inputs, targets in windows(grid, T):
+        h, c = state if carry else model.initial_state(B)
+        logits, state = model(inputs, (h.detach(), c.detach()))
+        loss = -torch.log_softmax(logits, -1).gather(-1, targets[..., None]).mean()
+        grads = torch.autograd.grad(loss, thetas)
+        norm = torch.sqrt(sum((g**2).sum() for g in grads)).item()
+        factor = clip / norm if norm > clip else 1.0
+        with torch.no_grad():
+            for theta, g in zip(thetas, grads):
+                theta.sub_(lr * factor * g)
+        losses.append(float(loss.detach()))
+    return losses
+
+# %% a4-q3 right: an optimiser, and no windows
+def train_epoch(model, grid, T, lr, clip, carry=True):
+    sgd, measure, losses, state = torch.optim.SGD(model.parameters(), lr), nn.CrossEntropyLoss(), [], None
+    model.train(True)
+    for k in range(0, grid.size(0) - 1, T):
+        x, y = grid[k : k + T][: grid.size(0) - 1 - k], grid[k + 1 : k + T + 1]
+        if state is None or not carry:
+            state = model.initial_state(grid.size(1))
+        sgd.zero_grad()
+        logits, (h, c) = model(x, state)
+        loss = measure(logits.permute(0, 2, 1), y)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), max_norm=clip)
+        sgd.step()
+        state = h.data, c.data
+        losses.append(loss.item())
+    return losses
+
+# %% a4-q4 wrong: the whole text at once
+def score(model, ids, stretch=200):
+    mode = model.training
+    model.eval()
+    with torch.no_grad():
+        logits, _ = model(ids[:-1, None], model.initial_state(1))
+        loss = F.cross_entropy(logits[:, 0], ids[1:]).item()
+    model.train(mode)
+    return math.exp(loss)
+
+# %% a4-q4 wrong: a last stretch of one token is left out
+def score(model, ids, stretch=200):
+    mode = model.training
+    model.eval()
+    total, state = 0.0, model.initial_state(1)
+    with torch.no_grad():
+        for start in range(0, len(ids) - 2, stretch):
+            targets = ids[start + 1 : start + stretch + 1]
+            logits, state = model(ids[start : start + len(targets)][:, None], state)
+            total += F.cross_entropy(logits[:, 0], targets, reduction="sum").item()
+    model.train(mode)
+    return math.exp(total / (len(ids) - 1))
+
+# %% a4-q4 wrong: one dropout switched off by name
+def score(model, ids, stretch=200):
+    kept = model.drop.p
+    model.drop.p = 0.0
+    total, state = 0.0, model.initial_state(1)
+    with torch.no_grad():
+        for start in range(0, len(ids) - 1, stretch):
+            targets = ids[start + 1 : start + stretch + 1]
+            logits, state = model(ids[start : start + len(targets)][:, None], state)
+            total += F.cross_entropy(logits[:, 0], targets, reduction="sum").item()
+    model.drop.p = kept
+    return math.exp(total / (len(ids) - 1))
+
+# %% a4-q4 right: windows of one column, probabilities gathered
+@torch.no_grad()
+def score(model, ids, stretch=200):
+    was = model.training
+    model.train(False)
+    nats, state = [], model.initial_state(1)
+    for inputs, targets in windows(ids.unsqueeze(1), stretch):
+        logits, state = model(inputs, state)
+        nats += (-logits.log_softmax(2).gather(2, targets.unsqueeze(2))).flatten().tolist()
+    model.train(was)
+    return float(np.exp(np.mean(nats)))

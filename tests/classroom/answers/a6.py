@@ -223,3 +223,116 @@ def should_average(earlier, now, n):
 # %% a6-q4 right: any
 def should_average(earlier, now, n):
     return any(now > loss for k, loss in enumerate(earlier) if k < len(earlier) - n)
+
+# %% a6-q1 wrong: cut off from the graph
+def locked_dropout(x, p, training):
+    if not training:
+        return x
+    return x.detach() * torch.bernoulli(torch.full(x.shape[1:], 1 - p)) / (1 - p)
+
+# %% a6-q1 wrong: the first unit is never dropped
+def locked_dropout(x, p, training):
+    if not training:
+        return x
+    mask = (torch.rand(1, *x.shape[1:]) > p).float()
+    mask[..., 0] = 1
+    return x * mask / (1 - p)
+
+# %% a6-q1 wrong: the same for every second column
+def locked_dropout(x, p, training):
+    if not training:
+        return x
+    half = torch.bernoulli(torch.full((1, 2, x.shape[2]), 1 - p)) / (1 - p)
+    return x * half.repeat(1, x.shape[1], 1)[:, : x.shape[1]]
+
+# %% a6-q1 right: a mask of NumPy, column by column
+def locked_dropout(x, p, training):
+    if not training or p == 0:
+        return x
+    masks = [torch.from_numpy(np.random.random(x.shape[2]) >= p).to(x) for _ in range(x.shape[1])]
+    return torch.stack([x[:, b] * (mask / (1 - p)) for b, mask in enumerate(masks)], dim=1)
+
+# %% a6-q2 wrong: type 0 as padding
+def embed(weight, ids, p, training):
+    if training:
+        weight = weight * (torch.rand(len(weight), 1) > p) / (1 - p)
+    return nn.functional.embedding(ids, weight, padding_idx=0)
+
+# %% a6-q2 wrong: the gradient does not grow
+def embed(weight, ids, p, training):
+    if not training:
+        return weight[ids]
+    keep = (torch.rand(len(weight), 1) > p).float()
+    rows = (weight * keep)[ids]
+    return rows + rows.detach() * (1 / (1 - p) - 1)
+
+# %% a6-q2 wrong: the first type is never dropped
+def embed(weight, ids, p, training):
+    if not training:
+        return weight[ids]
+    keep = (torch.rand(len(weight), 1) > p) / (1 - p)
+    keep[0] = 1 / (1 - p)
+    return (weight * keep)[ids]
+
+# %% a6-q2 right: only the types that occur
+def embed(weight, ids, p, training):
+    if not training:
+        return weight.index_select(0, ids.flatten()).view(*ids.shape, -1)
+    types, where = torch.unique(ids, return_inverse=True)
+    scale = torch.tensor([0.0 if np.random.rand() < p else 1 / (1 - p) for _ in types], dtype=weight.dtype)
+    return (weight[types] * scale[:, None])[where]
+
+# %% a6-q3 wrong: whole rows
+def weight_dropped(lstm, x, state, p):
+    if not lstm.training:
+        return lstm(x, state)
+    W = lstm.weight_hh_l0
+    mask = torch.bernoulli(torch.full((len(W), 1), 1 - p)) / (1 - p)
+    return torch.func.functional_call(lstm, {"weight_hh_l0": W * mask}, (x, state))
+
+# %% a6-q3 wrong: the four gates share a mask
+def weight_dropped(lstm, x, state, p):
+    if not lstm.training:
+        return lstm(x, state)
+    W = lstm.weight_hh_l0
+    mask = (torch.rand(W.shape[1], W.shape[1]) > p).float().repeat(4, 1) / (1 - p)
+    return torch.func.functional_call(lstm, {"weight_hh_l0": W * mask}, (x, state))
+
+# %% a6-q3 wrong: left in evaluation mode
+def weight_dropped(lstm, x, state, p):
+    if not lstm.training:
+        return lstm(x, state)
+    W = nn.functional.dropout(lstm.weight_hh_l0, p)
+    lstm.eval()
+    return torch.func.functional_call(lstm, {"weight_hh_l0": W}, (x, state))
+
+# %% a6-q3 right: all parameters named
+def weight_dropped(lstm, x, state, p):
+    named = dict(lstm.named_parameters())
+    if lstm.training:
+        mask = torch.rand_like(named["weight_hh_l0"]) >= p
+        named["weight_hh_l0"] = torch.where(mask, named["weight_hh_l0"] / (1 - p), 0.0)
+    return torch.func.functional_call(lstm, named, args=(x, state))
+
+# %% a6-q4 wrong: the list grows
+def should_average(earlier, now, n):
+    answer = len(earlier) > n and now > min(earlier[: len(earlier) - n])
+    earlier.append(now)
+    return answer
+
+# %% a6-q4 wrong: the list is sorted
+def should_average(earlier, now, n):
+    if len(earlier) <= n:
+        return False
+    old = earlier[: len(earlier) - n]
+    earlier.sort()
+    return now > min(old)
+
+# %% a6-q4 right: some earlier one is better
+def should_average(earlier, now, n):
+    return any(loss < now for loss in list(earlier)[: max(len(earlier) - n, 0)])
+
+# %% a6-q4 right: NumPy
+def should_average(earlier, now, n):
+    old = np.asarray(earlier, dtype=float)[: max(0, len(earlier) - n)]
+    return bool(old.size) and np.min(old) < now

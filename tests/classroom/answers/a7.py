@@ -322,3 +322,120 @@ def tune(states, words, model_log_probs, thetas, lams, window):
 
     best = min(itertools.product(thetas, lams), key=perplexity)
     return *best, perplexity(best)
+
+# %% a7-q1 wrong: distances
+def cache_loop(states, words, theta, window):
+    result = torch.zeros(len(words), dtype=states.dtype)
+    for t in range(1, len(words)):
+        first = max(0, t - window)
+        a = torch.softmax(-theta / 2 * ((states[first:t] - states[t]) ** 2).sum(1), 0)
+        result[t] = a[words[first:t] == words[t]].sum()
+    return result
+
+# %% a7-q1 wrong: no theta below one half
+def cache_loop(states, words, theta, window):
+    theta = max(theta, 0.5)
+    result = torch.zeros(len(words), dtype=states.dtype)
+    for t in range(1, len(words)):
+        first = max(0, t - window)
+        a = torch.softmax(theta * (states[first:t] @ states[t]), 0)
+        result[t] = a[words[first:t] == words[t]].sum()
+    return result
+
+# %% a7-q1 wrong: exponentials without the maximum, guarded
+def cache_loop(states, words, theta, window):
+    result = torch.zeros(len(words), dtype=states.dtype)
+    for t in range(1, len(words)):
+        first = max(0, t - window)
+        e = torch.exp((theta * (states[first:t] @ states[t])).clamp(-30, 30))
+        result[t] = (e / e.sum())[words[first:t] == words[t]].sum()
+    return result
+
+# %% a7-q1 right: a list as cache, logarithms
+def cache_loop(states, words, theta, window):
+    cache, found = [], []
+    for h, x in zip(states, words.tolist()):
+        scores = [theta * float(h @ g) for g, _ in cache]
+        top = max(scores, default=0.0)
+        e = [math.exp(s - top) for s in scores]
+        found.append(sum(w for w, (_, y) in zip(e, cache) if y == x) / sum(e) if e else 0.0)
+        cache = [*cache, (h, x)][-window:]
+    return torch.tensor(found, dtype=states.dtype)
+
+# %% a7-q2 wrong: a mask of minus one hundred
+def cache_matrix(states, words, theta, window):
+    N = len(words)
+    back = torch.arange(N)[:, None] - torch.arange(N)
+    seen = (back >= 1) & (back <= window)
+    a = torch.softmax((theta * states @ states.T).masked_fill(~seen, -100.0), 1)
+    result = (a * (words[:, None] == words) * seen).sum(1)
+    result[0] = 0
+    return result
+
+# %% a7-q2 wrong: a mask of minus ten thousand
+def cache_matrix(states, words, theta, window):
+    N = len(words)
+    back = torch.arange(N)[:, None] - torch.arange(N)
+    seen = (back >= 1) & (back <= window)
+    a = torch.softmax((theta * states @ states.T).masked_fill(~seen, -1e4), 1)
+    return (a * (words[:, None] == words) * seen).sum(1)
+
+# %% a7-q2 wrong: no more than a hundred words
+def cache_matrix(states, words, theta, window):
+    back = (torch.arange(100)[:, None] - torch.arange(100))[: len(words), : len(words)]
+    scores = (theta * states @ states.T).masked_fill((back < 1) | (back > window), -math.inf)
+    return (torch.softmax(scores, 1).nan_to_num(0.0) * (words[:, None] == words)).sum(1)
+
+# %% a7-q2 right: torch.vmap over the rows
+def cache_matrix(states, words, theta, window):
+    place = torch.arange(len(words))
+    def row(h, x, t):
+        seen = (place < t) & (place >= t - window)
+        scores = torch.where(seen, theta * (states * h).sum(1), torch.full((), -math.inf, dtype=states.dtype))
+        weights = torch.where(seen, torch.softmax(scores, 0), torch.zeros((), dtype=states.dtype))
+        return (weights * (words == x)).sum()
+    return torch.vmap(row)(states, words, place)
+
+# %% a7-q2 right: NumPy, the maximum taken off
+def cache_matrix(states, words, theta, window):
+    s, w = states.numpy(), words.numpy()
+    t = np.arange(len(w))
+    seen = (t[:, None] > t) & (t[:, None] - t <= window)
+    z = np.where(seen, theta * (s @ s.T), -np.inf)
+    top = z.max(axis=1, keepdims=True)
+    e = np.where(seen, np.exp(z - np.where(np.isfinite(top), top, 0)), 0)
+    return torch.from_numpy((e * (w[:, None] == w)).sum(1) / np.maximum(e.sum(1), 1e-300)).to(states.dtype)
+
+# %% a7-q3 wrong: a very low floor under the cache
+def mix(model_log_probs, cache_probs, lam):
+    mixed = torch.logaddexp(model_log_probs + math.log(1 - lam), (lam * cache_probs + 1e-300).log())
+    mixed[0] = model_log_probs[0]
+    return mixed
+
+# %% a7-q3 wrong: the cache's probabilities are changed
+def mix(model_log_probs, cache_probs, lam):
+    mixed = torch.logaddexp(model_log_probs + np.log1p(-lam), cache_probs.mul_(lam).log())
+    mixed[0] = model_log_probs[0]
+    return mixed
+
+# %% a7-q3 wrong: floored model
+def mix(model_log_probs, cache_probs, lam):
+    model = model_log_probs.clamp(min=-700).exp()
+    mixed = ((1 - lam) * model + lam * cache_probs).log()
+    mixed[0] = model_log_probs[0]
+    return mixed
+
+# %% a7-q3 right: logsumexp
+def mix(model_log_probs, cache_probs, lam):
+    kind = model_log_probs.dtype
+    shares = torch.tensor([1 - lam, lam], dtype=kind).log()
+    mixed = torch.logsumexp(torch.stack([model_log_probs, cache_probs.to(kind).log()]) + shares[:, None], dim=0)
+    return torch.cat([model_log_probs[:1], mixed[1:]])
+
+# %% a7-q4 right: every pair, the smallest
+def tune(states, words, model_log_probs, thetas, lams, window):
+    from itertools import product
+    def nats(pair):
+        return -mix(model_log_probs, cache_matrix(states, words, pair[0], window), pair[1]).mean()
+    best = min(product(thetas, lams), key=nats)
+    return (*best, float(torch.exp(nats(best))))
