@@ -80,6 +80,14 @@ def test_columns_and_windows_are_read_where_they_are_asked_for(folder, capsys):
         assert f"perplexity {score.perplexity:.2f} " in out and f"protocol: {score.protocol}\n" in out
 
 
+@pytest.mark.parametrize(
+    "words", ["--stride 4", "--per-line --context 9", "--per-line --batch-size 2", "--per-line --dynamic"]
+)
+def test_no_option_is_passed_over(words, folder):
+    with pytest.raises(LMTutorError, match="--stride is|--per-line wants"):
+        cli.app(["evaluate", str(folder / "run"), str(folder / "cats.txt"), *words.split()], standalone_mode=False)
+
+
 def test_a_table_with_a_row_a_line(folder, tmp_path, capsys):
     words = ("evaluate", str(folder / "run"), str(folder / "cats.txt"), "--per-line")
     shown = run(*words, capsys=capsys).splitlines()
@@ -117,6 +125,9 @@ def test_samples_go_to_a_file_and_say_when_they_repeat_themselves(folder, tmp_pa
     shown = run(*words, capsys=capsys)
     assert run(*words, "--out", str(tmp_path / "drawn.txt"), capsys=capsys) == ""
     assert (tmp_path / "drawn.txt").read_text() == shown and shown.count("\n\n") == 2
+    assert run(*words, "--out", str(tmp_path / "drawn.jsonl"), capsys=capsys) == ""
+    rows = (tmp_path / "drawn.jsonl").read_text().splitlines()
+    assert "\n\n".join(json.loads(row)["text"] for row in rows) + "\n" == shown
     cli.app(["generate", str(folder / "run"), "--tokens", "60", "--temperature", "0"], standalone_mode=False)
     assert "sample 1 repeats itself" in capsys.readouterr().err
 

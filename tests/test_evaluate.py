@@ -146,6 +146,7 @@ def test_lines_share_out_what_the_whole_text_costs(scheme):
     sizes = [len(vocab.encode_text(line)) for line in ("a b z\n", "\n", "b a")]
     assert table["tokens"].tolist() == [sizes[0] - 1, *sizes[1:]]
     assert table["nats"].sum() == pytest.approx(whole.nats) and table["tokens"].sum() == whole.tokens
+    assert score_lines(model, vocab, ["a b z\n", "\nb a"]).equals(table), "in blocks of whole lines"
     last = evaluate(model, vocab.encode_text("a b z\n\n")).nats  # what stands before the last line
     assert table["nats"][2] == pytest.approx(whole.nats - last)
     assert table["perplexity"][2] == pytest.approx(math.exp(table["nats"][2] / table["tokens"][2]))

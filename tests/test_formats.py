@@ -110,6 +110,7 @@ KINDS = {
     "an array of NumPy": array(),
     "a Word document": zipped("[Content_Types].xml", "word/document.xml"),
     "an Excel file": zipped("xl/workbook.xml", "xl/a.xml"),
+    "an e-book (Mobipocket)": b"A Study in Scarlet".ljust(60, b"\0") + b"BOOKMOBI",
     "an e-book": zipped("mimetype", "META-INF/container.xml"),
     "one of 2 files": zipped("a.txt", "b.txt"),
 }
@@ -125,6 +126,15 @@ def test_what_is_no_text_is_named(kind, tmp_path):
         with pytest.raises(lm.LMTutorError) as caught:
             lm.load_corpus(tmp_path / name)
         assert kind in str(caught.value) and str(tmp_path / name) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "raw", [gzip.compress(b""), zipped(), gzip.compress(gzip.compress(b"a b")), zipped("b.xz", raw=lzma.compress(b"a"))]
+)
+def test_archives_without_a_text_in_them(raw, tmp_path):
+    (tmp_path / "a.txt").write_bytes(raw)
+    with pytest.raises(lm.LMTutorError, match="holds nothing|holds another archive|one of 0 files"):
+        read_text(str(tmp_path / "a.txt"))
 
 
 def test_too_much_text_is_not_unpacked(tmp_path, monkeypatch):

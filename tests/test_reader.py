@@ -3,6 +3,7 @@
 import io
 import re
 import sys
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -10,8 +11,10 @@ from hypothesis import strategies as st
 
 import lmtutor as lm
 from lmtutor.text import sources
+from lmtutor.text.encoding import encode_whole
 from lmtutor.text.sources import read_text
 from lmtutor.text.tokenizers import Normalisation, Tokenizer
+from lmtutor.text.vocabulary import Vocabulary
 
 TEXTS = {
     "plain": b"The cat sat .\nIt purred .\n",
@@ -33,6 +36,28 @@ def test_wherever_it_comes_from(raw, tmp_path, monkeypatch):
 def test_no_line_end_is_added():
     assert read_text("How are you ?") == "How are you ?"
     assert read_text("\ufeffa\r\nb") == "a\nb"
+
+
+def test_a_file_that_is_missing_is_no_text():
+    """Its name would have a perplexity, too: with characters or byte pairs, nobody would notice."""
+    for name in ("letter.txt", "letters/a.jsonl.gz:text", "C:\\mine\\novel.ZIP", "ptb.tokens", "r.csv:a column"):
+        with pytest.raises(lm.LMTutorError, match="no such file"):
+            read_text(name)
+    for text in ("and/or", "U.S.", "3.5", "example.org", "see letter.txt", "a.txt\n"):
+        assert read_text(text) == text
+
+
+def test_a_text_of_any_size_is_read_in_little_memory():
+    vocab = Vocabulary.build("<unk> the cat sat on a mat .".split())
+    peaks = []
+    for times in (100, 1000):  # 0.3 and 3 MB, in blocks
+        tracemalloc.start()
+        ids, characters = encode_whole(("the cat sat on the hat .\n" * 125 for _ in range(times)), vocab)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert characters == times * 125 * 25
+        assert ids.tolist() == vocab.encode_text("the cat sat on the hat .\n").tolist() * 125 * times
+    assert peaks[1] < peaks[0] + 100_000
 
 
 def test_standard_input_that_is_empty_or_closed(monkeypatch):

@@ -1,5 +1,7 @@
 """The commands that use a trained model: evaluate, tune-cache, generate, score."""
 
+import itertools
+import json
 import math
 from pathlib import Path
 from typing import Annotated
@@ -63,18 +65,21 @@ def evaluate(
     from lmtutor.scoring.neural_cache import NeuralCache
     from lmtutor.scoring.score import score_lines
     from lmtutor.text.batches import cut_batches
-    from lmtutor.text.sources import read_text
+    from lmtutor.text.sources import text_blocks
 
     if text is not None and (corpus or epochs or split):
         raise LMTutorError("a text is scored whole: leave out --corpus, --epochs and --split.")
     split = split or "test"
-    if per_line and (text is None or dynamic):
-        raise LMTutorError("--per-line wants a file, - or a text to score, and goes without --dynamic.")
+    pieces = bool(context) or batch_size > 1
+    if per_line and (text is None or dynamic or pieces):
+        raise LMTutorError("--per-line wants a file, - or a text to score, and reads it as one stream, as it is.")
     if out and not (per_line or epochs):
         raise LMTutorError("--out is for a table: give --per-line or --epochs too.")
+    if stride and not context:
+        raise LMTutorError("--stride is the step from window to window: give --context, their length, too.")
     found = find_run(run)
     if epochs:
-        if corpus or cache or dynamic:
+        if corpus or cache or dynamic or pieces or per_line:
             raise LMTutorError("--epochs scores the run's own corpus, without a cache: leave the other options out.")
         return show(score_kept(found, split, epochs), out)
     chosen = {name: value for name, value in (("window", window), ("theta", theta), ("lam", lam)) if value is not None}
@@ -83,11 +88,11 @@ def evaluate(
         settings = chosen if len(chosen) == 3 else {**cache_settings(found), **chosen}
     model, vocab = load(found, device)
     if per_line:
-        table = score_lines(NeuralCache(model, **settings) if settings else model, vocab, read_text(text, encoding))
+        table = score_lines(NeuralCache(model, **settings) if settings else model, vocab, text_blocks(text, encoding))
         return show(table, out)
     what, about, ids, characters = asked(found, vocab, text, corpus, split, encoding)
     trained, cut = found.recipe.training, {}
-    if batch_size > 1 or context:
+    if pieces:
         cut = dict(cut="windows" if context else "stream", batch_size=batch_size, bptt=context or 35, stride=stride)
     elif text is None and trained.cut != "stream":
         cut = {**trained.cutting, "random_bptt": False}
@@ -102,16 +107,18 @@ def evaluate(
 def asked(found, vocab, text: str | None, corpus: str | None, split: str, encoding: str | None):
     """What `evaluate` is to read: its name, a note on it, its ids, and its characters where they are known."""
     from lmtutor.text.corpora import load_corpus
+    from lmtutor.text.encoding import encode_whole
     from lmtutor.text.hints import hint
-    from lmtutor.text.sources import read_text
+    from lmtutor.text.sources import text_blocks
 
     if text is not None:
-        whole = read_text(text, encoding)
-        ids = vocab.encode_text(whole)
+        texts = text_blocks(text, encoding)
+        beginning = next(texts)
+        ids, characters = encode_whole(itertools.chain([beginning], texts), vocab)
         unknown = 0 if vocab.unk_id is None else int((ids == vocab.unk_id).sum())
-        advice = hint(text, whole, vocab.tokenizer, unknown / max(1, len(ids)))
+        advice = hint(text, beginning, vocab.tokenizer, unknown / max(1, len(ids)))
         about = f"{len(ids):,} tokens, {unknown:,} unknown{advice and f'. {advice}'}"
-        return "the standard input" if text == "-" else text[:60], about, ids, len(whole)
+        return "the standard input" if text == "-" else text[:60], about, ids, characters
     read = load_corpus(corpus, vocab=vocab, encoding=encoding) if corpus else found.load_corpus(vocab)
     return f"{read.name} {split}", read.note, read.split(split), read.characters[split]
 
@@ -173,7 +180,10 @@ def generate(
     out: Annotated[Path | None, typer.Option(help="Write the text to this file.", callback=not_there_yet)] = None,
     device: Device = "auto",
 ) -> None:
-    """Continue a prompt; without one, begin as after the end of a line. A blank line separates several samples."""
+    """Continue a prompt; without one, begin as after the end of a line.
+
+    A blank line separates several samples; in a file whose name ends in .jsonl, each is a JSON line of its own.
+    """
     from lmtutor.runs.run import find_run
     from lmtutor.scoring.sampling import generate as draw
     from lmtutor.scoring.sampling import repetition
@@ -191,6 +201,8 @@ def generate(
                 f"note: sample {number} repeats itself: {share:.0%} of its runs of 4 words are not new", err=True
             )
     whole = "\n\n".join(texts)
+    if out and out.suffix == ".jsonl":
+        whole = "\n".join(json.dumps({"text": text}, ensure_ascii=False) for text in texts)
     if out:
         return write_atomically(out, f"{whole}\n".encode())
     typer.echo(whole)

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from lmtutor.models.heads import IGNORED
 from lmtutor.system.errors import Diverged, LMTutorError
 from lmtutor.system.machine import keep_freed_memory
 from lmtutor.text.batches import Batch
-from lmtutor.text.sources import read_text
+from lmtutor.text.encoding import encode_whole, mapped
+from lmtutor.text.sources import text_blocks
 from lmtutor.text.tokenizers import SPECIALS
 
 STREAM_PROTOCOL = "batch 1, state carried over the whole text, every token scored except the very first"
@@ -126,8 +127,7 @@ def read_ids(model: Scorer, vocab, text: str | Path) -> tuple[Tensor, int]:
     if vocab is None:
         raise LMTutorError("A text must become ids before it is scored: pass vocab=vocab, the model's vocabulary.")
     check_vocabulary(model, vocab)
-    whole = read_text(text)
-    return vocab.encode_text(whole), len(whole)
+    return encode_whole(text_blocks(text), vocab)
 
 
 def line_end(vocab) -> int | None:
@@ -180,10 +180,14 @@ def score_text(model: Scorer, vocab, text: str) -> pd.DataFrame:
     return pd.DataFrame({"token": scored, "type": vocab.decode(read[1:]), "log_probability": log_probs})
 
 
-def score_lines(model: Scorer, vocab, text: str) -> pd.DataFrame:
+def score_lines(model: Scorer, vocab, text: str | Iterable[str]) -> pd.DataFrame:
     """Score each line of a text. The text is read on from line to line, as `evaluate` reads it: the sums are its own.
 
     Treebank words take each line for a paragraph, since their sentences would run on from one line to the next.
+
+    Parameters
+    ----------
+    text : whole, or in blocks of whole lines.
 
     Returns
     -------
@@ -192,16 +196,24 @@ def score_lines(model: Scorer, vocab, text: str) -> pd.DataFrame:
         (tokens read as ``<unk>``), ``nats``, ``perplexity`` (of the line, NaN where no token is scored).
     """
     check_vocabulary(model, vocab)
-    lines = [vocab.encode_text(line) for line in re.findall("[^\n]*\n|[^\n]+", text)]
-    ids = torch.cat([torch.zeros(0, dtype=torch.long), *lines])
+    sizes: list[int] = []
+
+    def lines() -> Iterator[Tensor]:
+        for block in [text] if isinstance(text, str) else text:
+            for line in re.findall("[^\n]*\n|[^\n]+", block):
+                ids = vocab.encode_text(line)
+                sizes.append(len(ids))
+                yield ids
+
+    ids = mapped(lines())
     check_ids(model, ids)
-    where = torch.repeat_interleave(torch.tensor([len(line) for line in lines])).numpy() + 1
-    each = pd.DataFrame({"line": where, "tokens": 1, "unknown": ids == (-1 if vocab.unk_id is None else vocab.unk_id)})
-    each["nats"] = [0.0, *(-stream_log_probs(model, ids)).tolist()]
-    each.loc[0, "tokens"] = 0  # the first is only read
-    table = each.groupby("line").sum().reindex(range(1, len(lines) + 1), fill_value=0).reset_index()
-    table["perplexity"] = [Score(mean, 1).perplexity for mean in table["nats"] / table["tokens"]]
-    return table
+    where = torch.repeat_interleave(torch.tensor(sizes))  # of each token, its line
+    nats = where[1:].bincount(-stream_log_probs(model, ids), minlength=len(sizes))
+    unknown = where[ids == (-1 if vocab.unk_id is None else vocab.unk_id)].bincount(minlength=len(sizes))
+    tokens = where[1:].bincount(minlength=len(sizes))  # the first of all is only read
+    table = {"line": range(1, len(sizes) + 1), "tokens": tokens, "unknown": unknown, "nats": nats}
+    perplexity = [Score(mean, 1).perplexity for mean in (nats / tokens).tolist()]
+    return pd.DataFrame({**table, "perplexity": perplexity})
 
 
 @torch.no_grad()

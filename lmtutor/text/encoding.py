@@ -153,6 +153,34 @@ def _build(work: Path, splits: Splits, reading: Reading) -> tuple[dict[str, dict
     return about, vocab
 
 
+class _Counted:
+    """Texts, and the characters of those that have been read."""
+
+    def __init__(self, texts: Iterable[str]):
+        self.texts, self.characters = texts, 0
+
+    def __iter__(self) -> Iterator[str]:
+        for text in self.texts:
+            self.characters += len(text)
+            yield text
+
+
+def encode_whole(texts: Iterable[str], vocab: Vocabulary) -> tuple[Tensor, int]:
+    """The ids of a text that comes in blocks of whole lines, shape (N,), memory-mapped; and its characters."""
+    read = _Counted(texts)
+    return mapped(map(vocab.encode, vocab.tokenizer.tokenize_blocks(read))), read.characters
+
+
+def mapped(parts: Iterable[Tensor]) -> Tensor:
+    """Ids in one row, (N,), memory-mapped from a file without a name, which goes when they do."""
+    with tempfile.TemporaryFile() as file:
+        for ids in parts:
+            ids.numpy().tofile(file)
+        size = file.tell() // 8
+        # Not shared, like the ids of a corpus.
+        return torch.from_numpy(np.memmap(file, np.int64, "c", shape=(size,)) if size else np.zeros(0, np.int64))
+
+
 def _first(spans: Sequence[Span], most: int) -> Iterator[str]:
     """Yield the first `most` characters of a text."""
     for text in blocks(spans):
@@ -168,20 +196,16 @@ def _number(
     """Write the provisional numbers of a split's tokens; return its characters and its tokens."""
     characters = tokens = 0
 
-    def counted(texts: Iterable[str]) -> Iterator[str]:
-        nonlocal characters
-        for text in texts:
-            characters += len(text)
-            yield text
-
     with path.open("wb") as file:
         for span in spans:
             if reading.boundaries:
                 np.array([number["<bos>"]]).tofile(file)
                 tokens += 1
-            for cut in tokenizer.tokenize_blocks(counted(blocks([span]))):
+            read = _Counted(blocks([span]))
+            for cut in tokenizer.tokenize_blocks(read):
                 np.fromiter(map(number.__getitem__, cut), dtype=np.int64, count=len(cut)).tofile(file)
                 tokens += len(cut)
+            characters += read.characters
     return characters, tokens
 
 

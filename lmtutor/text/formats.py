@@ -16,7 +16,8 @@ from lmtutor.system.errors import LMTutorError
 from lmtutor.system.limits import fits
 
 LIMIT = 1 << 28  # bytes of text that are unpacked or decoded in memory
-PACKINGS = {"gzip": rb"\x1f\x8b", "bzip2": rb"BZh[1-9](1AY&SY|\x17rE8P)", "xz": rb"\xfd7zXZ\0", "zip": rb"PK\x03\x04"}
+PACKINGS = {"gzip": rb"\x1f\x8b", "bzip2": rb"BZh[1-9](1AY&SY|\x17rE8P)", "xz": rb"\xfd7zXZ\0"}
+PACKINGS["zip"] = rb"PK(\x03\x04|\x05\x06)"  # the second in one without a file
 NO_TEXT = {
     "a PDF": rb"%PDF-",
     "an image": rb"\x89PNG|\xff\xd8\xff|GIF8[79]a|BM.{4}\0{4}|II\*\0|MM\0\*|RIFF.{4}WEBP",
@@ -27,6 +28,7 @@ NO_TEXT = {
     "an array of NumPy": rb"\x93NUMPY",
     "a tar archive": rb".{257}ustar[\0 ]",
     "a 7z, RAR or Zstandard archive": rb"7z\xbc\xaf|Rar!\x1a|\x28\xb5\x2f\xfd",
+    "an e-book (Mobipocket)": rb".{60}BOOKMOBI",
     "a database": rb"SQLite format 3\0|PAR1\x15",
     "a program": rb"\x7fELF|MZ.{10,58}\0\0",
     "sound or film": rb"ID3[\x02-\x04]|OggS|fLaC|.{4}ftyp|RIFF.{4}(WAVE|AVI )",
@@ -72,6 +74,8 @@ def plain_text(
     if packing := first_match(PACKINGS, head):
         whole = _unpacked(file, packing, name)
         head = whole[: 1 << 12]
+        if not head or first_match(PACKINGS, head):
+            raise LMTutorError(f"{name} holds {'another archive' if head else 'nothing'}: unpack it, and look.")
     if what := first_match(NO_TEXT, head):
         raise LMTutorError(f"{name} is {what}: save its text as plain UTF-8.")
     encoding = encoding or first_match(MARKED, head)

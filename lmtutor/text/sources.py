@@ -29,6 +29,8 @@ SPLIT_NAMES = {  # how a file name says which split it holds: train.txt, ptb.val
     "valid": re.compile(r"(^|[._-])(valid|validation|val|dev)([._-]|$)"),
     "test": re.compile(r"(^|[._-])test([._-]|$)"),
 }
+# What looks like this is a file, whether it is there or not, and no text to be scored.
+FILE_NAME = re.compile(r"\S+\.(txt|text|tokens|md|jsonl|ndjson|csv|tsv|gz|bz2|xz|zip)(:[^:/\\\n]+)?", re.IGNORECASE)
 COLUMN = re.compile(r"(.+\.(jsonl|ndjson|csv|tsv)(?:\.(?:gz|bz2|xz|zip))?):([^:/\\]+)", re.IGNORECASE)
 
 
@@ -169,30 +171,47 @@ def standard_input(encoding: str | None = None) -> Span:
     return text_span(text, encoding, label="the standard input")
 
 
-def read_text(source: str | Path, encoding: str | None = None) -> str:
-    """A whole text, read as every text is: no byte order mark, lines that end in `"\\n"`.
+def text_blocks(source: str | Path, encoding: str | None = None) -> Iterator[str]:
+    """A whole text in blocks of whole lines, read as every text is: no byte order mark, lines that end in `"\\n"`.
 
     Parameters
     ----------
     source
-        A path; or a string that is the path of a file (`"FILE:COLUMN"` of a table), `"-"` for the standard input, or
-        else the text itself.
+        A path; or a string that is the path of a file (`"FILE:COLUMN"` of a table) or looks like one, `"-"` for the
+        standard input, or else the text itself.
     encoding
         Of the file, if it is not UTF-8.
     """
     name = str(source)
     if source == "-":
         span = standard_input(encoding)
-    elif isinstance(source, Path) or (
-        "\0" not in name and len(os.fsencode(name)) < LONGEST_NAME and Path(_parts(name)[0]).is_file()
-    ):
+    elif isinstance(source, Path) or FILE_NAME.fullmatch(name) or _is_file(name):
         span = text_span(source, encoding)
     else:
         span = Span(name.encode("utf-8", "surrogateescape"), label="the text")
+    return _as_it_ends(span)
+
+
+def _is_file(name: str) -> bool:
+    return "\0" not in name and len(os.fsencode(name)) < LONGEST_NAME and Path(_parts(name)[0]).is_file()
+
+
+def _as_it_ends(span: Span) -> Iterator[str]:
+    """The blocks of a text, without the line end that is put where its last line has none."""
     with span.open() as file:
-        whole = file.read()
-    text = "".join(blocks([span]))
-    return text if whole.endswith((b"\n", b"\r")) else text.removesuffix("\n")
+        file.seek(max(0, span.bounds[1] - 1))
+        ended = file.read(1) in (b"\n", b"\r")
+    held = ""
+    for text in blocks([span]):
+        if held:
+            yield held
+        held = text
+    yield held if ended else held.removesuffix("\n")
+
+
+def read_text(source: str | Path, encoding: str | None = None) -> str:
+    """The blocks of `text_blocks` in one piece."""
+    return "".join(text_blocks(source, encoding))
 
 
 def digest(source: Path | bytes, algorithm: str = "sha256") -> str:
