@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lmtutor.system.errors import LMTutorError
-from lmtutor.text.batches import columns
+from lmtutor.text.batches import lay_out
 from lmtutor.text.corpora import load_corpus
 from lmtutor.text.sources import SPLITS
 
@@ -154,7 +154,7 @@ def test_empty_standard_input(monkeypatch):
 
 def test_more_columns_than_tokens(tmp_path):
     with pytest.raises(LMTutorError) as caught:
-        columns(torch.arange(30), 20)
+        lay_out(torch.arange(30), 20)
     assert str(caught.value) == (
         "30 tokens are too few for 20 columns of at least two tokens: use a batch_size of at most 15, or more text."
     )

@@ -9,8 +9,8 @@ from lmtutor.system.errors import LMTutorError
 from lmtutor.text.batches import (
     IGNORED,
     Batch,
-    columns,
     documents,
+    lay_out,
     sample_batches,
     sentences,
     stream_batches,
@@ -38,8 +38,8 @@ def scored(batches):
 
 def test_columns_as_drawn():
     letters = torch.arange(13)
-    assert columns(letters, 3).tolist() == [[0, 4, 8], [1, 5, 9], [2, 6, 10], [3, 7, 11]]
-    assert columns(letters, 3).data_ptr() == letters.data_ptr()  # a view
+    assert lay_out(letters, 3).tolist() == [[0, 4, 8], [1, 5, 9], [2, 6, 10], [3, 7, 11]]
+    assert lay_out(letters, 3).data_ptr() == letters.data_ptr()  # a view
 
 
 @given(lengths, sizes)
@@ -47,10 +47,10 @@ def test_unbatchify_gives_the_corpus_back(length, batch_size):
     ids = torch.arange(length)
     if length < 2 * batch_size:
         with pytest.raises(LMTutorError, match="too few"):
-            columns(ids, batch_size)
+            lay_out(ids, batch_size)
         return
     whole = length // batch_size * batch_size
-    assert torch.equal(columns(ids, batch_size).t().flatten(), ids[:whole])
+    assert torch.equal(lay_out(ids, batch_size).t().flatten(), ids[:whole])
 
 
 @given(lengths, sizes, st.integers(1, 40), st.booleans(), st.integers(0, 9))
@@ -59,7 +59,7 @@ def test_stream_scores_each_column_once_and_in_order(length, batch_size, bptt, r
     if length < 2 * batch_size:
         return
     batches = list(stream_batches(ids, batch_size, bptt, generator=generator(seed), random_bptt=random_bptt))
-    grid = columns(ids, batch_size)
+    grid = lay_out(ids, batch_size)
     assert torch.equal(torch.cat([b.inputs for b in batches]), grid[:-1])
     assert torch.equal(torch.cat([b.targets for b in batches]), grid[1:])
     assert [b.carry for b in batches] == [False] + [True] * (len(batches) - 1)
@@ -156,9 +156,9 @@ def test_windows_as_drawn():
 def test_impossible_shapes_are_named():
     ids = torch.arange(10)
     for call, words in [
-        (lambda: columns(ids, 0), "batch_size is 0"),
+        (lambda: lay_out(ids, 0), "batch_size is 0"),
         (lambda: list(stream_batches(ids, 2, 0)), "bptt is 0"),
-        (lambda: columns(ids, 6), "10 tokens are too few for 6 columns.*at most 5"),
+        (lambda: lay_out(ids, 6), "10 tokens are too few for 6 columns.*at most 5"),
         (lambda: list(window_batches(ids, 2, 0)), "window is 0"),
         (lambda: list(window_batches(ids[:1], 2, 4)), "nothing to predict"),
     ]:

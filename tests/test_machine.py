@@ -9,6 +9,7 @@ import torch
 
 from lmtutor.system import machine
 from lmtutor.system.errors import LMTutorError
+from lmtutor.training.config import TrainConfig
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def test_features_are_those_of_the_processor():
 
 def test_precision_and_device_are_checked():
     with pytest.raises(LMTutorError, match="Unknown precision 'float31'. Did you mean 'float32'"):
-        machine.product_dtype("float31", "cpu")
+        TrainConfig(precision="float31")
     for name in ("gpu", "cuda:97", "mars", "mps", "meta", "cpu:-1", ""):
         with pytest.raises(LMTutorError, match=f"got '{name}'"):
             machine.choose_device(name)

@@ -20,7 +20,7 @@ from lmtutor.system.errors import LMTutorError, one_of
 from lmtutor.system.limits import SHARE, expect
 from lmtutor.system.machine import product_dtype
 
-LIMITS = {"embedding hidden heads context units": SIZE, "layers": LAYERS, "dropout": SHARE, "init_range": FACTOR}
+_LIMITS = {"embedding hidden heads context units": SIZE, "layers": LAYERS, "dropout": SHARE, "init_range": FACTOR}
 ROTARY_BASE = 10_000  # the slowest pair of units turns once in about this many steps, times 2π
 
 
@@ -44,7 +44,7 @@ class TransformerConfig:
     units: int = 32  # of a key and a value, where the state is a matrix a head: heads · units² numbers
 
     def __post_init__(self):
-        expect(vars(self), LIMITS)
+        expect(vars(self), _LIMITS)
         one_of("activation", self.activation, ACTIVATIONS)
         one_of("mixer", self.mixer, MIXERS)
         if self.mixer != "attention":

@@ -23,7 +23,7 @@ from lmtutor.system.machine import product_dtype
 AWD_CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "qrnn": QRNNLayer}
 HALF_FROM = 1 << 17  # recurrent weights from which bfloat16 is worth its conversions
 PROBABILITIES = ("embedding_dropout", "input_dropout", "hidden_dropout", "output_dropout", "weight_drop", "zoneout")
-LIMITS = {
+_LIMITS = {
     "embedding hidden window": SIZE,
     "layers": LAYERS,
     " ".join(PROBABILITIES): SHARE,
@@ -55,7 +55,7 @@ class AWDConfig:
 
     def __post_init__(self):
         one_of("cell", self.cell, AWD_CELLS)
-        expect(vars(self), LIMITS)
+        expect(vars(self), _LIMITS)
 
 
 def unregularised(config: AWDConfig) -> AWDConfig:

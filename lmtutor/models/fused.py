@@ -178,7 +178,7 @@ def linear_log_probs(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tens
             row_sum = row_sum + product(states, w.t(), b).exp2_().sum(1)
         log_sum = row_sum.log()
         if not (log_sum.abs() < 80).all():
-            log_sum = _Exponentials(h, weight, bias, target_logits, h.dtype).log_sum()
+            log_sum = _Exponentials(h, weight, bias, target_logits, h.dtype).log_sum
         pieces.append(target_logits - log_sum)
     return torch.where(targets != IGNORED, torch.cat(pieces), 0.0)
 
@@ -224,7 +224,7 @@ def _loss_and_gradients(hidden, weight, bias, targets, dtype, wanted):
         exps = _Exponentials(
             hidden[block], weight, bias, target_logits[block], dtype, weigh=wanted[0], keep=wanted[1] or wanted[2]
         )
-        log_sum[block] = exps.log_sum()
+        log_sum[block] = exps.log_sum
         scale = (share[block] / exps.row_sum).unsqueeze(1)  # turns rows of E into the gradient of the logits
         if d_hidden is not None:
             torch.mul(exps.by_weight, scale, out=d_hidden[block])
@@ -249,6 +249,7 @@ class _Exponentials:
     Attributes
     ----------
     row_sum : (N,) sums of the rows of E
+    log_sum : (N,) log Σ exp(logits) of each row, nats
     by_weight : (N, H) E @ weight, if `weigh`
     tiles : the pieces of E, side by side, each (N, at most `TILE` bytes), if `keep`
     """
@@ -275,7 +276,7 @@ class _Exponentials:
         shift = torch.maximum(next(logits())[0].amax(1) / LOG2_E, target_logits)
         for _ in range(2):
             states[:, H + 2] = shift * -LOG2_E
-            self.shift = states[:, H + 2].to(hidden.dtype) / -LOG2_E  # as rounded
+            rounded = states[:, H + 2].to(hidden.dtype) / -LOG2_E  # as rounded
             self.tiles = []
             sums = hidden.new_zeros(rows, width if weigh else 1)
             for e, tile in logits():
@@ -289,10 +290,7 @@ class _Exponentials:
             # A logit beats the guess by 88 nats: the model is very wrong, or diverging. Take the true maximum.
             states[:, H + 2] = 0
             shift = torch.stack([e.amax(1) for e, _ in logits()]).amax(0).to(hidden.dtype) / LOG2_E
-
-    def log_sum(self) -> Tensor:
-        """log Σ exp(logits) of each row, nats, (N,)."""
-        return self.row_sum.log() + self.shift
+        self.log_sum = self.row_sum.log() + rounded
 
     def add_weight_gradients(self, d_weight, d_bias, states, scale, first):
         """Write (`first`) or add Eᵀ @ states (N, H) into `d_weight`, and Eᵀ @ scale (N, 1) into `d_bias`."""

@@ -36,15 +36,11 @@ class Head(nn.Module):
         super().__init__()
         if tied_weight is None:
             tied_weight = nn.Parameter(torch.empty(vocab_size, hidden_size).uniform_(-0.1, 0.1))
+        self.vocab_size = vocab_size
         self.weight = tied_weight
         self.bias = nn.Parameter(torch.zeros(vocab_size))
         self.precision = "float32"  # of the large products in `loss`: auto, float32, bfloat16
         self.label_smoothing = 0.0
-
-    @property
-    def vocab_size(self) -> int:
-        """V, the number of types."""
-        return self.bias.shape[0]
 
     def log_probs(self, hidden: Tensor) -> Tensor:
         """Log-probabilities of every type in nats: (…, H) to (…, V)."""

@@ -24,7 +24,7 @@ RECURRENT_CELLS = {
     **cells.CELLS,
     **MIN_CELLS,
 }
-LIMITS = {
+_LIMITS = {
     "embedding hidden": SIZE,
     "layers": LAYERS,
     "dropout": SHARE,
@@ -52,7 +52,7 @@ class RecurrentConfig:
 
     def __post_init__(self):
         one_of("cell", self.cell, RECURRENT_CELLS)
-        expect(vars(self), LIMITS)
+        expect(vars(self), _LIMITS)
         names = cells.BIASES.get(self.cell, ())
         if (self.cell_range or self.block_size) and not names or self.block_size and self.cell == "elman-1990":
             raise LMTutorError(f"cell={self.cell!r} has no block_size or cell_range: they are of the historical cells.")

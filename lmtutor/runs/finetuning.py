@@ -12,7 +12,7 @@ from lmtutor.runs.run import Run, find_run
 from lmtutor.runs.train import train_recipe
 from lmtutor.system.errors import LMTutorError
 from lmtutor.text.vocabulary import Vocabulary
-from lmtutor.training.checkpoint import load_state, load_tensors
+from lmtutor.training.checkpoint import check_tensors, load_state, load_tensors
 
 SGD = ("sgd", "nt-asgd", "asgd")
 SGD_RATE = 30.0  # of the published finetuning
@@ -77,5 +77,7 @@ def load_last(run: Run | str | Path) -> tuple[nn.Module, Vocabulary]:
     """
     run = run if isinstance(run, Run) else find_run(run)
     model, vocab = run.load()
-    load_tensors(model, load_state(run.path / "state.safetensors")["model"], run.path)
+    last = load_state(run.path / "state.safetensors")["model"]
+    check_tensors(model, last, run.path)
+    load_tensors(model, last)
     return model, vocab

@@ -22,7 +22,7 @@ from lmtutor.system.files import UNFINISHED, alone, read_table, write_atomically
 from lmtutor.system.machine import describe_device, peak_memory
 from lmtutor.text.batches import scored_tokens
 from lmtutor.text.corpora import Corpus
-from lmtutor.training.checkpoint import load_tensors, model_tensors
+from lmtutor.training.checkpoint import check_tensors, load_tensors, model_tensors
 from lmtutor.training.config import text_to_score
 from lmtutor.training.extend import extend_vocabulary
 from lmtutor.training.session import Session
@@ -195,7 +195,8 @@ def starting_point(recipe: Recipe) -> tuple[nn.Module, Corpus]:
     torch.manual_seed(recipe.training.seed)
     model = build_model(recipe.model_config(), corpus.vocab)
     if start is not None:
-        load_tensors(model, model_tensors(start), recipe.start["run"])
+        check_tensors(model, model_tensors(start), recipe.start["run"])
+        load_tensors(model, model_tensors(start))
     return model, corpus
 
 

@@ -24,8 +24,8 @@ from lmtutor.system.limits import expect, number, optional, whole
 from lmtutor.system.progress import Progress
 from lmtutor.text.batches import stream_batches
 
-STATISTICS = {"batches": optional(whole(1))}
-LIMITS = {"lr decay epsilon": number(0), "segment": whole(1)}
+_STATISTICS = {"batches": optional(whole(1))}
+_LIMITS = {"lr decay epsilon": number(0), "segment": whole(1)}
 
 
 def gradients(loss: Tensor, parameters: list[Tensor]) -> list[Tensor]:
@@ -80,7 +80,7 @@ def gradient_rms(
     ------
     LMTutorError : too few tokens for the columns, or nothing to average.
     """
-    expect(dict(batches=batches), STATISTICS)
+    expect(dict(batches=batches), _STATISTICS)
     parameters, device = dict(model.named_parameters()), device_of(model)
     squares = [torch.zeros_like(p) for p in parameters.values()]
     state, number = None, 0
@@ -156,7 +156,7 @@ def dynamic_evaluate(
     ------
     LMTutorError : a setting out of range, statistics of another model, or the weights diverged.
     """
-    expect(dict(lr=lr, decay=decay, segment=segment, epsilon=epsilon), LIMITS)
+    expect(dict(lr=lr, decay=decay, segment=segment, epsilon=epsilon), _LIMITS)
     check_ids(model, ids)
     cache = model if isinstance(model, NeuralCache) else None
     inner = model.model if cache else model

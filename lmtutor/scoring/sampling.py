@@ -12,7 +12,7 @@ from lmtutor.system.errors import LMTutorError
 from lmtutor.system.limits import Limit, expect, number, optional, whole
 
 AT_ONCE = 64  # samples drawn side by side
-LIMITS = {  # of `generate`
+_LIMITS = {  # of `generate`
     "tokens": whole(0),
     "temperature": number(0),
     "top_k beam sentences samples": optional(whole(1)),
@@ -95,7 +95,7 @@ def generate(
     -------
     The prompt and its continuation, detokenised; of several `samples` a list.
     """
-    expect(locals(), LIMITS)
+    expect(locals(), _LIMITS)
     end = line_end(vocab)
     if beam is not None and (sentences or samples):
         raise LMTutorError("A beam search finds one text of so many tokens: leave out sentences and samples.")

@@ -37,8 +37,8 @@ def _is_number(value: object, kind: type = Real) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool)
 
 
-LARGEST = 2**31 - 1
-COUNT = whole(0, LARGEST)
+MOST = 2**31 - 1
+COUNT = whole(0, MOST)
 SHARE = Limit(lambda value: _is_number(value) and 0 <= value < 1, "a share, at least 0 and below 1")
 POSITIVE = Limit(lambda value: _is_number(value) and 0 < value < math.inf, "a positive number")
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from lmtutor.system.errors import LMTutorError, one_of
+from lmtutor.system.errors import LMTutorError
 
-PRECISIONS = {"auto": None, "float32": torch.float32, "bfloat16": torch.bfloat16}
+PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 @functools.cache
@@ -42,14 +42,11 @@ def product_dtype(precision: str, device: torch.device | str) -> torch.dtype:
 
     Parameters
     ----------
-    precision : "float32", "bfloat16", or "auto": bfloat16 where the device multiplies it in hardware.
-
-    Raises
-    ------
-    LMTutorError : unknown precision.
+    precision : one of `PRECISIONS`; "auto" is bfloat16 where the device multiplies it in hardware.
     """
-    chosen = PRECISIONS[one_of("precision", precision, PRECISIONS)]
-    return chosen or (torch.bfloat16 if has_bfloat16(torch.device(device).type) else torch.float32)
+    if precision == "auto":
+        precision = "bfloat16" if has_bfloat16(torch.device(device).type) else "float32"
+    return getattr(torch, precision)
 
 
 def choose_device(name: str = "auto") -> torch.device:

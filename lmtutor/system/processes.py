@@ -75,8 +75,6 @@ def my_columns(part: Tensor) -> Tensor:
     ------
     LMTutorError : the columns cannot be divided evenly.
     """
-    if world() == 1:
-        return part
     if part.shape[-1] % world():
         raise LMTutorError(
             f"{part.shape[-1]} columns cannot be divided evenly among {world()} processes: change batch_size."
@@ -87,16 +85,13 @@ def my_columns(part: Tensor) -> Tensor:
 @torch.no_grad()
 def same_start(model: nn.Module) -> None:
     """Give every process the parameters and buffers of the first."""
-    if world() > 1:
-        with exchanging():
-            for value in [*model.parameters(), *model.buffers()]:
-                dist.broadcast(value, src=0)
+    with exchanging():
+        for value in [*model.parameters(), *model.buffers()]:
+            dist.broadcast(value, src=0)
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Replace every gradient by its mean over the processes, in place."""
-    if world() == 1:
-        return
     gradients = [p.grad for p in parameters if p.grad is not None]
     with exchanging():
         for exchange in [dist.all_reduce(gradient.div_(world()), async_op=True) for gradient in gradients]:
@@ -105,10 +100,9 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
 
 def total(value: Tensor) -> Tensor:
     """The sum of a number over the processes."""
-    if world() > 1:
-        value = value.clone()
-        with exchanging():
-            dist.all_reduce(value)
+    value = value.clone()
+    with exchanging():
+        dist.all_reduce(value)
     return value
 
 

@@ -27,7 +27,7 @@ class Batch(NamedTuple):
     carry: bool = True  # the state continues from the batch before; False: start from a fresh one
 
 
-def columns(ids: Tensor, batch_size: int) -> Tensor:
+def lay_out(ids: Tensor, batch_size: int) -> Tensor:
     """Lay a corpus out in columns that are read side by side, from top to bottom.
 
     ::
@@ -92,7 +92,7 @@ def stream_batches(
         probability 0.95, else around half of it, with a standard deviation of 5 and at least 5.
     """
     _at_least_one(bptt=bptt)
-    grid = columns(ids, batch_size)
+    grid = lay_out(ids, batch_size)
     last = len(grid) - 1
     start = 0
     while start < last:

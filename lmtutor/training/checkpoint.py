@@ -84,14 +84,8 @@ def model_tensors(model: nn.Module) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def load_tensors(model: nn.Module, tensors: dict[str, Tensor], where: object = "checkpoint") -> None:
-    """Copy saved values into a model of the same shape.
-
-    Raises
-    ------
-    LMTutorError : a tensor is missing, superfluous, of another shape or kind, or holds NaN or infinity.
-    """
-    check_tensors(model, tensors, where)
+def load_tensors(model: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Copy values into a model of the same names and shapes."""
     for name, own in model_tensors(model).items():
         own.copy_(tensors[name])
 
@@ -144,7 +138,7 @@ def rebuild_model(path: Path, header: dict[str, Any], vocab: Vocabulary, tensors
     config = config_from_dict(header["config"])
     check_tensors(outline(config, vocab), tensors, path)
     model = build_model(config, vocab)
-    load_tensors(model, tensors, path)
+    load_tensors(model, tensors)
     return model.eval()
 
 

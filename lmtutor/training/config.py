@@ -7,14 +7,14 @@ from typing import Any
 from torch import Tensor
 
 from lmtutor.system.errors import one_of
-from lmtutor.system.limits import COUNT, LARGEST, POSITIVE, SHARE, Limit, expect, fits, number, whole
+from lmtutor.system.limits import COUNT, MOST, POSITIVE, SHARE, Limit, expect, fits, number, whole
 from lmtutor.system.machine import PRECISIONS
 from lmtutor.text.batches import CUTS, Batch, cut_batches
 from lmtutor.training.optim import OPTIMIZERS, SCHEDULES
 
-NAMES = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "cut": CUTS, "precision": PRECISIONS}
-LIMITS = {
-    "epochs bptt batch_size": whole(1, LARGEST),
+_NAMES = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "cut": CUTS, "precision": PRECISIONS}
+_LIMITS = {
+    "epochs bptt batch_size": whole(1, MOST),
     "nonmono stride seed": COUNT,
     "clip weight_decay momentum": number(0),
     "lr epsilon": POSITIVE,
@@ -52,9 +52,9 @@ class TrainConfig:
     device: str = "auto"  # auto, cpu, cuda
 
     def __post_init__(self):
-        for name, known in NAMES.items():
+        for name, known in _NAMES.items():
             one_of(name, getattr(self, name), known)
-        expect(vars(self), LIMITS)
+        expect(vars(self), _LIMITS)
 
     @property
     def cutting(self) -> dict[str, Any]:

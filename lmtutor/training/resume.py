@@ -69,7 +69,8 @@ def resume(session: Trainer, state: dict[str, Any]) -> None:
     session.best = checkpoint.read_tensors(best)[0] if best.exists() else None
     if session.best:
         checkpoint.check_tensors(session.model, session.best, best)
-    checkpoint.load_tensors(session.model, state["model"], session.out)
+    checkpoint.check_tensors(session.model, state["model"], session.out)
+    checkpoint.load_tensors(session.model, state["model"])
     learned = {name: value for name, value in state["optimizer"]["param_groups"][0].items() if name in GROUP}
     groups = [{**group, **learned} for group in session.optimizer.state_dict()["param_groups"]]
     session.optimizer.load_state_dict({"state": state["optimizer"]["state"], "param_groups": groups})

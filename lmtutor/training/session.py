@@ -100,8 +100,6 @@ class Session(Trainer):
                 f"The model has {model.vocab_size} types, the corpus {len(corpus.vocab)}: "
                 "build the model with corpus.vocab, or load the corpus with vocab=…"
             )
-        if processes.world() > 1 and config.cut != "stream":
-            raise LMTutorError(f"cut={config.cut!r} trains in one process: run without torchrun, or use cut='stream'.")
         if sample is not None:
             corpus.vocab.encode_text(sample)  # what it cannot read fails now, not after the first epoch
         self.home = next(model.parameters()).device
@@ -112,7 +110,7 @@ class Session(Trainer):
             )
         model.head.precision, model.head.label_smoothing = config.precision, config.label_smoothing
         self.out, self.keep_every, self.sample = Path(out) if out else None, keep_every, sample
-        self.log_every, self.steps = log_every, []
+        self.log_every, self.steps, self.text_sample = log_every, [], ""
         self.shows = progress and processes.rank() == 0
         self.writes = out is not None and processes.rank() == 0
         self.best: dict[str, Tensor] | None = None  # weights of the best epoch
@@ -122,9 +120,18 @@ class Session(Trainer):
         self.last_save = time.monotonic()
         self.bar = Progress(0, "", shown=False)
         self.text = corpus_digest(corpus) if out else ""
+        if processes.world() > 1:
+            self.join()
         self.share(next(iter(self.batches())).inputs)  # what cannot be cut or shared out fails now
-        processes.same_start(model)
         torch.manual_seed(config.seed + processes.rank())  # each process drops other units
+
+    def join(self) -> None:
+        """Begin as the other processes do, and let the loop share batches, gradients and sums with them."""
+        if self.config.cut != "stream":
+            raise LMTutorError(f"cut={self.config.cut!r} trains in one process: leave out torchrun, or cut='stream'.")
+        processes.same_start(self.model)
+        self.share, self.total = processes.my_columns, processes.total
+        self.after_backward = lambda: processes.average_gradients(self.model.parameters())
 
     def fit(self) -> pd.DataFrame:
         """Train to the end, or until a signal; see the function `fit`."""
@@ -135,8 +142,10 @@ class Session(Trainer):
             with self.stop_signals():
                 self.run()
             if self.stop:
-                self.save()
-                how = "; continue with resume=True (lmtutor train ... --resume)" if self.out else ""
+                how = ""
+                if self.out:
+                    self.save()
+                    how = "; continue with resume=True (lmtutor train ... --resume)"
                 if processes.rank() == 0:
                     print(f"Stopped after {len(self.history)} whole epochs{how}.", flush=True)
             elif self.history and self.schedule.best > self.guess + 0.5:
@@ -158,15 +167,6 @@ class Session(Trainer):
     def train_epoch(self) -> None:
         with Progress(0, f"epoch {self.epoch + 1}", self.shows, done=self.tokens) as self.bar:
             super().train_epoch()
-
-    def share(self, part: Tensor) -> Tensor:
-        return processes.my_columns(part)
-
-    def total(self, value: Tensor) -> Tensor:
-        return processes.total(value)
-
-    def after_backward(self) -> None:
-        processes.average_gradients(self.model.parameters())
 
     def after_step(self, whole: int) -> None:
         if self.log_every and self.step % self.log_every == 0:
@@ -204,11 +204,13 @@ class Session(Trainer):
             kept = self.keep_every and self.epoch % self.keep_every == 0
             for folder in ["checkpoint"] * improved + [f"epochs/{self.epoch:04}"] * bool(kept):
                 checkpoint.save_checkpoint(self.out / folder, self.model, self.corpus.vocab)
-        self.text_sample = self.draw_sample()  # now, with the weights that were scored
+        if self.sample is not None and processes.rank() == 0:
+            self.text_sample = self.draw_sample()  # now, with the weights that were scored
 
     def after_epoch(self, row: dict) -> None:
         self.agree_to_stop()
-        self.save()
+        if self.out:
+            self.save()
         if self.shows:
             print(
                 f"epoch {row['epoch']}: train {row['train_loss']:.4f}, valid {row['valid_loss']:.4f} nats per token, "
@@ -221,8 +223,6 @@ class Session(Trainer):
 
     def draw_sample(self) -> str:
         """A continuation of the prompt, which leaves the randomness of the training alone."""
-        if self.sample is None or processes.rank() > 0:
-            return ""
         with torch.random.fork_rng(devices=[]):
             text = generate(self.model, self.corpus.vocab, self.sample, 30, seed=self.config.seed)
         known = sys.stdout.encoding or "utf-8"  # no letter of a sample may end the training
@@ -273,9 +273,7 @@ class Session(Trainer):
     # --- Saving
 
     def save(self) -> None:
-        """Write ``state.safetensors`` and ``history.csv``."""
-        if not self.out:
-            return
+        """Write ``state.safetensors`` and ``history.csv``; every process takes part."""
         state = training_state(self)
         self.last_save = time.monotonic()
         if self.writes:

@@ -88,7 +88,7 @@ def score_peer(path: Path) -> dict[str, float]:
         if name.startswith("rnn."):  # rnn.weight_ih_l1 is layers.1.weight_ih_l0
             kind, _, layer = name.removeprefix("rnn.").rpartition("_l")
             tensors[f"layers.{layer}.{kind}_l0"] = tensor
-    load_tensors(model, tensors, path)
+    load_tensors(model, tensors)
     return {f"{name}_perplexity": evaluate(model, corpus.split(name)).perplexity for name in ("valid", "test")}
 
 
