@@ -184,7 +184,7 @@ def page_html(name: str) -> str:
     told = (
         "An LSTM with two layers of 200 cells, trained to guess the next word of Wikipedia. Nobody told it what a "
         f"bracket is. Its cell {bracket['cell']} is set at {bracket['set_inside'] / bracket['inside']:.1%} of the "
-        f"{bracket['inside']:,} tokens inside brackets, in text that it has not seen before, and at "
+        f"{bracket['inside']:,} tokens inside brackets, in text that neither trained it nor chose the cell, and at "
         f"{bracket['set_outside'] or 'none'} of the {bracket['outside']:,} outside. The arcs lead to the words without "
         "which the likeliest would have been less likely."
     )
