@@ -119,7 +119,7 @@ def _misfit(table: Any, shape: dict[str, Any]) -> str:
 
 @cache
 def catalogue() -> dict[str, CorpusEntry]:
-    """Read `data/catalogue.toml`: an `CorpusEntry` for each corpus, by name."""
+    """Read `data/catalogue.toml`: a `CorpusEntry` for each corpus, by name."""
     path, entries = data_files.path("catalogue.toml"), {}
     tables = read_tables(path, ENTRY)
     for name, table in tables.items():

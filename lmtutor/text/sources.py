@@ -115,7 +115,8 @@ def _parts(path: str) -> tuple[str, tuple[str, str] | None]:
 def blocks(spans: Sequence[Span]) -> Iterator[str]:
     """Read spans as text, a block of whole lines at a time.
 
-    A text loses its byte order mark, and its line ends become `"\\n"`; the last line of a span gets one if it has none.
+    A text loses its byte order mark, and its line ends become line feeds; the last line of a span gets one if it has
+    none.
 
     Raises
     ------
@@ -172,7 +173,8 @@ def standard_input(encoding: str | None = None) -> Span:
 
 
 def text_blocks(source: str | Path, encoding: str | None = None) -> Iterator[str]:
-    """A whole text in blocks of whole lines, read as every text is: no byte order mark, lines that end in `"\\n"`.
+    """A whole text in blocks of whole lines, read as every text is: no byte order mark, a line feed
+    at each line's end.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ _LIMITS = {
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train. The defaults are the original tutorial's recipe."""
+    """How to train. The defaults are those of GluonNLP's tutorial (chapter 04)."""
 
     epochs: int = 3  # passes over the training split
     optimizer: str = "sgd"  # sgd, nt-asgd, asgd, adam, adamw
