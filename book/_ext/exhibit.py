@@ -25,7 +25,7 @@ KIND = {"memory": "signed"}  # from -1 to 1, the others from 0
 SHOWN = 5  # words that may come next
 RARE = "a rare word"  # what <unk> stands for
 LIGHTEST = 0.08  # of the heaviest arc, as in tape.js
-ENOUGH = {"inside": 0.95, "outside": 0.1}  # of the tokens: at least, at most
+ENOUGH = {"inside": 0.9, "outside": 0.1}  # of the tokens: at least, at most
 
 
 def must_remember(name: str, pair: str, cell: dict, memory: Tensor) -> None:

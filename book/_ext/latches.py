@@ -136,8 +136,7 @@ def measure(model, ids: Tensor, words: list[str], places: dict) -> dict:
     """What the chosen cells do on another text."""
     layers, names = read_cells(model, ids), np.array(words)
     return {
-        pair: describe(layers, place, names, inside(words, *PAIRS[pair]), PAIRS[pair])
-        for pair, place in places.items()
+        pair: describe(layers, place, names, inside(words, *PAIRS[pair]), PAIRS[pair]) for pair, place in places.items()
     }
 
 

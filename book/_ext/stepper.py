@@ -67,7 +67,8 @@ def forward(steps: Steps, t: int, letters: tuple[str, str], h: np.ndarray, p: np
     read, came = letters
     old = arrow(f"M{x - 64} 203H{x - 10}") if t else ""
     steps.add(
-        "2.1 2.2", f"Step {t + 1} reads “{read}”. Its row of W_xh{', the old state' * bool(t)} and the bias make the new state.",
+        "2.1 2.2",
+        f"Step {t + 1} reads “{read}”. Its row of W_xh{', the old state' * bool(t)} and the bias make the new state.",
         label(x + 46.5, 318, read, "letter"), arrow(f"M{x + 46.5} 298V220"), old, squares(x, 192, h, "unit", 1),
     )  # fmt: skip
     bars = "".join(

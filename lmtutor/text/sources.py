@@ -173,8 +173,7 @@ def standard_input(encoding: str | None = None) -> Span:
 
 
 def text_blocks(source: str | Path, encoding: str | None = None) -> Iterator[str]:
-    """A whole text in blocks of whole lines, read as every text is: no byte order mark, a line feed
-    at each line's end.
+    """A whole text in blocks of whole lines, without a byte order mark and with a line feed at each line's end.
 
     Parameters
     ----------

@@ -53,7 +53,7 @@ def test_the_record_names_the_best_cell_of_each_pair():
         found = record["latches"][pair]
         assert (best["layer"], best["cell"]) == (found["layer"], found["cell"])
         shares = [found[f"set_{side}"] / found[side] for side in ("inside", "outside")]
-        assert np.isclose(best[pair], shares[0] - shares[1], atol=0.05)  # there it was chosen, here it is measured
+        assert np.isclose(best[pair], shares[0] - shares[1], atol=0.1)  # there it was chosen, here it is measured
         assert found["inside"] + found["outside"] == latches.TOKENS
 
 
