@@ -144,7 +144,7 @@ def test_unreadable(tmp_path, monkeypatch):
         return real(self, *args, **kwargs)
 
     monkeypatch.setattr(Path, "open", locked)
-    assert f"{path} cannot be read (Permission denied): check its permissions" in complaint(path)
+    assert f"'{path}' cannot be read (Permission denied): check its name and permissions" in complaint(path)
 
 
 def test_empty_standard_input(monkeypatch):

@@ -114,7 +114,7 @@ def test_changes_that_mean_nothing(recipe, change):
 @pytest.mark.parametrize(
     "text, says",
     [
-        ("[corpus", "not a TOML file"),
+        ("[corpus", "is damaged .*: write it as TOML"),
         ("", "needs a name"),
         ('[corpus]\nname="a"\n[model]\nname="lstm-200"\n[trainng]\n', "trainng"),
         ('[corpus]\nname="a"\n[model]\nname="lstm"\n', "Unknown model"),

@@ -157,7 +157,7 @@ def test_resume_refuses_another_training(tmp_path):
     fit(tiny_model(), corpus, CONFIG, out=tmp_path, progress=False)
     with pytest.raises(LMTutorError, match="another lr"):
         fit(tiny_model(), corpus, TrainConfig(**{**vars(CONFIG), "lr": 1.0}), out=tmp_path, resume=True)
-    with pytest.raises(LMTutorError, match="There is no"):
+    with pytest.raises(LMTutorError, match="is missing"):
         fit(tiny_model(), corpus, CONFIG, out=tmp_path / "elsewhere", resume=True)
     with pytest.raises(LMTutorError, match="needs out"):
         fit(tiny_model(), corpus, CONFIG, resume=True)

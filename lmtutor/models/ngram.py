@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from lmtutor.system.errors import LMTutorError, nearest
+from lmtutor.system.errors import LMTutorError, one_of
+from lmtutor.system.limits import POSITIVE, expect, whole
 
 UNSEEN, TOO_LONG = -1, -2  # a history that the training text lacks; a history longer than the text so far
 SMOOTHINGS = ("mle", "add-k", "kneser-ney", "modified-kneser-ney")
@@ -85,12 +86,8 @@ class NGramLM:
         min_counts: Sequence[int] | None = None,
         boundary: int | None = None,
     ):
-        if order < 1:
-            raise LMTutorError(f"NGramLM: order is {order}; choose 1 (unigrams) or more.")
-        if smoothing not in SMOOTHINGS:
-            raise LMTutorError(f"NGramLM: no smoothing {smoothing!r}.{nearest(smoothing, SMOOTHINGS)}")
-        if smoothing == "add-k" and not k > 0:
-            raise LMTutorError(f"NGramLM: k is {k}; choose a positive number, or smoothing='mle' for none.")
+        one_of("smoothing", smoothing, SMOOTHINGS)
+        expect(dict(order=order, k=k), {"order": whole(1), "k": POSITIVE})
         if discount is not None:
             discount = [discount] * order if np.isscalar(discount) else list(discount)
             if len(discount) != order or not all(0 <= d <= 1 for d in discount):

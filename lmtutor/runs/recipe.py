@@ -14,7 +14,7 @@ from typing import Any
 
 from lmtutor.models.registry import model_config, replace_checked
 from lmtutor.system.errors import LMTutorError, nearest
-from lmtutor.system.files import PACKAGE
+from lmtutor.system.files import PACKAGE, reading
 from lmtutor.text.corpora import OPTIONS, Corpus, load_corpus
 from lmtutor.text.vocabulary import Vocabulary
 from lmtutor.training.config import TrainConfig
@@ -138,10 +138,8 @@ def read_recipe(name_or_path: str | Path) -> Recipe:
         path = Path(name_or_path)
     if not path.is_file():
         raise LMTutorError(f"There is no recipe {str(name_or_path)!r}.{nearest(str(name_or_path), recipe_names())}")
-    try:
+    with reading(path, "write it as TOML"):
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise LMTutorError(f"{path} is not a TOML file: {error}.") from None
     unknown = set(tables) - set(TABLES)
     if unknown or not all(isinstance(table, dict) for table in tables.values()):
         raise LMTutorError(f"{path}: a recipe has the tables {', '.join(TABLES)}; fix {', '.join(unknown) or 'it'}.")

@@ -17,6 +17,7 @@ from lmtutor.system.errors import LMTutorError
 PACKAGE = Path(__file__).resolve().parents[1]
 CHECKOUT = PACKAGE.parent / "data"
 INSIDE = PACKAGE / "_data"
+ROOM = "free some disk space, or point LMTUTOR_CACHE at a folder with room"  # where a cache cannot be written
 UNFINISHED = ".unfinished-"  # how temporary names begin; what a killed process left is known by it
 
 
@@ -46,6 +47,27 @@ def refuse_what_is_no_file(path: Path, advice: str) -> None:
         raise LMTutorError(f"{path} is not a plain file: {advice}.")
 
 
+@contextlib.contextmanager
+def reading(path: object, advice: str = "restore or remake it", *errors: type[Exception]) -> Iterator[None]:
+    """Inside, content that is of no use (a ValueError, or one of `errors`) becomes one line: the reason, and advice."""
+    try:
+        yield
+    except LMTutorError:
+        raise
+    except (ValueError, RecursionError, *errors) as error:
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise LMTutorError(f"{path} is damaged ({reason}): {advice}.") from None
+
+
+@contextlib.contextmanager
+def writing(what: object, advice: str) -> Iterator[None]:
+    """Inside, a disk that is full, or a folder that does not take a file, becomes one line."""
+    try:
+        yield
+    except OSError as error:
+        raise LMTutorError(f"{what} cannot be written ({error.strerror or error}): {advice}.") from None
+
+
 def read_table(path: Path) -> dict[str, Any]:
     """Read a JSON file that holds a table.
 
@@ -55,13 +77,11 @@ def read_table(path: Path) -> dict[str, Any]:
     LMTutorError : it is damaged, or no plain file.
     """
     refuse_what_is_no_file(path, "restore or remake it")
-    try:
+    with reading(path):
         table = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise LMTutorError(f"{path} is damaged ({str(error) or type(error).__name__}): restore or remake it.") from None
-    if not isinstance(table, dict):
-        raise LMTutorError(f"{path} is damaged (not a table): restore or remake it.")
-    return table
+        if not isinstance(table, dict):
+            raise ValueError("not a table")
+        return table
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:
@@ -72,14 +92,9 @@ def write_atomically(path: str | Path, data: bytes) -> None:
     LMTutorError : the disk is full, or does not take it for another reason; `path` is a device, a pipe or a folder.
     """
     path = Path(os.path.realpath(path))  # a link stays one
-    try:
+    with writing(path, "what was there before is as it was; free some disk space or fix the folder's permissions"):
         refuse_what_is_no_file(path, "name another")
         _replace(path, data)
-    except OSError as error:
-        raise LMTutorError(
-            f"{path} cannot be written ({error.strerror}); what was there before is as it was: "
-            "free some disk space or fix the folder's permissions, then retry."
-        ) from None
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -97,16 +97,14 @@ def read_tables(path: Path, shape: dict[str, Any]) -> dict[str, dict[str, Any]]:
     LMTutorError
         If it is not TOML, or a key of a table is missing, unknown, or has a value of no use.
     """
-    try:
+    with data_files.reading(path, "restore it"):
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise LMTutorError(f"{path} is damaged ({str(error).rstrip('.')}): restore it.") from None
-    for name, table in tables.items():
-        wrong = _misfit(table, shape) if NAME.fullmatch(name) else "no name that a folder may have"
-        for file in {} if wrong else table.get("files", {}).values():
-            wrong = wrong or _misfit(file, FILE)
-        if wrong:
-            raise LMTutorError(f"{path} is damaged ({name}: {wrong}): restore it.")
+        for name, table in tables.items():
+            wrong = _misfit(table, shape) if NAME.fullmatch(name) else "no name that a folder may have"
+            for file in {} if wrong else table.get("files", {}).values():
+                wrong = wrong or _misfit(file, FILE)
+            if wrong:
+                raise ValueError(f"{name}: {wrong}")
     return tables
 
 

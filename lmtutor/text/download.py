@@ -5,7 +5,6 @@ its own, checked against the catalogue's checksum and only then moved to its pla
 """
 
 import contextlib
-import errno
 import os
 import shutil
 import tarfile
@@ -13,7 +12,7 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 from lmtutor.system.errors import LMTutorError
-from lmtutor.system.files import alone, unfinished
+from lmtutor.system.files import ROOM, alone, unfinished, writing
 from lmtutor.text.catalogue import CatalogueFile, download_folder, local_file
 from lmtutor.text.formats import BROKEN, NO_TEXT, first_match
 
@@ -47,17 +46,11 @@ def fetch_files(name: str, files: dict[str, CatalogueFile], progress: bool = Tru
                 f"{name} is not on this machine and LMTUTOR_OFFLINE is set: unset it to download from "
                 f"{' or '.join(missing[0].mirrors)}; or {_by_hand(missing[0])}."
             )
-        try:
-            with alone(folder / ".lock"), unfinished(folder / "unfinished") as work:
-                for file in missing:
-                    if not local_file(file):  # or another process has fetched it while this one waited
-                        _download(name, file, work, progress)
-        except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            raise LMTutorError(
-                f"{name} cannot be written to {folder}: {'the disk is full' if full else error.strerror or error}; "
-                "point LMTUTOR_CACHE at a folder with room."
-            ) from None
+        lock, space = alone(folder / ".lock"), unfinished(folder / "unfinished")
+        with writing(f"{name} in {folder}", ROOM), lock, space as work:
+            for file in missing:
+                if not local_file(file):  # or another process has fetched it while this one waited
+                    _download(name, file, work, progress)
     return {key: local_file(file) for key, file in files.items()}
 
 

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from lmtutor.system.errors import LMTutorError
-from lmtutor.system.files import alone, cache_folder, read_table, unfinished
+from lmtutor.system.files import ROOM, alone, cache_folder, read_table, unfinished, writing
 from lmtutor.system.limits import fits
 from lmtutor.text.sources import SPLITS, Span, Splits, blocks, digest
 from lmtutor.text.tokenizers import Tokenizer
@@ -85,21 +85,15 @@ def encode_splits(splits: Splits, reading: Reading) -> Encoded:
         writable = False
     if not writable:
         folder = Path(_until_the_end().name) / folder.name
-    try:
-        with alone(folder.with_suffix(".lock")):
-            if found := _load(folder):  # another process has made them meanwhile
-                return found
-            shutil.rmtree(folder, ignore_errors=True)  # what is there, if anything, is broken
-            with unfinished(folder.with_name(f"unfinished-{folder.name}")) as work:
-                about, vocab = _build(work, splits, reading)
-                (work / "about.json").write_text(json.dumps({**about, "vocab": vocab.to_dict()}), encoding="utf-8")
-                work.rename(folder)
-            return _mapped(folder, about, vocab)
-    except OSError as error:
-        raise LMTutorError(
-            f"the token ids cannot be written to {folder.parent} ({error.strerror}): free some disk, "
-            "or point LMTUTOR_CACHE at a folder with room."
-        ) from None
+    with writing(f"the token ids in {folder.parent}", ROOM), alone(folder.with_suffix(".lock")):
+        if found := _load(folder):  # another process has made them meanwhile
+            return found
+        shutil.rmtree(folder, ignore_errors=True)  # what is there, if anything, is broken
+        with unfinished(folder.with_name(f"unfinished-{folder.name}")) as work:
+            about, vocab = _build(work, splits, reading)
+            (work / "about.json").write_text(json.dumps({**about, "vocab": vocab.to_dict()}), encoding="utf-8")
+            work.rename(folder)
+        return _mapped(folder, about, vocab)
 
 
 @cache

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lmtutor.system.errors import LMTutorError
+from lmtutor.system.files import reading
 from lmtutor.system.limits import fits
 from lmtutor.text.sources import Span, Splits, blocks, by_documents, by_shares, read_text
 
@@ -95,12 +96,10 @@ def published_folder(folder: Path) -> tuple[Splits, str] | None:
 
 
 def _poems(path: Path) -> list[Span]:
-    try:
+    with reading(path):
         poems = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        raise LMTutorError(f"{path} is damaged ({error}): restore it.") from None
-    if not fits(poems, [{"paragraphs": [str]}]):
-        raise LMTutorError(f"{path} is no list of poems with paragraphs each: restore it.")
+        if not fits(poems, [{"paragraphs": [str]}]):
+            raise ValueError("no list of poems with paragraphs each")
     texts = ("".join(f"{line}\n" for line in poem["paragraphs"]) for poem in poems)
     return [Span(text.encode(), label=f"poem {n} of {path.name}") for n, text in enumerate(texts, 1) if text]
 

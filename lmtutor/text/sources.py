@@ -65,16 +65,14 @@ Splits = dict[str, list[Span]]
 def open_bytes(path: Path) -> BinaryIO:
     """Open a file, with a one-line error where it is missing, a folder, a device or a pipe, unreadable or empty."""
     try:
-        mode = path.stat().st_mode  # asked before it is opened: a pipe may never open, and a device never end
-        file = path.open("rb") if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else None
+        plain = stat.S_ISREG(path.stat().st_mode)  # asked before: a pipe may never open, and a device never end
+        file = path.open("rb") if plain else None
     except FileNotFoundError:
         raise LMTutorError(f"{path}: no such file: check the path.") from None
-    except IsADirectoryError:
-        raise LMTutorError(f"{path} is a folder, where a text file was expected.") from None
-    except OSError as error:  # no permission, a broken disk
-        raise LMTutorError(f"{path} cannot be read ({error.strerror}): check its permissions.") from None
-    except ValueError:  # a NUL byte, or half a character
-        raise LMTutorError(f"{str(path)!r} cannot be the name of a file: check the path.") from None
+    except (OSError, ValueError) as error:  # no permission, a broken disk; a NUL byte in the name
+        raise LMTutorError(
+            f"{str(path)!r} cannot be read ({getattr(error, 'strerror', error)}): check its name and permissions."
+        ) from None
     if file is None:
         raise LMTutorError(f"{path} is not a plain file: pipe its text in, with - in place of the path.")
     if not file.peek(1):

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from lmtutor.models.registry import build_model, config_from_dict, config_to_dict, outline
 from lmtutor.system.errors import LMTutorError
-from lmtutor.system.files import read_table, refuse_what_is_no_file, write_atomically
+from lmtutor.system.files import read_table, reading, write_atomically
+from lmtutor.system.limits import fits
 from lmtutor.text.vocabulary import Vocabulary
 
 FORMAT = 1  # raised when a reader of this version could no longer read what is written
@@ -52,29 +53,19 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     from safetensors import SafetensorError, safe_open
 
-    refuse_what_is_no_file(Path(path), "restore it or train again")
-    try:
+    if not Path(path).is_file():
+        raise LMTutorError(f"{path} is missing, or not a plain file: restore it or train again.")
+    with reading(path, "restore it, train again, or install the lmtutor that wrote it", SafetensorError, OSError):
         with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get("lmtutor", "null"))
+            header = json.loads((file.metadata() or {}).get("lmtutor", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
         if odd := {str(tensor.dtype) for tensor in tensors.values() if tensor.dtype not in WRITTEN}:
             raise ValueError(f"it holds numbers of type {', '.join(sorted(odd))}")
-        signed = header.pop("sha256", None) if isinstance(header, dict) else None
+        if not fits(header, {"format": FORMAT}):
+            raise ValueError(f"it is not of format {FORMAT}, which this version reads")
+        signed = header.pop("sha256", None)
         if signed and signed != checksum(tensors, header):
             raise ValueError("its checksum is wrong")
-    except FileNotFoundError:
-        raise LMTutorError(f"There is no {path}.") from None
-    except (SafetensorError, OSError, ValueError, RecursionError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise LMTutorError(
-            f"{path} is damaged or not a safetensors file ({reason}): restore it or train again."
-        ) from None
-    if not isinstance(header, dict):
-        raise LMTutorError(f"{path} was not written by lmtutor: its header names no config.")
-    if header.get("format") != FORMAT:
-        raise LMTutorError(
-            f"{path} has format {header.get('format')!r}, this version reads {FORMAT}: install the one that wrote it."
-        )
     return tensors, header
 
 
@@ -117,13 +108,8 @@ def write_vocabulary(folder: Path, vocab: Vocabulary) -> str:
 def read_vocabulary(folder: Path, header: dict[str, Any]) -> Vocabulary:
     """Read the vocabulary that belongs to a model's header; `LMTutorError` if it is missing or another one."""
     path = folder / "vocabulary.json"
-    refuse_what_is_no_file(path, "a checkpoint needs its vocabulary")
-    try:
-        words = path.read_bytes()
-    except OSError as error:
-        raise LMTutorError(f"Cannot read {path}: {error.strerror}; a checkpoint needs its vocabulary.") from None
-    if hashlib.sha256(words).hexdigest() != header.get("vocabulary_sha256"):
-        raise LMTutorError(f"{path} is not the vocabulary that {folder / 'model.safetensors'} was trained with.")
+    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != header.get("vocabulary_sha256"):
+        raise LMTutorError(f"{path} is not a plain file, or is not the vocabulary that the model was trained with.")
     return Vocabulary.from_dict(read_table(path))
 
 
@@ -208,10 +194,8 @@ def load_state(path: str | Path) -> dict[str, Any]:
     LMTutorError : missing, damaged, or not a training state.
     """
     tensors, header = read_tensors(path)
-    try:
+    with reading(path, "train again"):
         state = unpack(header.get("state"), tensors)
-    except (ValueError, RecursionError):
-        state = None
-    if not isinstance(state, dict):
-        raise LMTutorError(f"{path} is not a training state.")
-    return state
+        if not isinstance(state, dict):
+            raise ValueError("not a training state")
+        return state

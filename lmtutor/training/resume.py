@@ -15,6 +15,7 @@ from torch import Tensor
 from lmtutor.models.base import detach, map_state
 from lmtutor.system import processes
 from lmtutor.system.errors import LMTutorError
+from lmtutor.system.files import reading
 from lmtutor.system.limits import fits
 from lmtutor.text.corpora import Corpus
 from lmtutor.training import checkpoint
@@ -89,12 +90,9 @@ def resume(session: Trainer, state: dict[str, Any]) -> None:
 
 def read_rows(path: Path, columns: list[str], counts: int = 1) -> pd.DataFrame:
     """Read a table of numbers, the first `counts` columns whole ones; `LMTutorError` where the file is damaged."""
-    try:
+    with reading(path, "restore it, or train again", ArithmeticError):
         table = pd.read_csv(path, dtype=object).reindex(columns=columns)  # pandas would round the last digit
         return table.astype({name: int if n < counts else float for n, name in enumerate(columns)})
-    except (ValueError, ArithmeticError) as error:
-        reason = " ".join(str(error).split())
-        raise LMTutorError(f"{path} is damaged ({reason}): restore it, or train again.") from None
 
 
 def form(value: Any, free: int = 0) -> Any:
@@ -170,18 +168,15 @@ def _check_training(session: Trainer, state: dict[str, Any]) -> None:
     """Refuse a state of another training."""
     now = {**dataclasses.asdict(session.config), "epochs": state["config"].get("epochs")}
     then = {**dataclasses.asdict(TrainConfig()), **state["config"]}  # newer fields: their default
-    if changed := ", ".join(name for name in now if now[name] != then[name]):
-        raise LMTutorError(
-            f"{session.out} was trained with another {changed}: resume with the same, or start a new run."
-        )
-    if state["splits"] != session.text:
-        raise LMTutorError(
-            f"{session.out} was trained on another text than {session.corpus.name} has now: restore the text, or train "
-            "it into a new folder."
-        )
-    if session.config.epochs < state["epoch"]:
-        raise LMTutorError(
-            f"{session.out} has {state['epoch']} epochs already: ask for as many or more, or train into a new folder."
-        )
-    if len(state["processes"]) != processes.world():
-        raise LMTutorError(f"{session.out} was trained by {len(state['processes'])} processes: resume with as many.")
+    changed, ranks = ", ".join(name for name in now if now[name] != then[name]), len(state["processes"])
+    for wrong, words in (
+        (changed, f"was trained with another {changed}: resume with the same, or start a new run"),
+        (
+            state["splits"] != session.text,
+            f"was trained on another text than {session.corpus.name} has now: restore it, or start a new run",
+        ),
+        (session.config.epochs < state["epoch"], f"has {state['epoch']} epochs already: ask for as many or more"),
+        (ranks != processes.world(), f"was trained by {ranks} processes: resume with as many"),
+    ):
+        if wrong:
+            raise LMTutorError(f"{session.out} {words}.")

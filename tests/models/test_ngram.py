@@ -193,9 +193,9 @@ def test_cut_offs_forget_rare_ngrams_and_keep_the_sum():
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: NGramLM(0), "order is 0"),
+        (lambda: NGramLM(0), "order must be an integer of at least 1"),
         (lambda: NGramLM(3, "knesser-ney"), "kneser-ney"),
-        (lambda: NGramLM(3, "add-k", k=0), "k is 0"),
+        (lambda: NGramLM(3, "add-k", k=0), "k must be a positive number"),
         (lambda: NGramLM(3, discount=[0.5]), "discount needs 1 or 3"),
         (lambda: NGramLM(3).fit([], 4), "empty"),
         (lambda: NGramLM(3).fit([1, 2], 4), "fewer than the order"),
