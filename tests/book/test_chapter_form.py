@@ -1,6 +1,9 @@
 """The chapters are of one form: short cells in sight, plots in the package, pictures between the words."""
 
+import ast
+import builtins
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -8,6 +11,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = sorted((ROOT / "book" / "chapters").glob("*.md"))
+PAGES = [*CHAPTERS, *(ROOT / "book").glob("*.md"), *(ROOT / "book" / "appendix").glob("*.md")]
 HIDDEN = {"hide-input", "hide-cell", "remove-cell", "remove-input"}
 CELL = re.compile(r"^(`{3,})\{code-cell\}[^\n]*\n(.*?)^\1\s*$", flags=re.M | re.S)
 HEX = re.compile(r"#[0-9a-fA-F]{6}\b|#[0-9a-fA-F]{3}\b(?=[\"'])")
@@ -60,6 +64,41 @@ def test_cells_are_short_lines_fit_and_colours_have_names(file):
         assert not HEX.search("\n".join(code)), "take a colour of lmtutor.display.figures"
     for n, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
         assert len(line) <= LONGEST_LINE, f"line {n} has {len(line)} characters"
+
+
+@pytest.mark.parametrize("file", PAGES, ids=lambda path: path.stem)
+def test_no_line_of_a_sentence_reads_as_a_list(file):
+    """Markdown makes a list of a line that begins with a number and a full stop: “as in chapter / 01. Then”."""
+    lines = CELL.sub("", file.read_text(encoding="utf-8")).splitlines()
+    for before, line in pairwise(lines):
+        in_a_sentence = before and not re.match(r" |:|`|\d+[.)] ", before)
+        assert not (in_a_sentence and re.match(r"\d+[.)] ", line)), f"{before}\n{line}"
+
+
+def names_in_sight(source: str) -> tuple[set[str], set[str]]:
+    """The names that the cells in sight read, and those that they make: the imports and assignments of all of them."""
+    read, made = set(), set(dir(builtins)) | {"display"}
+    for tags, code in cells(source):
+        if "remove-cell" in tags:
+            continue
+        for node in ast.walk(ast.parse("\n".join(code))):
+            if isinstance(node, ast.Name):
+                (read if isinstance(node.ctx, ast.Load) else made).add(node.id)
+            elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+                made.add(node.name)
+            elif isinstance(node, ast.alias):
+                made.add((node.asname or node.name).split(".")[0])
+            elif isinstance(node, ast.arg):
+                made.add(node.arg)
+    return read, made
+
+
+@pytest.mark.parametrize("file", CHAPTERS, ids=lambda path: path.stem)
+def test_every_name_comes_from_a_cell_in_sight(file):
+    source = file.read_text(encoding="utf-8")
+    read, made = names_in_sight(source)
+    in_words = {name for name in read - made if f"`{name}` is" in source}  # the page says in prose what it is
+    assert not read - made - in_words
 
 
 def test_little_code_is_hidden():
