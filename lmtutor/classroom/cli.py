@@ -1,5 +1,6 @@
 """The command group `lmtutor assignments`."""
 
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -117,13 +118,18 @@ def grade(
     from lmtutor.classroom.platforms import read_roster
     from lmtutor.classroom.sandbox import Limits
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # it ends as Ctrl-C does, and leaves no process behind
     if roster is not None and platform is None:
         raise LMTutorError("--roster needs --from: say which platform wrote it, moodle or canvas")
-    if collect is not None:
-        people = read_roster(roster, platform) if roster else None
-        done = copy(collect, course, name, platform, people, timestamps, due_of(course, name))
-        typer.echo("\n".join([f"{done.taken} submissions copied from {collect}", *done.left]))
-    table = grading.grade(course, name, Limits(cell_seconds=seconds, megabytes=megabytes), progress=typer.echo)
+    try:
+        if collect is not None:
+            people = read_roster(roster, platform) if roster else None
+            done = copy(collect, course, name, platform, people, timestamps, due_of(course, name))
+            typer.echo("\n".join([f"{done.taken} submissions copied from {collect}", *done.left]))
+        table = grading.grade(course, name, Limits(cell_seconds=seconds, megabytes=megabytes), progress=typer.echo)
+    except KeyboardInterrupt:
+        typer.echo("stopped; no file is half-written, and the same command grades the class again", err=True)
+        raise typer.Exit(130) from None
     typer.echo(table.drop(columns="notes").to_string())
     typer.echo(f"summary: {course / f'summary-{name}.csv'}; feedback: {course / 'feedback'}")
 

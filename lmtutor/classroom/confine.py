@@ -5,8 +5,9 @@ Three ways, the best one that the machine allows:
 - *bubblewrap*, where `bwrap` is installed and works: no network, no other process in sight, and a root folder that
   holds only what is listed in `needed`, read-only, and the work folder;
 - *namespaces* (root, or any user where user namespaces are on): the same by our own calls;
-- *user*: root becomes an unprivileged user with a number of its own. It can write nothing of others, but it can read
-  what every user of the machine can. `roads` says which there are; without any, grading is refused.
+- *user*: root becomes an unprivileged user with a number of its own. Where the kernel has Landlock, it can open the
+  same files as above and no others; where not, it can read what every user of the machine can, and write where all
+  can. `roads` says which there are; without any, grading is refused.
 
 In all, the kernel refuses the calls of `CALLS`: no socket, so no network and no service of others, no new process, no
 namespace or mount, no memory beside the counted.
@@ -15,6 +16,7 @@ namespace or mount, no memory beside the counted.
 import contextlib
 import ctypes
 import importlib.util
+import itertools
 import os
 import platform
 import resource
@@ -36,6 +38,7 @@ NO_NEW_PRIVS, PDEATHSIG, SECCOMP, FILTER = 38, 1, 22, 2
 FIRST_USER, USERS = 61_000, 4_000  # numbers that no distribution gives to people
 SYSTEM = "/lib /lib64 /usr/lib /usr/lib64 /usr/share/zoneinfo /usr/share/fonts /etc/fonts /etc/ld.so.cache".split()
 LIBRARIES = ("numpy", "pandas", "torch", "matplotlib", "IPython")  # what answers import, and what runs them
+LONGEST = 1_000  # characters of the path of a student's file
 GIVEN = "/given"  # where bubblewrap shows the student's files
 DEVICES = "/dev/null /dev/zero /dev/random /dev/urandom".split()
 # By machine: its name for the kernel, pivot_root, clone, and the numbers of the calls that are refused:
@@ -47,6 +50,8 @@ CALLS = {
 }
 # open_tree, move_mount, fsopen, fsconfig, fsmount, io_uring_setup, mount_setattr, memfd_secret: alike everywhere
 CALLS_EVERYWHERE = (428, 429, 430, 431, 432, 425, 442, 447)
+LANDLOCK = (444, 445, 446)  # landlock_create_ruleset, landlock_add_rule, landlock_restrict_self; alike everywhere
+EXECUTE, WRITE, READ, LIST, EVERY_RIGHT = 1, 2, 4, 8, (1 << 13) - 1  # its rights; all that Linux 5.13 knows
 CLONE3, ANY_NAMESPACE, THREAD = 435, 0x7E020000, 0x00010000
 
 
@@ -179,6 +184,41 @@ def enter_root(folder: Path, user: int, megabytes: int, files: int) -> None:
     os.chdir("/")
 
 
+def has_landlock() -> bool:
+    """Whether the kernel lets a process say which files it will open (since Linux 5.13, where it is switched on)."""
+    return _libc().syscall(LANDLOCK[0], None, 0, 1) > 0
+
+
+def open_only(folder: Path) -> None:
+    """For `user`, with Landlock: open only what is `needed`, to read, and `folder`."""
+    libc, handled = _libc(), struct.pack("Q", EVERY_RIGHT)
+    rules = libc.syscall(LANDLOCK[0], handled, len(handled), 0)
+    for path in (*needed(), folder):
+        rights = EVERY_RIGHT if path == folder else EXECUTE | READ | LIST
+        rights = rights if path.is_dir() else READ | WRITE if str(path) in DEVICES else EXECUTE | READ
+        place = os.open(path, os.O_PATH)
+        _call(libc.syscall, LANDLOCK[1], rules, 1, struct.pack("=Qi", rights, place), 0)
+        os.close(place)
+    _call(libc.syscall, LANDLOCK[2], rules, 0)
+
+
+def holds(folder: Path, process: int, most: int) -> tuple[int, int]:
+    """How many files and folders lie in a folder, counted up to `most`, and how many bytes they take.
+
+    With the files that a process has open, since no folder need name them.
+    """
+    files, sizes, places = 0, {}, [str(folder), f"/proc/{process}/fd"]
+    while places and files <= most:
+        with contextlib.suppress(OSError), os.scandir(places.pop()) as found:
+            for entry in itertools.islice(found, most + 1):
+                files += 1 if len(entry.path) < LONGEST else most + 1  # too deep to be counted is too many
+                with contextlib.suppress(OSError):  # closed or removed meanwhile
+                    seen = entry.stat(follow_symlinks=entry.path.startswith("/proc/"))
+                    sizes[seen.st_dev, seen.st_ino] = seen.st_blocks * 512
+                    places += [entry.path] if entry.is_dir(follow_symlinks=False) else []
+    return files, sum(sizes.values())
+
+
 def _read_only(where: Path) -> None:
     wanted = struct.pack("4Q", RDONLY, 0, 0, 0)  # set, clear, propagation, user namespace
     size = ctypes.c_size_t(len(wanted))
@@ -232,9 +272,14 @@ def drop_privileges(user: int) -> None:
     _call(libc.prctl, NO_NEW_PRIVS, 1, 0, 0, 0)
     header, nothing = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
     _call(libc.capset, header, nothing)
-    _call(libc.prctl, PDEATHSIG, 9, 0, 0, 0)  # the supervisor gone: gone too
+    end_with_parent()
     if platform.machine() in CALLS:
         forbid_calls()
+
+
+def end_with_parent() -> None:
+    """Let the kernel kill this process when the one that started it is gone."""
+    _call(_libc().prctl, PDEATHSIG, 9, 0, 0, 0)
 
 
 def memory_in_use() -> int:

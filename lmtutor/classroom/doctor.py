@@ -8,6 +8,7 @@ import pandas as pd
 
 from lmtutor.classroom.sandbox import Cell, Limits, Sandbox
 
+WAIT = "\nimport time; time.sleep(5)"  # where files are not limited by the kernel, but watched
 # What must fail, and how it is tried. OPEN and CLOSED are files planted for it, PORT and SOCKET listen.
 PROMISES = {
     "cannot read files that are yours alone": "open(CLOSED).read()",
@@ -20,8 +21,8 @@ PROMISES = {
     "cannot hide memory in a file of its own": "import os; os.memfd_create('x')",
     "cannot start another process": "import os; os.fork()",
     "cannot write a file larger than the limit": "open('x', 'wb').write(bytes(6 * 2**20))",
-    "cannot fill the disk": "for n in range(9): open(str(n), 'wb').write(bytes(4 * 2**20))",
-    "cannot make files without number": "for n in range(6_000): open(str(n), 'w').close()",
+    "cannot fill the disk": "for n in range(9): open(str(n), 'wb').write(bytes(4 * 2**20))" + WAIT,
+    "cannot make files without number": "for n in range(6_000): open(str(n), 'w').close()" + WAIT,
     "cannot run for ever": "while True: pass",
 }
 TIDY = "import os\nfor name in os.listdir('.'): os.path.isfile(name) and os.remove(name)"

@@ -12,6 +12,7 @@ from typing import Any
 
 from lmtutor.classroom.sandbox import Outcome
 from lmtutor.classroom.sources import question_of
+from lmtutor.system.files import write_atomically
 
 PAGE_STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a;
@@ -69,8 +70,7 @@ def write_feedback(course: Path, name: str, row: dict, api: Any, rows: list[dict
         f"<style>{PAGE_STYLE}</style></head>\n<body>{chr(10).join(parts)}</body></html>\n"
     )
     out = course / "feedback" / student / name / f"{name}.html"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(page, encoding="utf-8")
+    write_atomically(out, page.encode())
     return out
 
 

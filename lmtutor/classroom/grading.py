@@ -29,6 +29,7 @@ from lmtutor.classroom.rebuild import rebuild
 from lmtutor.classroom.sandbox import Cell, Limits, Outcome, Sandbox
 from lmtutor.classroom.sources import HELPED, TEXT_STUB, question_of
 from lmtutor.system.errors import LMTutorError
+from lmtutor.system.files import write_atomically
 
 # What an answer has no use for, and an attack on the tests has; the summary says where it stands.
 SUSPECT = re.compile(r"get_ipython|_getframe|currentframe|f_back|tb_frame|\bgc\b|ctypes|ast_transformers|linecache")
@@ -46,7 +47,7 @@ def secret_number(course: Path, what: str) -> int:
     """A number below 2^31 that the secret of the course draws for something, such as "a1/ann"."""
     path = course / "secret.txt"
     if not path.is_file():
-        path.write_text(secrets.token_hex(16), encoding="utf-8")
+        write_atomically(path, secrets.token_hex(16).encode())
         path.chmod(0o600)
     key = path.read_text(encoding="utf-8").strip().encode()
     return int.from_bytes(hmac.digest(key, what.encode(), "sha256")[:4], "big") >> 1
@@ -165,7 +166,7 @@ def _write_summary(path: Path, rows: list[dict]) -> pd.DataFrame:
     texts = table.reset_index()
     for column in texts.select_dtypes(exclude="number"):
         texts[column] = ["'" + str(x) if str(x)[:1] in ("=", "+", "-", "@") else x for x in texts[column]]
-    texts.to_csv(path, index=False)
+    write_atomically(path, texts.to_csv(index=False).encode())
     return table
 
 
@@ -296,8 +297,7 @@ def _keep_scores(api: Any, course: Path, name: str, student: str, when: datetime
             elif one.manual_score is None or texts[0].get(one.name) != texts[1].get(one.name):
                 one.needs_manual_grade = True
         gradebook.db.commit()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    write_atomically(path, nbformat.writes(nbformat.v4.new_notebook(cells=cells)).encode())
 
 
 def _scores(api: Any, course: Path, name: str, student: str, most: bool = False) -> dict:

@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 
 from lmtutor.classroom import confine
@@ -35,6 +36,7 @@ def serve(connection: socket.socket) -> None:
 def supervise(connection: socket.socket, control: socket.socket, job: dict) -> None:
     """Enter the namespaces, fork the process that runs the cells, tell its number, and wait for its end."""
     folder, user, in_use = Path(job["folder"]), job["user"], confine.memory_in_use()
+    confine.end_with_parent()
     if job["isolation"] == "namespaces":
         confine.enter_namespaces()
     else:
@@ -47,6 +49,8 @@ def supervise(connection: socket.socket, control: socket.socket, job: dict) -> N
         control.sendall(json.dumps({"failed": problem} if problem else {"pid": child}).encode() + b"\n")
         control.close()
         connection.close()
+        if job["isolation"] == "user":
+            watch(child, job)
         os.waitpid(child, 0)
         return
     control.close()
@@ -61,6 +65,15 @@ def supervise(connection: socket.socket, control: socket.socket, job: dict) -> N
     serve_confined(connection, job, in_use)
 
 
+def watch(child: int, job: dict) -> None:
+    """Where the student has no disk of its own: end the process when it has more files, or larger ones, than it may."""
+    while os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        files, size = confine.holds(Path(job["folder"]), child, job["disk_files"])
+        if files > job["disk_files"] or size > job["disk_megabytes"] * 2**20:
+            os.kill(child, signal.SIGKILL)
+        time.sleep(0.05)
+
+
 def serve_confined(connection: socket.socket, job: dict, in_use: int) -> None:
     """Give up what is left of the privileges, close what is open, and run cells."""
     folder = job["folder"]
@@ -68,6 +81,8 @@ def serve_confined(connection: socket.socket, job: dict, in_use: int) -> None:
     os.environ.clear()
     os.environ.update(job["environment"], HOME=folder, LMTUTOR_CACHE=f"{folder}/.cache", TMPDIR=folder)
     confine.drop_privileges(job["user"])
+    if job["isolation"] == "user" and confine.has_landlock():
+        confine.open_only(Path(folder))
     confine.limit(in_use, job["megabytes"], job["cpu_seconds"], job["file_megabytes"])
     nowhere = os.open(os.devnull, os.O_RDWR)
     for number in range(3):

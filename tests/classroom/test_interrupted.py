@@ -1,0 +1,74 @@
+"""Grading is stopped half-way: no student's process is left, no file is half-written, a second run does it all."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lmtutor.classroom import confine
+
+pytest.importorskip("nbgrader")
+from lmtutor.classroom import grading  # noqa: E402
+from lmtutor.classroom.sandbox import Limits  # noqa: E402
+
+pytestmark = [
+    pytest.mark.classroom,
+    pytest.mark.slow,
+    pytest.mark.skipif(not confine.roads(), reason="this machine cannot confine a process"),
+]
+START = "import sys, lmtutor.cli.commands as cli; sys.argv[0] = 'lmtutor'; cli.main()"
+
+
+def left_over(folder: Path) -> list[str]:
+    """The processes that were started with this folder for their temporary files, and still run."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if str(folder).encode() in (process / "environ").read_bytes():
+                found.append((process / "stat").read_text())
+        except OSError:
+            continue
+    return [line for line in found if ") Z" not in line]
+
+
+@pytest.mark.parametrize("kind", ["SIGINT", "SIGTERM", "SIGKILL"])
+def test_stopped_half_way(classroom, tmp_path, kind):
+    for student in ("ann", "bob"):
+        classroom.hand_in(student, classroom.notebook())
+    for student in ("cyd", "dan", "eve"):
+        classroom.with_answer(student, "a1-q1", "def perplexity(log_probs):\n    while True: pass")
+    classroom.with_answer("fay", "a1-q1", "import time\ntime.sleep(3600)")
+    work = tmp_path / "temporary"
+    work.mkdir()
+    line = [sys.executable, "-c", START, "assignments", "grade", "a1", "--course", str(classroom.course)]
+    grader = subprocess.Popen(
+        line, env=os.environ | {"TMPDIR": str(work)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    for said in grader.stdout:
+        if said.startswith("bob: 16 of 20"):
+            break
+    time.sleep(2)  # the next ones are on their way
+    assert len(left_over(work)) > 1
+    grader.send_signal(getattr(signal, kind))
+    _, said = grader.communicate(timeout=60)
+    if kind == "SIGKILL":
+        deadline = time.monotonic() + 30
+        while left_over(work) and time.monotonic() < deadline:
+            time.sleep(0.2)
+    else:
+        assert grader.returncode == 130 and said.startswith("stopped; no file is half-written"), said
+        assert not list(work.iterdir()), "its temporary folders are gone"
+    assert not left_over(work)
+
+    for path in classroom.course.glob("autograded/*/a1/*"):
+        assert path.name == "a1.ipynb" and json.loads(path.read_text())["cells"]
+    assert not (classroom.course / "summary-a1.csv").exists()
+    for student in ("cyd", "dan", "eve", "fay"):
+        classroom.hand_in(student, classroom.notebook())
+    table = grading.grade(classroom.course, "a1", Limits(cell_seconds=60, megabytes=1000))
+    assert table["score"].tolist() == [16] * 6
