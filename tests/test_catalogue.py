@@ -143,7 +143,7 @@ def test_the_stories_are_the_same_in_every_edition():
     assert stories == sherlock_stories(gutenberg("\n  \n\n")) == sherlock_stories(gutenberg(""))
     assert sherlock_stories(gutenberg(heading="ADVENTURE {}. {}")) == stories
     assert strip_licence(gutenberg()).startswith("Title\n")
-    with pytest.raises(LMTutorError, match="whole Project Gutenberg file"):
+    with pytest.raises(LMTutorError, match="Project Gutenberg"):
         strip_licence("no marks")
     with pytest.raises(LMTutorError, match="11 story titles"):
         sherlock_stories(gutenberg().replace("XII. THE", "XIII the"))

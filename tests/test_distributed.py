@@ -86,4 +86,4 @@ def test_when_one_process_is_killed_the_other_says_so_and_the_training_can_go_on
 def test_columns_that_cannot_be_shared_out(folder):
     done = train(folder, folder / "odd", "--set", "batch_size=3")
     assert done.returncode != 0
-    assert "3 columns cannot be divided evenly among 2 processes" in done.stderr
+    assert "3 columns cannot be divided among 2 processes" in done.stderr

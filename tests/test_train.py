@@ -213,7 +213,7 @@ def test_a_nan_names_the_step(monkeypatch):
 def test_texts_and_vocabularies_that_do_not_fit():
     with pytest.raises(LMTutorError, match="too few for 2000 columns"):
         fit(tiny_model(), tiny_corpus(), TrainConfig(batch_size=2000), progress=False)
-    with pytest.raises(LMTutorError, match="The model has 9 types, the corpus 10"):
+    with pytest.raises(LMTutorError, match="The model has 9 types, the vocabulary 10"):
         fit(tiny_model(vocab=9), tiny_corpus(), CONFIG)
 
 

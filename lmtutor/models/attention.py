@@ -55,10 +55,7 @@ class TransformerConfig:
             raise LMTutorError(f"embedding must be even for sines and cosines (got {self.embedding}).")
         share = 2 * self.heads if self.rotary else self.heads
         if self.embedding % share:
-            raise LMTutorError(
-                f"embedding={self.embedding} cannot be shared out among {self.heads} heads"
-                f"{', two units to a rotation' if self.rotary else ''}: make it a multiple of {share}."
-            )
+            raise LMTutorError(f"embedding must be a multiple of {share}, for its heads (got {self.embedding}).")
 
 
 def turns(length: int, size: int, like: Tensor) -> tuple[Tensor, Tensor]:

@@ -106,8 +106,7 @@ class BlockLSTM(nn.Module):
         super().__init__()
         if hidden_size % block_size:
             raise LMTutorError(
-                f"{type(self).__name__}: {hidden_size} cells do not fill blocks of {block_size}; "
-                f"choose a multiple of {block_size} or block_size=1."
+                f"{hidden_size} cells do not fill blocks of {block_size}: choose a multiple, or block_size=1."
             )
         self.input_size, self.hidden_size, self.block_size = input_size, hidden_size, block_size
         self.blocks = hidden_size // block_size

@@ -204,9 +204,7 @@ def choose_cutoffs(vocab_size: int, cutoffs: tuple[int, ...], percent: tuple[int
         raise LMTutorError(f"{vocab_size} types are too few to be split into clusters: use the full softmax.")
     cutoffs = tuple(cutoffs) or tuple(sorted({max(1, vocab_size * share // 100) for share in percent}))
     if not all(type(c) is int for c in cutoffs) or [0, *cutoffs, vocab_size] != sorted({0, *cutoffs, vocab_size}):
-        raise LMTutorError(
-            f"cutoffs must be different ids in rising order, from 1 to {vocab_size - 1} (got {list(cutoffs)})."
-        )
+        raise LMTutorError(f"cutoffs must be rising ids from 1 to {vocab_size - 1} (got {list(cutoffs)}).")
     return cutoffs
 
 
@@ -302,9 +300,7 @@ def make_head(
     one_of("head", kind, HEADS)
     if cutoffs and kind not in CLUSTERED:
         raise LMTutorError(f"head={kind!r} has no clusters: leave cutoffs out.")
-    if tied_weight is not None and tied_weight.shape != (vocab_size, hidden_size):
-        raise LMTutorError(
-            f"a tied weight must be (vocabulary, hidden) = ({vocab_size}, {hidden_size}) but is "
-            f"{tuple(tied_weight.shape)}; make the embedding as wide as the last hidden layer or untie it."
-        )
+    shape = None if tied_weight is None else tuple(tied_weight.shape)
+    if shape not in (None, (vocab_size, hidden_size)):
+        raise LMTutorError(f"a tied weight must be of shape ({vocab_size}, {hidden_size}) but is {shape}: untie it.")
     return HEADS[kind](hidden_size, vocab_size, tied_weight, *([cutoffs] if cutoffs else []))

@@ -58,9 +58,7 @@ class RecurrentConfig:
             raise LMTutorError(f"cell={self.cell!r} has no block_size or cell_range: they are of the historical cells.")
         numbers = [bias for bias in self.biases if isinstance(bias, int | float) and math.isfinite(bias)]
         if self.biases and (len(self.biases) != len(names) or len(numbers) != len(names)):
-            raise LMTutorError(
-                f"biases of {self.cell} must be {', '.join(names) or 'left out'} (got {list(self.biases)})."
-            )
+            raise LMTutorError(f"biases must be {', '.join(names) or 'left out'} (got {list(self.biases)}).")
 
 
 class RecurrentLM(LanguageModel):

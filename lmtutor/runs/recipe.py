@@ -15,6 +15,7 @@ from typing import Any
 from lmtutor.models.registry import model_config, replace_checked
 from lmtutor.system.errors import LMTutorError, nearest
 from lmtutor.system.files import PACKAGE, reading
+from lmtutor.system.limits import fits
 from lmtutor.text.corpora import OPTIONS, Corpus, load_corpus
 from lmtutor.text.vocabulary import Vocabulary
 from lmtutor.training.config import TrainConfig
@@ -55,9 +56,7 @@ class Recipe:
             table, _, name = key.strip().rpartition(".")
             table = table or "training"
             if not equals or not name or table not in TABLES:
-                raise LMTutorError(
-                    f"--set {change!r}: write key=value, as in lr=5, model.dropout=0.5 or corpus.name=ptb."
-                )
+                raise LMTutorError(f"--set {change!r}: write key=value, as in lr=5 or model.dropout=0.5.")
             try:
                 value = tomllib.loads(f"value = {text}")["value"]
             except (ValueError, RecursionError):  # not TOML: a plain word, such as a name
@@ -103,22 +102,17 @@ def toml_value(value: Any) -> str:
 def check_tables(tables: dict[str, dict[str, Any]], where: object) -> None:
     """Raise `LMTutorError` unless the tables name a corpus, a model and at most one start, and can be written again."""
     for table in ("corpus", "model"):
-        if not isinstance(tables.get(table, {}).get("name"), str):
+        if not fits(tables.get(table), {"name": str}):
             raise LMTutorError(f'{where}: [{table}] needs a name, as in name = "wikitext-2".')
-    start = tables.get("start", {})
-    if start and (set(start) != {"run"} or not isinstance(start["run"], str)):
+    start = tables.get("start")
+    if start and not (fits(start, {"run": str}) and len(start) == 1):
         raise LMTutorError(f'{where}: [start] names one run, as in run = "lstm-200-wikitext-2".')
     for table in ("corpus", "model", "start", "published"):
         for name, value in tables.get(table, {}).items():
-            try:
+            with reading(f"{where}: [{table}] {name!r}", "give finite numbers, true, false, text or lists of these"):
                 if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-                    raise ValueError
+                    raise ValueError("the name has letters, digits, - and _ only")
                 toml_value(value)
-            except (ValueError, RecursionError):
-                raise LMTutorError(
-                    f"{where}: [{table}] has plain names, and finite numbers, true, false, text and lists of these; "
-                    f"fix {name!r}."
-                ) from None
 
 
 def recipe_names() -> list[str]:

@@ -216,9 +216,7 @@ def finished(recipe: Recipe, out: Path) -> bool:
         )
     now, then = (dataclasses.asdict(r.training) for r in (recipe, stored))
     if changed := [name for name in now if now[name] != then[name] and name != "epochs"]:
-        raise LMTutorError(
-            f"{out} was trained with another {', '.join(changed)}: resume with the same, or start a new run."
-        )
+        raise LMTutorError(f"{out} was trained with another {', '.join(changed)}: resume with the same.")
     if (out / "result.json").is_file():
         result = read_table(out / "result.json")
         if result.get("epochs") == recipe.training.epochs and not Run(out).went_on(result):

@@ -107,9 +107,7 @@ class UpdateRule:
     def __init__(self, model: LanguageModel, rms: dict[str, Tensor], lr: float, decay: float, epsilon: float):
         parameters = dict(model.named_parameters())
         if {n: r.shape for n, r in rms.items()} != {n: p.shape for n, p in parameters.items()}:
-            raise LMTutorError(
-                "These gradient statistics are of another model: collect them with gradient_rms(model, …)."
-            )
+            raise LMTutorError("These gradient statistics are of another model: collect them with gradient_rms.")
         self.weights = list(parameters.values())
         usual = [rms[name].to(weight.device) for name, weight in parameters.items()]
         mean = torch.stack([r.mean() for r in usual]).mean()

@@ -141,18 +141,14 @@ def check_ids(model: Scorer, ids: Tensor) -> None:
         raise LMTutorError(f"Scoring needs one row of at least 2 token ids; this one has shape {tuple(ids.shape)}.")
     if int(ids.max()) >= model.vocab_size or int(ids.min()) < 0:
         raise LMTutorError(
-            f"The text has ids up to {int(ids.max())}, the model a vocabulary of {model.vocab_size}: "
-            "load the corpus with the model's vocabulary, load_corpus(…, vocab=vocab)."
+            f"The text has ids up to {int(ids.max())}, the model {model.vocab_size} types: take its own."
         )
 
 
 def check_vocabulary(model: Scorer, vocab) -> None:
     """Raise `LMTutorError` unless a model and a vocabulary have as many types."""
     if model.vocab_size != len(vocab):
-        raise LMTutorError(
-            f"The model has {model.vocab_size} types, the vocabulary {len(vocab)}: take the one that the model was "
-            "trained with."
-        )
+        raise LMTutorError(f"The model has {model.vocab_size} types, the vocabulary {len(vocab)}: use its own.")
 
 
 def score_text(model: Scorer, vocab, text: str) -> pd.DataFrame:

@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmtutor.scratch.training import Arrays, check_batch, check_state, one_hot_product, softmax_loss
-from lmtutor.system.errors import LMTutorError
 
 LSTMState = tuple[NDArray, NDArray]  # h (B, H), c (B, H)
 BLOCKS = "ifgo"
@@ -63,8 +62,6 @@ class CharLSTM:
         scale: float = 0.05,
         forget_bias: float = 1.0,
     ):
-        if vocab_size < 2 or hidden < 1:
-            raise LMTutorError(f"CharLSTM: {vocab_size} symbols and {hidden} cells; have at least 2 and 1.")
         rng = np.random.default_rng(seed)
         self.vocab_size, self.hidden, self.peepholes = vocab_size, hidden, peepholes
         shapes = {f"W_x{k}": (vocab_size, hidden) for k in BLOCKS}

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmtutor.scratch.training import Arrays, check_batch, check_state, one_hot_product, softmax_loss
-from lmtutor.system.errors import LMTutorError
 
 
 class CharRNN:
@@ -38,8 +37,6 @@ class CharRNN:
     """
 
     def __init__(self, vocab_size: int, hidden: int = 100, seed: int = 1, dtype: Any = np.float64, scale: float = 0.01):
-        if vocab_size < 2 or hidden < 1:
-            raise LMTutorError(f"CharRNN: {vocab_size} symbols and {hidden} units; have at least 2 and 1.")
         rng = np.random.default_rng(seed)
         self.vocab_size, self.hidden = vocab_size, hidden
         shapes = {"W_xh": (vocab_size, hidden), "W_hh": (hidden, hidden), "W_hy": (hidden, vocab_size)}

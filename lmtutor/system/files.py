@@ -35,10 +35,7 @@ def path(name: str) -> Path:
     """Return the path of a file or folder such as `"published"`; `LMTutorError` where it is not here."""
     if found := find(name):
         return found
-    raise LMTutorError(
-        f"data/{name} was not found beside the package nor inside it: "
-        "install lmtutor again, or run from a checkout of the project."
-    )
+    raise LMTutorError(f"data/{name} is not here: install lmtutor again, or run from a checkout of the project.")
 
 
 def refuse_what_is_no_file(path: Path, advice: str) -> None:

@@ -76,9 +76,7 @@ def my_columns(part: Tensor) -> Tensor:
     LMTutorError : the columns cannot be divided evenly.
     """
     if part.shape[-1] % world():
-        raise LMTutorError(
-            f"{part.shape[-1]} columns cannot be divided evenly among {world()} processes: change batch_size."
-        )
+        raise LMTutorError(f"{part.shape[-1]} columns cannot be divided among {world()} processes: change batch_size.")
     return part.chunk(world(), dim=-1)[rank()]
 
 

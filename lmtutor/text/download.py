@@ -74,10 +74,10 @@ def _download(name: str, file: CatalogueFile, work: Path, progress: bool) -> Non
             wrong = file.mismatch(found)
         except LMTutorError as error:
             wrong = str(error)
-        except HTTPError as error:
-            wrong = f"it answered {error.response.status_code} {error.response.reason}"
         except RequestException as error:  # it would say the rest in hundreds of words
             wrong = f"there is no connection to it, or it broke off: {type(error).__name__}"
+            if isinstance(error, HTTPError):
+                wrong = f"it answered {error.response.status_code} {error.response.reason}"
         if not wrong:
             os.replace(found, download_folder() / file.path)
             return

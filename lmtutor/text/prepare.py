@@ -26,9 +26,7 @@ def strip_licence(text: str) -> str:
     """
     found = _BODY.search(re.sub("\r\n?", "\n", text.removeprefix("\ufeff")))
     if not found:
-        raise LMTutorError(
-            "the text has no '*** START OF …' and '*** END OF …' lines: is it a whole Project Gutenberg file?"
-        )
+        raise LMTutorError("the text has no '*** START OF …' and '*** END OF …' lines: is it from Project Gutenberg?")
     return found[1]
 
 

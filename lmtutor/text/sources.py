@@ -70,9 +70,8 @@ def open_bytes(path: Path) -> BinaryIO:
     except FileNotFoundError:
         raise LMTutorError(f"{path}: no such file: check the path.") from None
     except (OSError, ValueError) as error:  # no permission, a broken disk; a NUL byte in the name
-        raise LMTutorError(
-            f"{str(path)!r} cannot be read ({getattr(error, 'strerror', error)}): check its name and permissions."
-        ) from None
+        why = getattr(error, "strerror", error)
+        raise LMTutorError(f"{str(path)!r} cannot be read ({why}): check its name and permissions.") from None
     if file is None:
         raise LMTutorError(f"{path} is not a plain file: pipe its text in, with - in place of the path.")
     if not file.peek(1):
@@ -303,9 +302,7 @@ def by_documents(spans: Sequence[Span], shares: Sequence[float]) -> tuple[Splits
     """Deal whole documents, in their order, to the three splits so that their sizes are near the shares."""
     train, valid, _ = _checked(shares)
     if len(spans) < 3:
-        raise LMTutorError(
-            f"{len(spans)} document(s) cannot be dealt to three splits: give three or more, or one long file."
-        )
+        raise LMTutorError(f"{len(spans)} document(s) cannot be dealt to three splits: give more, or one long file.")
     middles, done = [], 0.0  # bytes before the middle of each document
     for start, stop in (span.bounds for span in spans):
         middles.append(done + (stop - start) / 2)

@@ -101,10 +101,10 @@ class Tokenizer:
         kind, switches = _kind(values.get("name")), values.get("normalisation", {})
         settings = {key: value for key, value in values.items() if key not in ("name", "normalisation")}
         wrong = [key for key, value in settings.items() if not fits(value, kind.settings.get(key, ()))]
-        if wrong or not fits(switches, {str: bool}) or not switches.keys() <= asdict(Normalisation()).keys():
-            raise LMTutorError(
-                f"not a valid tokenizer: {wrong[0] if wrong else 'normalisation'} is damaged: fit it again."
-            )
+        if not fits(switches, {str: bool}) or not switches.keys() <= asdict(Normalisation()).keys():
+            wrong.append("normalisation")
+        if wrong:
+            raise LMTutorError(f"not a valid tokenizer: {wrong[0]} is damaged: fit it again.")
         return kind(Normalisation(**switches), **settings)
 
 

@@ -106,10 +106,7 @@ class Vocabulary:
         """Return the id of a token; that of `<unk>` if it is unknown."""
         found = self._ids.get(token, self.unk_id)
         if found is None:
-            raise LMTutorError(
-                f"{token!r} is not among the {len(self):,} types of this vocabulary, and it has no <unk>: "
-                "leave it out, or build the vocabulary with <unk>."
-            )
+            raise LMTutorError(f"{token!r} is not among the {len(self):,} types, and there is no <unk>: leave it out.")
         return found
 
     def __eq__(self, other: object) -> bool:

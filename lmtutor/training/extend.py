@@ -30,9 +30,7 @@ def extend_vocabulary(model, vocab: Vocabulary, words: Vocabulary) -> tuple[torc
     if vocab.unk_id is None:
         raise LMTutorError("The model's vocabulary has no <unk>: there is nothing for new types to begin from.")
     if getattr(model.config, "head", "softmax") in CLUSTERED:
-        raise LMTutorError(
-            f"The head {model.config.head} has its types in clusters of fixed sizes: it cannot be extended."
-        )
+        raise LMTutorError(f"The head {model.config.head} has clusters of fixed sizes: it cannot be extended.")
     new = [token for token in words.tokens if token not in vocab]
     larger = Vocabulary([*vocab.tokens, *new], words.tokenizer)
     extended = build_model(model.config, len(larger))

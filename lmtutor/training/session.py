@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from lmtutor.models.heads import SoftmaxHead
 from lmtutor.scoring.sampling import generate
-from lmtutor.scoring.score import Score, evaluate
+from lmtutor.scoring.score import Score, check_vocabulary, evaluate
 from lmtutor.system import processes
 from lmtutor.system.errors import Diverged, LMTutorError
 from lmtutor.system.files import write_atomically
@@ -95,19 +95,13 @@ class Session(Trainer):
         sample: str | None = None,
         log_every: int = 0,
     ):
-        if model.vocab_size != len(corpus.vocab):
-            raise LMTutorError(
-                f"The model has {model.vocab_size} types, the corpus {len(corpus.vocab)}: "
-                "build the model with corpus.vocab, or load the corpus with vocab=…"
-            )
+        check_vocabulary(model, corpus.vocab)
         if sample is not None:
             corpus.vocab.encode_text(sample)  # what it cannot read fails now, not after the first epoch
         self.home = next(model.parameters()).device
         super().__init__(model.to(choose_device(config.device)), corpus, config)
         if config.label_smoothing and not isinstance(model.head, SoftmaxHead):
-            raise LMTutorError(
-                "label_smoothing needs the logits of all types: set model.head=softmax, or leave it out."
-            )
+            raise LMTutorError("label_smoothing needs the logits of all types: set model.head=softmax.")
         model.head.precision, model.head.label_smoothing = config.precision, config.label_smoothing
         self.out, self.keep_every, self.sample = Path(out) if out else None, keep_every, sample
         self.log_every, self.steps, self.text_sample = log_every, [], ""

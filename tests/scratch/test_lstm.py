@@ -148,8 +148,6 @@ def test_bad_input_is_told_in_one_line():
         model.forward(ok, ok, (np.zeros((1, 4)), np.zeros((1, 5))))
     with pytest.raises(LMTutorError, match="outside 0…2"):
         model.forward(ok + 3, ok, model.initial_state(1))
-    with pytest.raises(LMTutorError, match="1 symbols"):
-        CharLSTM(1)
     with pytest.raises(LMTutorError, match="not among 1 to 5"):
         BrokenLSTM(3, bugs=[6])
     with pytest.raises(LMTutorError, match="float64"):

@@ -156,7 +156,6 @@ def test_two_runs_with_one_seed_agree_bit_for_bit():
         (lambda: columns(np.arange(4), 4), "do not fill 4 columns"),
         (lambda: next(train(CharRNN(3), np.array([0, 1, 2] * 4), batch_size=2, steps=25)), "window of 25"),
         (lambda: bits_per_symbol(CharRNN(3), np.array([1])), "nothing to score"),
-        (lambda: CharRNN(1), "1 symbols"),
         (lambda: CharRNN(3).forward(np.zeros(4, int), np.zeros(4, int), np.zeros((1, 100))), r"\(T, B\)"),
         (
             lambda: CharRNN(3).forward(np.zeros((2, 1), int), np.zeros((2, 2), int), np.zeros((1, 100))),
