@@ -36,6 +36,23 @@ def invisible(incomplete: list[dict]) -> list[str]:
     return lines
 
 
+# A page has thousands of letters in code, equations and drawings, most of them in one of a few pairs of colours. Two
+# of each pair are left to be measured: with all of them axe spends three quarters of its time on the contrast.
+TWO_OF_EACH = """() => {
+    const seen = new Map();
+    for (const e of document.querySelectorAll("article :is(pre, math, svg, table) *")) {
+        if (e.childElementCount) continue;
+        const style = getComputedStyle(e);
+        let pair = [e.tagName, style.color, style.fill, style.opacity, style.fontSize, style.fontWeight].join();
+        for (let a = e; a.tagName !== "ARTICLE"; a = a.parentElement) pair += getComputedStyle(a).backgroundColor;
+        seen.set(pair, (seen.get(pair) ?? 0) + 1);
+        if (seen.get(pair) > 2) e.style.visibility = "hidden";
+    }
+}"""
+CONTRAST = {"runOnly": ["color-contrast"]}
+THE_REST = {"rules": {"color-contrast": {"enabled": False}}}
+
+
 @pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 1280), ("light", 360)])
 def test_page_has_no_violation(browser, served, page, theme, width):
     from axe_playwright_python.sync_playwright import Axe
@@ -46,25 +63,36 @@ def test_page_has_no_violation(browser, served, page, theme, width):
     assert view.evaluate("document.documentElement.dataset.theme") == theme
     view.evaluate("document.querySelectorAll('article details').forEach(e => e.open = true)")
     view.wait_for_timeout(100)  # until what came into view is measured
-    result = Axe().run(view, options={"resultTypes": ["violations", "incomplete"]}).response
+    results = []
+    if theme == "light":  # of all rules the contrast alone asks for colours
+        results.append(Axe().run(view, options={"resultTypes": ["violations"], **THE_REST}).response)
+    view.evaluate(TWO_OF_EACH)
+    results.append(Axe().run(view, options={"resultTypes": ["violations", "incomplete"], **CONTRAST}).response)
     fits = "([target, allowed]) => document.querySelector(target)?.matches(allowed) ?? false"
-    found = outside_the_list(result["violations"], lambda target, allowed: view.evaluate(fits, [target, allowed]))
+    found = invisible(results[-1]["incomplete"])
+    for result in results:
+        found += outside_the_list(result["violations"], lambda target, allowed: view.evaluate(fits, [target, allowed]))
     context.close()
-    assert not found + invisible(result["incomplete"]), "\n".join(found + invisible(result["incomplete"]))
+    assert not found, "\n".join(found)
 
 
 def test_the_gate_can_fail(browser):
-    """A page with three faults is refused for each."""
+    """A page with four faults is refused for each, and one letter among many is found."""
     from axe_playwright_python.sync_playwright import Axe
 
     view = browser.new_page()
     view.set_content(
-        '<html lang="en"><title>t</title><main><h1>h</h1><img src="data:,"><p style="color:#bbb">pale</p>'
-        '<p style="color:#123;background:#123">nothing to be seen</p>'
+        '<html lang="en"><title>t</title><main><article><h1>h</h1><img src="data:,"><p style="color:#bbb">pale</p>'
+        '<p style="color:#123;background:#123">nothing to be seen</p><pre>'
+        + "<b>dark</b>" * 5
+        + '<b style="background:#222">dark</b></pre>'
     )
+    view.evaluate(TWO_OF_EACH)
     result = Axe().run(view).response
     view.close()
-    assert {"image-alt", "color-contrast"} <= {violation["id"] for violation in result["violations"]}
+    violations = {violation["id"]: str(violation["nodes"]) for violation in result["violations"]}
+    assert {"image-alt", "color-contrast"} <= set(violations)
+    assert "pale" in violations["color-contrast"] and "background:#222" in violations["color-contrast"]
     assert invisible(result["incomplete"])
 
 
