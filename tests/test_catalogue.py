@@ -114,7 +114,9 @@ def test_corpora_of_many_files_are_read_as_they_are_published(by_name, tmp_path,
         assert not corpora.corpus_available(name)
         with pytest.raises(LMTutorError, match=r"unpack http.* as the folder .*" + name):
             load_corpus(name)
-    stand_in(tmp_path, monkeypatch, {f"one-billion-words/{name}": text for name, text in BILLION.items()})
+    # By name as its archive unpacks in the folder, which has a folder of its own at the top.
+    top = "one-billion-words/" + "1-billion-word-language-modeling-benchmark-r13output/" * by_name
+    stand_in(tmp_path, monkeypatch, {top + name: text for name, text in BILLION.items()})
     corpus = load_corpus("one-billion-words" if by_name else tmp_path / "one-billion-words")
     assert corpus.vocab.decode(corpus.train) == "The cat sat . <eos> A dog ! <eos> It was cold . <eos>".split()
     assert len(corpus.valid) == 5 and len(corpus.test) == 4 and "parts 1 and 0" in corpus.note

@@ -29,7 +29,8 @@ class Head(nn.Module):
         multiplies it in hardware. Training sets it. Log-probabilities are float32 always.
     label_smoothing : float
         ε: in training, each type gets the share ε / V of a target that is otherwise 1 − ε sure. Training sets it, and
-        `SoftmaxHead` heeds it.
+        `SoftmaxHead` heeds it. One of the sources shares its ε among the V − 1 other types; ours is the same at
+        ε V / (V − 1).
     """
 
     def __init__(self, hidden_size: int, vocab_size: int, tied_weight: nn.Parameter | None = None):

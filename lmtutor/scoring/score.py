@@ -17,7 +17,6 @@ from lmtutor.system.machine import keep_freed_memory
 from lmtutor.text.batches import Batch
 from lmtutor.text.encoding import encode_whole, mapped
 from lmtutor.text.sources import text_blocks
-from lmtutor.text.tokenizers import SPECIALS
 
 STREAM_PROTOCOL = "batch 1, state carried over the whole text, every token scored except the very first"
 COLUMNS_PROTOCOL = "{} columns, state carried, neither the first token of each nor the tail that fills no row scored"
@@ -170,7 +169,7 @@ def score_text(model: Scorer, vocab, text: str) -> pd.DataFrame:
         raise LMTutorError("Without a line end in the vocabulary the first token is only read: give at least two.")
     read = ids if start is None else torch.cat([torch.tensor([start]), ids])
     if vocab.tokenizer.name == "bpe":  # its pieces show a blank as Ġ, and letters beyond ASCII as their bytes
-        tokens = [token if token in SPECIALS else vocab.tokenizer.detokenize([token]) for token in tokens]
+        tokens = vocab.tokenizer.written(tokens)
     scored = tokens if start is not None else tokens[1:]
     log_probs = stream_log_probs(model, read).tolist()
     return pd.DataFrame({"token": scored, "type": vocab.decode(read[1:]), "log_probability": log_probs})

@@ -1,5 +1,6 @@
 """Byte pairs: text to pieces of words and back, learned and cut by the `tokenizers` library."""
 
+import codecs
 import json
 import re
 from collections.abc import Iterable
@@ -18,6 +19,10 @@ SAVED = {  # what the library writes of a pipeline that `fit` has trained; only 
     "decoder": {"type": "ByteLevel"},
     "model": {"type": "BPE", "vocab": {str: int}, "merges": [[str]]},
 }
+# The bytes by the characters that show them: 188 show themselves, the others are shown beyond U+00FF, in order.
+_OWN = [*range(33, 127), *range(161, 173), *range(174, 256)]
+BYTES = {chr(byte): byte for byte in _OWN}
+BYTES |= {chr(256 + n): byte for n, byte in enumerate(byte for byte in range(256) if byte not in _OWN)}
 _HALF = re.compile("[\ud800-\udfff]")  # of a character beyond U+FFFF; the library takes none
 
 
@@ -82,6 +87,11 @@ class BytePairs(Tokenizer):
             ):
                 return _pipeline(vocab, [(left, right) for left, right in merges])
         raise LMTutorError("the tokenizer's byte pairs are damaged: fit it again, or restore its file.")
+
+    def written(self, tokens: Iterable[str]) -> list[str]:
+        """What each piece adds to the text: a letter of several bytes stands where its last one is read."""
+        decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        return [token if token in SPECIALS else decode(bytes(map(BYTES.__getitem__, token))) for token in tokens]
 
     def _pieces(self, text: str) -> list[str]:
         """Cut a text at its seams, which stand at the odd places; refuse what the library would fail on."""

@@ -82,10 +82,9 @@ def _one_file(files: dict[str, Path]) -> tuple[Splits, str]:
 
 def published_folder(folder: Path) -> tuple[Splits, str] | None:
     """The splits of a corpus whose authors publish it as a folder of many files; None where it is not such a folder."""
-    if training := sorted(folder.glob("training-monolingual.tokenized.shuffled/news.en-*")):
-        valid, test = (
-            folder / f"heldout-monolingual.tokenized.shuffled/news.en.heldout-0000{n}-of-00050" for n in (1, 0)
-        )
+    if training := sorted(folder.rglob("training-monolingual.tokenized.shuffled/news.en-*")):
+        heldout = training[0].parents[1] / "heldout-monolingual.tokenized.shuffled"
+        valid, test = (heldout / f"news.en.heldout-0000{n}-of-00050" for n in (1, 0))
         splits = {"train": [*map(Span, training)], "valid": [Span(valid)], "test": [Span(test)]}
         return splits, f"{len(training)} shuffled files of sentences; of the held-out text parts 1 and 0."
     if files := sorted(folder.rglob("poet.*.json"), key=lambda file: (len(file.name), file.name)):
