@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from lmtutor.cli.texts import Encoding, not_there_yet
-from lmtutor.system.errors import LMTutorError
+from lmtutor.system.errors import LMTutorError, refuse
 
 REPEATS = 0.1  # share of repeated runs of four words from which a sample is said to repeat itself
 
@@ -61,31 +61,28 @@ def evaluate(
     """Score a text, or a split of the run's corpus: batch 1, state carried, every token but the first."""
     from lmtutor.runs.reproduction import score_kept
     from lmtutor.runs.run import find_run
-    from lmtutor.runs.tuning import adapted_score, cache_settings
+    from lmtutor.runs.tuning import adapted_score
     from lmtutor.scoring.neural_cache import NeuralCache
     from lmtutor.scoring.score import score_lines
     from lmtutor.text.batches import cut_batches
     from lmtutor.text.sources import text_blocks
 
-    if text is not None and (corpus or epochs or split):
-        raise LMTutorError("a text is scored whole: leave out --corpus, --epochs and --split.")
-    split = split or "test"
-    pieces = bool(context) or batch_size > 1
-    if per_line and (text is None or dynamic or pieces):
-        raise LMTutorError("--per-line wants a file, - or a text to score, and reads it as one stream, as it is.")
-    if out and not (per_line or epochs):
-        raise LMTutorError("--out is for a table: give --per-line or --epochs too.")
-    if stride and not context:
-        raise LMTutorError("--stride is the step from window to window: give --context, their length, too.")
-    found = find_run(run)
+    whole, pieces = text is not None, context or batch_size > 1
+    refuse(
+        {
+            "a text is scored whole: leave out --corpus, --epochs and --split": whole and (corpus or epochs or split),
+            "--per-line wants a file, - or a text, and reads it as one stream": per_line and not whole,
+            "--per-line reads one stream, as it is: leave the other options out": per_line and (dynamic or pieces),
+            "--out is for a table: give --per-line or --epochs too": out and not (per_line or epochs),
+            "--stride is the step from window to window: give --context too": stride and not context,
+            "--epochs scores the run's own corpus, without a cache": epochs
+            and (corpus or cache or dynamic or pieces or per_line),
+        }
+    )
+    split, found = split or "test", find_run(run)
     if epochs:
-        if corpus or cache or dynamic or pieces or per_line:
-            raise LMTutorError("--epochs scores the run's own corpus, without a cache: leave the other options out.")
         return show(score_kept(found, split, epochs), out)
-    chosen = {name: value for name, value in (("window", window), ("theta", theta), ("lam", lam)) if value is not None}
-    settings = None
-    if cache or chosen:
-        settings = chosen if len(chosen) == 3 else {**cache_settings(found), **chosen}
+    settings = cache_asked(found, cache, window=window, theta=theta, lam=lam)
     model, vocab = load(found, device)
     if per_line:
         table = score_lines(NeuralCache(model, **settings) if settings else model, vocab, text_blocks(text, encoding))
@@ -94,7 +91,7 @@ def evaluate(
     trained, cut = found.recipe.training, {}
     if pieces:
         cut = dict(cut="windows" if context else "stream", batch_size=batch_size, bptt=context or 35, stride=stride)
-    elif text is None and trained.cut != "stream":
+    elif not whole and trained.cut != "stream":
         cut = {**trained.cutting, "random_bptt": False}
     if cut and (settings or dynamic):
         raise LMTutorError("The cache and dynamic evaluation read one stream, neither columns nor windows nor samples.")
@@ -102,6 +99,16 @@ def evaluate(
     train = found.load_corpus(vocab).train if dynamic else None
     result = adapted_score(model, cut_batches(ids, vocab, **cut) if cut else ids, train, **options)
     typer.echo(f"{what}: {result}\nprotocol: {result.protocol}\ntext: {about}")
+
+
+def cache_asked(found, cache: bool, **given: float | None) -> dict[str, float] | None:
+    """The settings of the cache that is asked for: those given, the rest as tune-cache found them; None for no cache."""
+    from lmtutor.runs.tuning import cache_settings
+
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if len(chosen) == len(given):
+        return chosen
+    return {**cache_settings(found), **chosen} if cache or chosen else None
 
 
 def asked(found, vocab, text: str | None, corpus: str | None, split: str, encoding: str | None):

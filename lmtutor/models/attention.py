@@ -16,7 +16,7 @@ from lmtutor.models.base import FACTOR, LAYERS, SIZE, LanguageModel, State
 from lmtutor.models.heads import SoftmaxHead
 from lmtutor.models.matrix_state import MatrixState
 from lmtutor.models.minrnn import MIN_CELLS
-from lmtutor.system.errors import LMTutorError, one_of
+from lmtutor.system.errors import one_of, refuse
 from lmtutor.system.limits import SHARE, expect
 from lmtutor.system.machine import product_dtype
 
@@ -47,15 +47,15 @@ class TransformerConfig:
         expect(vars(self), _LIMITS)
         one_of("activation", self.activation, ACTIVATIONS)
         one_of("mixer", self.mixer, MIXERS)
-        if self.mixer != "attention":
-            if self.sinusoidal:
-                raise LMTutorError(f"mixer={self.mixer!r} counts no positions: leave sinusoidal out.")
-            return
-        if self.embedding % 2 and self.sinusoidal:
-            raise LMTutorError(f"embedding must be even for sines and cosines (got {self.embedding}).")
-        share = 2 * self.heads if self.rotary else self.heads
-        if self.embedding % share:
-            raise LMTutorError(f"embedding must be a multiple of {share}, for its heads (got {self.embedding}).")
+        share, attends = 2 * self.heads if self.rotary else self.heads, self.mixer == "attention"
+        got = f"(got {self.embedding})"
+        refuse(
+            {
+                f"mixer={self.mixer!r} counts no positions: leave sinusoidal out": self.sinusoidal and not attends,
+                f"embedding must be even for sines and cosines {got}": self.sinusoidal and self.embedding % 2,
+                f"embedding must be a multiple of {share}, for its heads {got}": attends and self.embedding % share,
+            }
+        )
 
 
 def turns(length: int, size: int, like: Tensor) -> tuple[Tensor, Tensor]:

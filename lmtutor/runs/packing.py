@@ -1,6 +1,5 @@
 """Make a pretrained model of a finished run: pack its weights, measure what packing costs, write its card."""
 
-import json
 import re
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from lmtutor.runs.run import Run
 from lmtutor.scoring.neural_cache import NeuralCache, tune_cache
 from lmtutor.scoring.score import Score, evaluate
 from lmtutor.system import files as data_files
-from lmtutor.system.errors import LMTutorError
+from lmtutor.system.errors import LMTutorError, refuse
 from lmtutor.system.files import write_atomically
 from lmtutor.training.config import text_to_score
 
@@ -50,17 +49,19 @@ def release(run: Run, name: str, title: str, licence: str) -> dict[str, Score]:
     ------
     LMTutorError : not a checkout, or a file larger than 16 MiB.
     """
-    if not data_files.in_checkout():
-        raise LMTutorError("A release goes into data/models of a checkout: install the project with pip install -e.")
-    folder = data_files.CHECKOUT / "models" / name
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-        raise LMTutorError(f"{name!r}: a model's name has letters, digits, - and _ only.")
-    if (folder / "card.md").exists():  # without its card it was left half made
-        raise LMTutorError(f"There is a model {name} already: delete {folder} first to replace it.")
-    result, (model, vocab) = run.result, run.load()
-    recorded = data_files.find(f"runs/{result['recipe']}/result.json")
-    if recorded is None or json.loads(recorded.read_text(encoding="utf-8"))["test"] != result["test"]:
-        raise LMTutorError(f"{run.path} is not the recorded run {result['recipe']}: copy its files into data/runs.")
+    folder, result = data_files.CHECKOUT / "models" / name, run.result
+    recorded = data_files.find(f"runs/{result['recipe']}")
+    half_made = not (folder / "card.md").exists()
+    refuse(
+        {
+            "A release goes into data/models of a checkout: pip install -e .": not data_files.in_checkout(),
+            f"{name!r}: a model's name has letters, digits, - and _ only": not re.fullmatch(r"[A-Za-z0-9_-]+", name),
+            f"There is a model {name} already: delete {folder} first to replace it": not half_made,
+            f"{run.path} is not the recorded run {result['recipe']}: copy its files into data/runs": not recorded
+            or Run(recorded).result["test"] != result["test"],
+        }
+    )
+    model, vocab = run.load()
     pack_model(folder, model, vocab, "")
     if (folder / "model.safetensors").stat().st_size > LARGEST:
         raise LMTutorError(f"{folder / 'model.safetensors'} is larger than {LARGEST:,} bytes: too large to release.")

@@ -1,6 +1,6 @@
 """The errors that the package raises, and the hint for a mistyped name."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 
 
@@ -28,3 +28,10 @@ def one_of(kind: str, name: object, known: Collection[str]) -> str:
     if not isinstance(name, str) or name not in known:
         raise LMTutorError(f"Unknown {kind} {name!r:.200}.{nearest(str(name), known)}")
     return name
+
+
+def refuse(problems: Mapping[str, object]) -> None:
+    """Raise `LMTutorError` with the first words whose condition holds: for what does not go together."""
+    for words, wrong in problems.items():
+        if wrong:
+            raise LMTutorError(f"{words}.")

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lmtutor.models.base import detach, map_state
 from lmtutor.system import processes
-from lmtutor.system.errors import LMTutorError
+from lmtutor.system.errors import LMTutorError, refuse
 from lmtutor.system.files import reading
 from lmtutor.system.limits import fits
 from lmtutor.text.corpora import Corpus
@@ -169,14 +169,12 @@ def _check_training(session: Trainer, state: dict[str, Any]) -> None:
     now = {**dataclasses.asdict(session.config), "epochs": state["config"].get("epochs")}
     then = {**dataclasses.asdict(TrainConfig()), **state["config"]}  # newer fields: their default
     changed, ranks = ", ".join(name for name in now if now[name] != then[name]), len(state["processes"])
-    for wrong, words in (
-        (changed, f"was trained with another {changed}: resume with the same, or start a new run"),
-        (
-            state["splits"] != session.text,
-            f"was trained on another text than {session.corpus.name} has now: restore it, or start a new run",
-        ),
-        (session.config.epochs < state["epoch"], f"has {state['epoch']} epochs already: ask for as many or more"),
-        (ranks != processes.world(), f"was trained by {ranks} processes: resume with as many"),
-    ):
-        if wrong:
-            raise LMTutorError(f"{session.out} {words}.")
+    out, text, epochs = session.out, session.corpus.name, state["epoch"]
+    refuse(
+        {
+            f"{out} was trained with another {changed}: resume with the same, or start a new run": changed,
+            f"{out} was trained on another text than {text} has now: restore it": state["splits"] != session.text,
+            f"{out} has {epochs} epochs already: ask for as many or more": session.config.epochs < epochs,
+            f"{out} was trained by {ranks} processes: resume with as many": ranks != processes.world(),
+        }
+    )
