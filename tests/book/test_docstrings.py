@@ -1,7 +1,13 @@
 """The docstrings on the API page: formulas stay as they were typed."""
 
+import ast
+import re
+from pathlib import Path
+
 import pytest
 from docstrings import formulas_are_literal, sentences_are_no_types
+
+PACKAGE = Path(__file__).resolve().parents[2] / "lmtutor"
 
 
 def shown(text):
@@ -96,3 +102,25 @@ def test_the_reference_shows_no_machinery(pages):
         if "/api/" in page.name:
             for accident in ("_ScalarT", "Alias for field", "<factory>", "~lmtutor", "~typing", "t.Any"):
                 assert accident not in page.article.get_text(), f"{accident} on {page.name}"
+
+
+def misread(docstring: str) -> list[str]:
+    """The lines in which Sphinx would lose something: a backslash within `code`, a lone letter that makes a list."""
+    return [
+        line.strip()
+        for line in docstring.splitlines()
+        if re.search(r"(?<![:`])`[^`]*\\[^`]*`(?!`)", line) or re.fullmatch(r"\s*[A-Za-z]\.", line)
+    ]
+
+
+@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_no_docstring_loses_a_backslash_or_becomes_a_list(file):
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, documented):
+            assert not misread(ast.get_docstring(node) or ""), file
+
+
+@pytest.mark.parametrize("text", ["lines that end in `\\n`.", "batch_size : int\n    B."])
+def test_what_would_be_misread_is_found(text):
+    assert len(misread(text)) == 1 and not misread("``\\n``, :math:`\\alpha`, `B`, the number of columns, B.")
