@@ -102,7 +102,7 @@ def evaluate(
 
 
 def cache_asked(found, cache: bool, **given: float | None) -> dict[str, float] | None:
-    """The settings of the cache that is asked for: those given, the rest as tune-cache found them; None for no cache."""
+    """The settings of the cache that is asked for: those given, else as tune-cache found them; None for no cache."""
     from lmtutor.runs.tuning import cache_settings
 
     chosen = {name: value for name, value in given.items() if value is not None}

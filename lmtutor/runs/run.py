@@ -5,7 +5,6 @@ Recorded runs lie in ``data/runs/``, without their weights.
 """
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,14 @@ from lmtutor.runs.recipe import Recipe, read_recipe
 from lmtutor.scoring.score import Score
 from lmtutor.system import files as data_files
 from lmtutor.system.errors import LMTutorError, nearest
+from lmtutor.system.limits import POSITIVE, fits
 from lmtutor.text.corpora import Corpus
 from lmtutor.text.vocabulary import Vocabulary
 from lmtutor.training.checkpoint import load_checkpoint
 from lmtutor.training.loop import COLUMNS
 from lmtutor.training.resume import read_rows
+
+SCORE = {"nats": POSITIVE.shape, "tokens": POSITIVE.shape, "characters": (None, POSITIVE.shape)}  # in result.json
 
 
 @dataclass(frozen=True)
@@ -82,14 +84,10 @@ class Run:
     def score(self, split: str = "test") -> Score:
         """The recorded score of a split."""
         result = self.result
-        values, protocol = result.get(split), result.get("protocol")
-        if not (isinstance(values, dict) and isinstance(protocol, str)):
-            raise LMTutorError(f"{self.path / 'result.json'} has no score of {split!r}: train again.")
-        nats, tokens, characters = (values.get(name) for name in ("nats", "tokens", "characters"))
-        for number in (nats, tokens, 1 if characters is None else characters):
-            if not (type(number) in (int, float) and 0 < number < math.inf):
-                raise LMTutorError(f"{self.path / 'result.json'} is damaged (a score of {number!r:.60}): train again.")
-        return Score(nats, tokens, characters, protocol)
+        if not fits(result, {"protocol": str, split: SCORE}):
+            raise LMTutorError(f"{self.path / 'result.json'} is damaged (the score of {split!r}): train again.")
+        values = result[split]
+        return Score(values["nats"], values["tokens"], values.get("characters"), result["protocol"])
 
     def load(self, epoch: int | None = None) -> tuple[nn.Module, Vocabulary]:
         """The trained model and its vocabulary: the run's own checkpoint, or the packed weights that come with it.

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from lmtutor.models.registry import build_model, config_from_dict, config_to_dict, outline
-from lmtutor.system.errors import LMTutorError
+from lmtutor.system.errors import LMTutorError, refuse
 from lmtutor.system.files import read_table, reading, write_atomically
 from lmtutor.system.limits import fits
 from lmtutor.text.vocabulary import Vocabulary
@@ -84,16 +84,18 @@ def load_tensors(model: nn.Module, tensors: dict[str, Tensor]) -> None:
 def check_tensors(model: nn.Module, tensors: dict[str, Tensor], where: object) -> None:
     """Raise `LMTutorError` unless tensors are finite, of a model's names, shapes and kinds; an `outline` will do."""
     own = model_tensors(model)
-    if own.keys() != tensors.keys():
-        odd = sorted(own.keys() ^ tensors.keys())
-        raise LMTutorError(f"{where}: the saved tensors are not this model's; they differ in {', '.join(odd[:4])}.")
+    odd = ", ".join(sorted(own.keys() ^ tensors.keys())[:4])
+    refuse({f"{where}: the saved tensors are not this model's; they differ in {odd}": odd})
     for name, value in tensors.items():
-        if own[name].shape != value.shape:
-            raise LMTutorError(f"{where}: {name} has shape {tuple(value.shape)}, the model {tuple(own[name].shape)}.")
-        if own[name].is_floating_point() != value.is_floating_point():
-            raise LMTutorError(f"{where}: {name} has numbers of type {value.dtype}, the model {own[name].dtype}.")
-        if not value.to(own[name].dtype).isfinite().all():
-            raise LMTutorError(f"{where}: {name} holds NaN or infinity; take an earlier epoch, or train again.")
+        mine, here = own[name], f"{where}: {name}"
+        refuse(
+            {
+                f"{here} has shape {tuple(value.shape)}, the model {tuple(mine.shape)}": value.shape != mine.shape,
+                f"{here} is of type {value.dtype}, the model {mine.dtype}": value.is_floating_point()
+                != mine.is_floating_point(),
+                f"{here} holds NaN or infinity; take an earlier epoch": not value.to(mine.dtype).isfinite().all(),
+            }
+        )
 
 
 def write_vocabulary(folder: Path, vocab: Vocabulary) -> str:

@@ -62,8 +62,9 @@ def resume(session: Trainer, state: dict[str, Any]) -> None:
     ------
     LMTutorError : it is of another training, not such a state at all, or the best epoch's weights are missing.
     """
-    _check_form(session, state)
-    _check_training(session, state)
+    if wrong := [name for name, shape in _shapes(session).items() if not fits(state.get(name), shape)]:
+        raise LMTutorError(f"{session.out} holds no state of this training (its {wrong[0]} differs): train again.")
+    refuse(_differences(session, state))
     best = session.out / "checkpoint" / "model.safetensors"
     if state["history"] and not best.exists():
         raise LMTutorError(f"{best}, the weights of the best epoch, is missing: restore it or retrain from scratch.")
@@ -115,12 +116,12 @@ def like(example: Any, free: int = 0) -> Callable[[Any], bool]:
     return lambda value: form(value, free) == form(example, free)
 
 
-def _check_form(session: Trainer, state: dict[str, Any]) -> None:
-    """Refuse what does not look like a state of this session: its own present state is the measure."""
+def _shapes(session: Trainer) -> dict[str, Any]:
+    """What a state of this session looks like, for `fits`: its own present state is the measure."""
     own = training_state(session)
     carried = session.model.initial_state(session.config.batch_size // processes.world())
     hidden = (None, like(carried, free=1)) if session.config.cut == "stream" else lambda value: True
-    shape = {
+    return {
         **{name: like(own[name]) for name in ("splits", "model", "schedule")},
         **{name: _is_count if name in WHOLE else _is_number for name in PLAIN},
         "config": {str: (bool, int, float, str, _is_numbers)},
@@ -128,8 +129,6 @@ def _check_form(session: Trainer, state: dict[str, Any]) -> None:
         "history": [like(dict.fromkeys(COLUMNS, 1.0))],
         "optimizer": lambda value: _fits_optimizer(session, value, own["optimizer"]["param_groups"][0]),
     }
-    if wrong := [name for name in shape if not fits(state.get(name), shape[name])]:
-        raise LMTutorError(f"{session.out} holds no state of this training (its {wrong[0]} differs): train again.")
 
 
 def _is_count(value: Any) -> bool:
@@ -164,17 +163,15 @@ def _fits_optimizer(session: Trainer, value: Any, own: dict[str, Any]) -> bool:
     return True
 
 
-def _check_training(session: Trainer, state: dict[str, Any]) -> None:
-    """Refuse a state of another training."""
+def _differences(session: Trainer, state: dict[str, Any]) -> dict[str, Any]:
+    """What would make a state one of another training, and whether it does; for `refuse`."""
     now = {**dataclasses.asdict(session.config), "epochs": state["config"].get("epochs")}
     then = {**dataclasses.asdict(TrainConfig()), **state["config"]}  # newer fields: their default
     changed, ranks = ", ".join(name for name in now if now[name] != then[name]), len(state["processes"])
     out, text, epochs = session.out, session.corpus.name, state["epoch"]
-    refuse(
-        {
-            f"{out} was trained with another {changed}: resume with the same, or start a new run": changed,
-            f"{out} was trained on another text than {text} has now: restore it": state["splits"] != session.text,
-            f"{out} has {epochs} epochs already: ask for as many or more": session.config.epochs < epochs,
-            f"{out} was trained by {ranks} processes: resume with as many": ranks != processes.world(),
-        }
-    )
+    return {
+        f"{out} was trained with another {changed}: resume with the same, or start a new run": changed,
+        f"{out} was trained on another text than {text} has now: restore it": state["splits"] != session.text,
+        f"{out} has {epochs} epochs already: ask for as many or more": session.config.epochs < epochs,
+        f"{out} was trained by {ranks} processes: resume with as many": ranks != processes.world(),
+    }
