@@ -9,6 +9,7 @@ import pandas as pd
 
 from lmtutor.classroom.feedback import graded_cells
 from lmtutor.classroom.grading import read_summary
+from lmtutor.classroom.sources import solved
 
 RUN, SHUFFLES, LISTED = 6, 200, 1.0  # tokens of a run; draws of the base rate; pairs expected by chance, at most
 WHAT = (
@@ -34,7 +35,7 @@ def alike(course: Path, name: str) -> pd.DataFrame:
     table = read_summary(course, name)
     students = list(table[table["status"] == "graded"]["student"])
     source = nbformat.read(course / "source" / name / f"{name}.ipynb", as_version=4).cells
-    given = {run for cell in source for run in _runs(cell.source)}
+    given = {run for cell in source for run in _runs(cell.source) | _runs(solved(cell.source))}
     questions = [c.metadata.nbgrader.grade_id for c in source if c.metadata.get("nbgrader", {}).get("solution")]
     answers = [
         {c.metadata.get("nbgrader", {}).get("grade_id"): c.source for c in graded_cells(course, name, s)}

@@ -83,7 +83,12 @@ class Sandbox:
                 "grading: this machine cannot keep student code away from the gradebook. Grade on Linux, as root (a "
                 "container is enough, with Python where everybody may read) or as a user who may make user namespaces."
             )
-        self.isolation = roads[0]
+        self.isolation, space = roads[0], Path(tempfile.gettempdir())
+        if self.isolation == "user" and (closed := confine.closed_to_others(space)):
+            raise LMTutorError(
+                f"grading: student code runs as another user here, and {closed} is closed to others: set TMPDIR to a "
+                "folder that all may enter, such as /tmp."
+            )
         self.notice = "student code opens Python, its libraries and its own folder, nothing else; no network"
         self.notice += f" ({self.isolation})"
         if self.isolation == "user" and not confine.has_landlock():

@@ -225,8 +225,13 @@ def solution(assignment: Assignment) -> Any:
     notebook = copy.deepcopy(assignment.notebook)
     for cell in notebook.cells:
         if "nbgrader" in cell.metadata:
-            cell.source = SOLUTION.sub(lambda m: m[2], HIDDEN.sub("", cell.source)).rstrip()
+            cell.source = solved(cell.source)
     return without_outputs(notebook)
+
+
+def solved(source: str) -> str:
+    """A cell as a student with full marks would hand it in."""
+    return SOLUTION.sub(lambda m: m[2], HIDDEN.sub("", source)).rstrip()
 
 
 def without_outputs(notebook: Any) -> Any:
