@@ -39,6 +39,7 @@ SVG, LINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
 DARK = {  # paper and ink, both greys, and the colours of the curves, on the paper of the dark page
     "fbfaf6": "12181b", "1f2a30": "dbe3e6", "55636b": "a9b7bd", "dfe1dc": "313c42",
     "0072b2": "58b4f0", "d55e00": "f59145", "00805d": "3fc79a", "a34f83": "d98cbf", "8f6a00": "d9b14a",
+    "fefefe": "fefefe", "010101": "010101",  # on a heat map, which stays as it is
 }  # fmt: skip
 
 

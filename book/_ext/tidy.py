@@ -51,12 +51,13 @@ RULES = [
 ]
 COMPILED = [(re.compile(pattern, flags=re.S), instead) for pattern, instead in RULES]
 TABLE = re.compile(r'<table [^>]*class="dataframe"[^>]*>.*?</table>', flags=re.S)
+WRITTEN = re.compile(r'<table class="table">.*?</table>', flags=re.S)  # of Markdown
 SIDES = re.compile(r"<(/?)div\b")
 PRINTED = re.compile(r'<div id="jb-print-docs-body"')
 SOLUTION = re.compile(
     r'<div class="solution dropdown admonition"([^>]*)>\s*<p class="admonition-title">(.*?)</p>', flags=re.S
 )
-WHOLE = 14  # characters: a shorter entry is not broken, such as a date
+WHOLE = 14  # characters: an entry that is no longer is not broken, such as a date or lstm-200
 
 
 def mark(cell, name: str) -> None:
@@ -83,10 +84,16 @@ def lay_out(match: re.Match) -> str:
         if said and sum(bool(re.search("[A-Za-z]{2}", text)) for text in said) >= len(said) / 2:
             for cell in (head, *cells):
                 mark(cell, "words")
+    return re.sub(r"\n\s*\n", "\n", keep_whole(str(table)))
+
+
+def keep_whole(table: str) -> str:
+    """Return a table whose short entries are not broken."""
+    table = BeautifulSoup(table, "html.parser").table
     for cell in table.tbody.find_all(["th", "td"]):
         if re.search(r"[ -]", text := cell.get_text(strip=True)) and len(text) <= WHOLE:
             mark(cell, "whole")
-    return re.sub(r"\n\s*\n", "\n", str(table))
+    return str(table)
 
 
 def end_of(page: str, start: int) -> int:
@@ -115,7 +122,7 @@ def tidy(text: str) -> str:
     """Return a page with every rule applied."""
     for pattern, instead in COMPILED:
         text = pattern.sub(instead, text)
-    return TABLE.sub(lay_out, unfold(text))
+    return WRITTEN.sub(lambda table: keep_whole(table[0]), TABLE.sub(lay_out, unfold(text)))
 
 
 def tidy_pages(app, exception) -> None:

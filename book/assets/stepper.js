@@ -27,6 +27,9 @@ for (const root of document.querySelectorAll(".stepper")) {
   one(".before").addEventListener("click", () => show(at - 1));
   one(".after").addEventListener("click", () => show(at + 1));
   one(".all").addEventListener("click", () => show(parts.length - 1));
+  let left;
+  addEventListener("beforeprint", () => { left = at; show(parts.length - 1); });
+  addEventListener("afterprint", () => show(left));
   one(".said-steps").hidden = true;
   one(".buttons").hidden = false;
   show(0);

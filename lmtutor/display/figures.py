@@ -15,6 +15,7 @@ from lmtutor.display.narrow import NARROW, narrow
 from lmtutor.system.errors import LMTutorError
 
 PAPER, INK, MUTED, GRID = "#fbfaf6", "#1f2a30", "#55636b", "#dfe1dc"
+ON_DARK, ON_BRIGHT = "#fefefe", "#010101"  # letters on a heat map, which is the same in both themes
 # After Okabe and Ito, the light ones darkened to 3:1 on the paper; lines differ in dashes and markers too.
 COLOURS = ("#0072b2", "#d55e00", "#00805d", "#a34f83", "#8f6a00", "#1f2a30")
 DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)), (0, (9, 2)), (0, (3, 3)))

@@ -58,6 +58,15 @@ def test_tables_of_results_are_laid_out():
     assert len(BeautifulSoup(two, "html.parser").thead.find_all("tr")) == 2
 
 
+def test_short_entries_of_a_table_of_markdown_are_whole():
+    rows = "".join(
+        f"<tr><td><p>{text}</p></td></tr>" for text in ("lstm-200", "t h e n", "one", "a longer entry breaks")
+    )
+    page = tidy(f'<div><table class="table"><tbody>{rows}</tbody></table></div>')
+    assert page == tidy(page) and page.startswith("<div>") and page.endswith("</div>")
+    assert [cell.get_text() for cell in BeautifulSoup(page, "html.parser").select(".whole")] == ["lstm-200", "t h e n"]
+
+
 def test_reading_time_counts_words_code_and_figures():
     from facts import reading_minutes
 

@@ -244,6 +244,23 @@ def test_colours_keep_their_contrast_in_the_dark():
     assert luminance(in_the_dark("ffffff")) < 0.05
 
 
+def test_letters_on_a_heat_map_keep_their_colours_as_it_does():
+    import pandas as pd
+    from figures import draw_in, in_the_dark
+
+    from lmtutor.display import plots
+    from lmtutor.display.figures import to_html
+
+    rows = [dict(window=w, theta=t, lam=0.1, perplexity=3 * w + t) for w in (17, 27) for t in (0.0, 1.0)]
+    fig = plots.plot_cache_surface(pd.DataFrame(rows), dict(window=17, theta=0.0, lam=0.1), "x")
+    soup = BeautifulSoup(draw_in(to_html(fig, "A map with numbers."), count(), "p-"), "html.parser")
+    for svg in soup.select("svg:has(image)"):
+        letters = {text.get_text(): text["style"] for text in svg.select("text") if "7.5px" in text["style"]}
+        assert all("var(--c010101,#010101)" in letters[number] for number in ("51", "52"))
+        assert all("var(--cfefefe,#fefefe)" in letters[number] for number in ("81", "82"))
+    assert all(in_the_dark(colour) == colour for colour in ("fefefe", "010101"))
+
+
 def test_what_is_shown_later_is_put_aside_and_nothing_else():
     from figures import put_aside
 

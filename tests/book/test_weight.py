@@ -5,6 +5,8 @@ import os
 
 import pytest
 
+from tests.benchmarks.record_paint import LIMITS, first_paint, weigh
+
 pytestmark = [pytest.mark.book, pytest.mark.browser]
 
 LIMIT = 700_000  # bytes a page, compressed as a server would send it, with all that it loads by itself
@@ -63,27 +65,19 @@ def test_a_page_waits_for_little_before_it_shows_itself(page):
     assert len(files) <= 4, "each is a round trip"
 
 
-SLOW = [("book/intro", 2000), ("book/chapters/07-neural-cache", 3000)]  # milliseconds: a phone, 4G, a slow processor
+@pytest.mark.parametrize("name", ["genindex", "py-modindex", "search"])
+def test_the_indexes_are_light(browser, compressing, name):
+    assert weigh(browser, f"{compressing}/{name}.html")[0] <= LIMIT
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "limit"), SLOW)
-def test_a_slow_phone_shows_a_page_soon(browser, compressing, name, limit):
+@pytest.mark.parametrize("name", LIMITS)
+def test_a_slow_phone_shows_a_page_soon(browser, compressing, name):
     if os.getloadavg()[0] > 1.5 * (os.cpu_count() or 1):
         pytest.skip("this machine has too much to do for a measurement of time")
     paints = []
     for _ in range(5):
-        context = browser.new_context(viewport={"width": 390, "height": 800})
-        view = context.new_page()
-        session = context.new_cdp_session(view)
-        session.send("Network.enable")
-        session.send("Network.emulateNetworkConditions", {
-            "offline": False, "latency": 150, "downloadThroughput": 1.6e6 / 8, "uploadThroughput": 750e3 / 8,
-        })  # fmt: skip
-        session.send("Emulation.setCPUThrottlingRate", {"rate": 4})
-        view.goto(f"{compressing}/{name}.html", wait_until="load", timeout=120_000)
-        paints.append(view.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
-        context.close()
-        if paints[-1] <= limit:
+        paints.append(first_paint(browser, f"{compressing}/{name}.html"))
+        if paints[-1] <= LIMITS[name]:
             break
-    assert min(paints) <= limit, f"first paint after {min(paints):.0f} ms"
+    assert min(paints) <= LIMITS[name], f"first paint after {min(paints):.0f} ms"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from lmtutor.display.figures import COLOURS, described, figure, style
+from lmtutor.display.figures import COLOURS, ON_BRIGHT, ON_DARK, described, figure, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -87,7 +87,7 @@ def plot_cache_surface(surface: pd.DataFrame, best: Mapping, title: str) -> "Fig
     left.imshow(table, cmap="cividis_r", aspect="auto")
     middle = (table.to_numpy().min() + table.to_numpy().max()) / 2
     for (i, j), value in np.ndenumerate(table.to_numpy()):
-        colour = "white" if value > middle else "black"
+        colour = ON_DARK if value > middle else ON_BRIGHT
         left.text(j, i, f"{value:.4g}", ha="center", va="center", fontsize=7.5, color=colour)
     left.set_xticks(range(table.shape[1]), table.columns)
     left.set_yticks(range(table.shape[0]), table.index)
