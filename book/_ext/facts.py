@@ -18,7 +18,13 @@ SECONDS = {"line of code": 3, "formula": 12, "figure": 20}
 
 
 def reading_minutes(doctree: nodes.document) -> int:
-    """Return the minutes that a page takes to read, to the next five."""
+    """Return the minutes that a page takes to read, to the next five; its exercises are for another day."""
+    exercises = [part for part in doctree.findall(nodes.section) if "exercises" in part["ids"]]
+    return max(5, 5 * round((minutes(doctree) - sum(map(minutes, exercises))) / 5))
+
+
+def minutes(doctree: nodes.Element) -> float:
+    """Return the minutes that a page or a part of it takes to read."""
     hidden = (nodes.literal_block, nodes.math, nodes.math_block, nodes.raw, nodes.comment)
     words = sum(len(text.split()) for text in doctree.findall(nodes.Text) if not isinstance(text.parent, hidden))
     cells = [cell for cell in doctree.findall(nodes.container) if "cell_input" in cell.get("classes", ())]
@@ -28,8 +34,7 @@ def reading_minutes(doctree: nodes.document) -> int:
     counted = {
         "line of code": lines, "formula": len(list(doctree.findall(nodes.math_block))), "figure": pictures,
     }  # fmt: skip
-    minutes = words / WORDS_A_MINUTE + sum(SECONDS[kind] * n for kind, n in counted.items()) / 60
-    return max(5, 5 * round(minutes / 5))
+    return words / WORDS_A_MINUTE + sum(SECONDS[kind] * n for kind, n in counted.items()) / 60
 
 
 def running_time(seconds: float) -> str:
@@ -41,7 +46,7 @@ def put_below_the_title(app, pagename, templatename, context, doctree) -> None:
     """Say below the title of a chapter how long it takes."""
     if doctree is None or not pagename.startswith("book/chapters/"):
         return
-    told = f"About {reading_minutes(doctree)} minutes to read."
+    told = f"About {reading_minutes(doctree)} minutes to read, without the exercises."
     run = NbMetadataCollector.get_exec_data(app.env, pagename)
     if run and run.get("runtime"):
         recorded = (ROOT / "data" / "recorded" / Path(pagename).name).with_suffix(".ipynb").exists()

@@ -76,6 +76,8 @@ def test_reading_time_counts_words_code_and_figures():
     assert reading_minutes(page) == 15
     page += nodes.raw("", '<img alt="a">' * 15, format="html")
     assert reading_minutes(page) == 20
+    page += nodes.section("", nodes.paragraph("", "word " * 1800), ids=["exercises"])
+    assert reading_minutes(page) == 20
 
 
 def test_every_entry_of_the_bibliography_can_be_found():
@@ -88,7 +90,9 @@ def test_every_entry_of_the_bibliography_can_be_found():
 @pytest.mark.book
 def test_a_chapter_says_how_long_it_takes(chapter):
     told = chapter.article.select_one(".page-facts").get_text()
-    assert re.match(r"About \d+ minutes to read\. The cells ran in \d+ (seconds|minutes) when", told)
+    assert re.match(
+        r"About \d+ minutes to read, without the exercises\. The cells ran in \d+ (seconds|minutes) when", told
+    )
 
 
 @pytest.mark.book
