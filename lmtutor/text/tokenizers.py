@@ -98,7 +98,8 @@ class Tokenizer:
     @staticmethod
     def from_dict(values: dict[str, Any]) -> "Tokenizer":
         """Make a tokenizer again from what `to_dict` returned."""
-        kind, switches = _kind(values.get("name")), values.get("normalisation", {})
+        kind = Tokenizer.kinds[one_of("tokenizer", values.get("name"), Tokenizer.kinds)]
+        switches = values.get("normalisation", {})
         settings = {key: value for key, value in values.items() if key not in ("name", "normalisation")}
         wrong = [key for key, value in settings.items() if not fits(value, kind.settings.get(key, ()))]
         if not fits(switches, {str: bool}) or not switches.keys() <= asdict(Normalisation()).keys():
@@ -110,11 +111,9 @@ class Tokenizer:
 
 def get_tokenizer(scheme: str | Tokenizer, **switches: bool) -> Tokenizer:
     """Return a tokenizer by name, with switches of `Normalisation`: `nfkc`, `whitespace`, `lower`."""
-    return scheme if isinstance(scheme, Tokenizer) else _kind(scheme)(Normalisation(**switches))
-
-
-def _kind(name: object) -> type[Tokenizer]:
-    return Tokenizer.kinds[one_of("tokenizer", name, Tokenizer.kinds)]
+    if isinstance(scheme, Tokenizer):
+        return scheme
+    return Tokenizer.kinds[one_of("tokenizer", scheme, Tokenizer.kinds)](Normalisation(**switches))
 
 
 def _lines(tokens: list[str]) -> Iterator[list[str]]:
