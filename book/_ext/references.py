@@ -22,7 +22,7 @@ NO_PROSE = {
 NO_REFERENCE = re.compile(r'class="[^"]*dataframe|id="T_|class="caption-number')  # results; the number itself
 COMMENT = re.compile(r' class="c[1mh]?"')
 VOID = {"img", "br", "hr", "input", "source", "link", "meta", "wbr", "col"}
-CHAPTER = re.compile(r"\b[Cc]hapters? \d\d(?:(?:, | and | or | to |–)\d\d)*")
+CHAPTER = re.compile(r"\b[Cc]hapters?\s\d\d(?:(?:,\s|\s(?:and|or|to)\s|–)\d\d)*")
 NUMBERED = re.compile(r"\((?P<equation>[1-9]\.\d+)\)|\b(?P<kind>Figure|Fig\.|Table)(?:\s|&nbsp;)(?P<number>\d+\.\d+)")
 KINDS = {"displaymath": "equation", "figure": "figure", "table": "table"}
 

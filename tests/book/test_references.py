@@ -17,6 +17,7 @@ def link(kind, number):
         ("by (2.7) and (3.10)", ["equation-2.7", "equation-3.10"]),
         ("Chapters 02, 03 and 06", ["chapter-02", "chapter-03", "chapter-06"]),
         ("chapters 02 to 04", ["chapter-02", "chapter-04"]),
+        ("as chapter\n02 and chapters 03\nand 04 say", ["chapter-02", "chapter-03", "chapter-04"]),
         ("Fig. 4.3, Figure 2.1 and Table 6.12", ["figure-4.3", "figure-2.1", "table-6.12"]),
         ("half (0.5), (1, 2.5), 2.7, chapter 2, version (2.13.0)", []),
     ],
