@@ -84,7 +84,7 @@ def test_columns_and_windows_are_read_where_they_are_asked_for(folder, capsys):
     "words", ["--stride 4", "--per-line --context 9", "--per-line --batch-size 2", "--per-line --dynamic"]
 )
 def test_no_option_is_passed_over(words, folder):
-    with pytest.raises(LMTutorError, match="--stride is|--per-line wants"):
+    with pytest.raises(LMTutorError, match="--stride is|--per-line reads"):
         cli.app(["evaluate", str(folder / "run"), str(folder / "cats.txt"), *words.split()], standalone_mode=False)
 
 
