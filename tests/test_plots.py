@@ -142,6 +142,20 @@ def test_narrow_stacks_panels_wraps_titles_thins_labels_and_puts_all_back():
     assert all(label.get_visible() for label in left.get_xticklabels())
 
 
+def test_many_words_stand_upright_on_a_phone_and_do_not_touch():
+    words = "the same words in another order are worth five times as much to nobody".split() * 2
+    table = pd.DataFrame({"token": words, "log_probability": -np.linspace(1, 9, len(words))})
+    fig = plots.plot_readings({"many": table})
+    (axes,) = fig.axes
+    with narrow(fig):
+        fig.draw_without_rendering()
+        boxes = [label.get_window_extent() for label in axes.get_xticklabels()]
+        assert len(boxes) == 28 and all(a.x1 <= b.x0 + 0.5 for a, b in zip(boxes, boxes[1:], strict=False))
+        assert not any(number.get_visible() for number in axes.texts)
+    assert {label.get_rotation() for label in axes.get_xticklabels()} == {50}
+    assert len(axes.texts) == 28 and all(number.get_visible() for number in axes.texts)
+
+
 def test_what_a_page_draws_itself_has_the_style_too():
     fig, (left, right) = plots.figure(1, 2)
     left.plot([1, 2], label="a")

@@ -4,6 +4,7 @@ import math
 from contextlib import ExitStack, contextmanager
 
 NARROW = 4.3  # inches: shown on a phone at four fifths of its size
+MANY = 24  # slanted words below an axis: more touch at that width
 
 
 @contextmanager
@@ -22,6 +23,7 @@ def narrow(fig, width: float = NARROW):
         for title in (title for ax in fig.axes for title in (ax.title, ax._left_title)):
             title.set_wrap(True)
             afterwards.callback(title.set_wrap, False)
+        _words_upright(fig, afterwards)
         for label in _crowded_labels(fig):
             label.set_visible(False)
             afterwards.callback(label.set_visible, True)
@@ -44,6 +46,19 @@ def _stack_panels(fig, afterwards: ExitStack) -> int:
             ax.set_subplotspec(grid[place.num1])
             ax.tick_params(**dict.fromkeys(before, True))
     return columns
+
+
+def _words_upright(fig, afterwards: ExitStack) -> None:
+    """Where more slanted words stand below an axis than have room, stand them upright, and take the numbers off."""
+    for ax in fig.axes:
+        slanted = [label for label in ax.get_xticklabels() if label.get_rotation() % 90]
+        for label in slanted if len(slanted) > MANY else ():
+            look = ("rotation", "horizontalalignment", "rotation_mode", "fontsize")
+            afterwards.callback(label.set, **{name: getattr(label, f"get_{name}")() for name in look})
+            label.set(rotation=90, horizontalalignment="center", rotation_mode="default", fontsize=8)
+        for number in ax.texts if len(slanted) > MANY else ():
+            number.set_visible(False)
+            afterwards.callback(number.set_visible, True)
 
 
 def _crowded_labels(fig) -> list:
