@@ -9,11 +9,11 @@ import pandas as pd
 from lmtutor.classroom.sandbox import Cell, Limits, Sandbox
 
 WAIT = "\nimport time; time.sleep(5)"  # where files are not limited by the kernel, but watched
-# What must fail, and how it is tried. OPEN and CLOSED are files planted for it, PORT and SOCKET listen.
+# What must fail, and how it is tried. OPEN, CLOSED and FREE are files planted for it, PORT and SOCKET listen.
 PROMISES = {
     "cannot read files that are yours alone": "open(CLOSED).read()",
     "cannot read files that every user may read": "open(OPEN).read()",
-    "cannot write outside its folder": "open(OPEN + '.new', 'w')",
+    "cannot write outside its folder": "import os\ntry: open(OPEN + '.new', 'w')\nexcept OSError: os.truncate(FREE, 0)",
     "has no network": "import socket; socket.create_connection(('127.0.0.1', PORT), 2)",
     "cannot speak to services through socket files": "import socket; socket.socket(socket.AF_UNIX).connect(SOCKET)",
     "cannot speak to the host of a virtual machine": "import socket; socket.socket(40, socket.SOCK_STREAM)",
@@ -42,10 +42,10 @@ def examine(isolation: str | None = None) -> pd.DataFrame:
         service.bind(str(folder / "service"))
         service.listen()
         (folder / "service").chmod(0o777)
-        for file, mode in (("open", 0o644), ("closed", 0o600)):
+        for file, mode in (("open", 0o644), ("closed", 0o600), ("free", 0o666)):
             (folder / file).write_text("planted")
             (folder / file).chmod(mode)
-        planted = f"OPEN, CLOSED, SOCKET = ({name!r} + '/' + x for x in ('open', 'closed', 'service'))\n"
+        planted = f"OPEN, CLOSED, FREE, SOCKET = ({name!r} + '/' + x for x in ('open', 'closed', 'free', 'service'))\n"
         planted += f"PORT = {server.getsockname()[1]}"
         cells = [Cell(code) for promise in PROMISES.values() for code in (f"{planted}\n{promise}", TIDY)]
         tried = [outcome.error is not None for outcome in box.run(cells)[::2]]

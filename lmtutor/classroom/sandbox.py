@@ -91,7 +91,7 @@ class Sandbox:
             )
         self.notice = "student code opens Python, its libraries and its own folder, nothing else; no network"
         self.notice += f" ({self.isolation})"
-        if self.isolation == "user" and not confine.has_landlock():
+        if self.isolation == "user" and not confine.landlock():
             self.notice = "student code runs as another user, without network; it can READ what any user can"
         self.next: _Process | None = None  # loading while others run
         self.running: set[_Process] = set()

@@ -54,15 +54,16 @@ def supervise(connection: socket.socket, control: socket.socket, job: dict) -> N
         os.waitpid(child, 0)
         return
     control.close()
-    if job["isolation"] == "namespaces":
-        try:
+    try:
+        if job["isolation"] == "namespaces":
             confine.enter_root(folder, user, job["disk_megabytes"], job["disk_files"])
-        except OSError as error:
-            os.write(tell, str(error).encode())
-            os._exit(1)
-    os.close(tell)
-    os.setsid()
-    serve_confined(connection, job, in_use)
+        os.setsid()
+        give_up_privileges(job, in_use)
+    except (OSError, ValueError) as error:  # setrlimit raises the latter
+        os.write(tell, str(error).encode())
+        os._exit(1)
+    os.close(tell)  # not before: what fails above is no fault of the student's
+    serve_alone(connection)
 
 
 def watch(child: int, job: dict) -> None:
@@ -74,16 +75,20 @@ def watch(child: int, job: dict) -> None:
         time.sleep(0.05)
 
 
-def serve_confined(connection: socket.socket, job: dict, in_use: int) -> None:
-    """Give up what is left of the privileges, close what is open, and run cells."""
+def give_up_privileges(job: dict, in_use: int) -> None:
+    """Work in the student's folder from now on, without what is left of the privileges."""
     folder = job["folder"]
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(job["environment"], HOME=folder, LMTUTOR_CACHE=f"{folder}/.cache", TMPDIR=folder)
     confine.drop_privileges(job["user"])
-    if job["isolation"] == "user" and confine.has_landlock():
+    if job["isolation"] == "user" and confine.landlock():
         confine.open_only(Path(folder))
     confine.limit(in_use, job["megabytes"], job["cpu_seconds"], job["file_megabytes"])
+
+
+def serve_alone(connection: socket.socket) -> None:
+    """Close what else is open, and run cells."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     for number in range(3):
         os.dup2(nowhere, number)
@@ -98,8 +103,9 @@ def in_bubblewrap(connection: socket.socket) -> None:
     in_use, folder = confine.memory_in_use(), Path(job["folder"])
     confine.limit_files(folder, job["disk_megabytes"], job["disk_files"])
     shutil.copytree(confine.GIVEN, folder, dirs_exist_ok=True)
+    give_up_privileges(job, in_use)
     connection.sendall(b'{"ready": true}\n')
-    serve_confined(connection, job, in_use)
+    serve_alone(connection)
 
 
 def main() -> None:
