@@ -43,7 +43,16 @@ def test_a_file_that_is_missing_is_no_text():
     for name in ("letter.txt", "letters/a.jsonl.gz:text", "C:\\mine\\novel.ZIP", "ptb.tokens", "r.csv:a column"):
         with pytest.raises(lm.LMTutorError, match="no such file"):
             read_text(name)
-    for text in ("and/or", "U.S.", "3.5", "example.org", "see letter.txt", "a.txt\n"):
+    for text in (
+        "and/or",
+        "U.S.",
+        "3.5",
+        "example.org",
+        "see letter.txt",
+        "a.txt\n",
+        "n.txt: so it is",
+        "x" * 5000 + ".txt",
+    ):
         assert read_text(text) == text
 
 

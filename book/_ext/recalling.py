@@ -40,7 +40,7 @@ def states(line: str, gate: float = GATE, rate: float = RATE) -> dict[str, Tenso
 
 def answer(row: Tensor) -> str:
     """What a key is answered: the values that are largest in its row."""
-    best = (row >= row.max() - 1e-6).nonzero()[:, 0].tolist()
+    best = (row >= row.max() * (1 - 1e-6)).nonzero()[:, 0].tolist()
     return " or ".join(VALUES[k] for k in best) if row.max() > 0 else "nothing"
 
 

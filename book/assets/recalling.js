@@ -40,7 +40,7 @@ for (const root of document.querySelectorAll(".recalling")) {
   }
   function answer(S, row) {
     const read = readOut(S, unit(ROOM, row)), most = Math.max(...read);
-    return most > 0 ? [...VALUES].filter((_, k) => read[k] >= most - 1e-6).join(" or ") : "nothing";
+    return most > 0 ? [...VALUES].filter((_, k) => read[k] >= most * (1 - 1e-6)).join(" or ") : "nothing";
   }
 
   function show() {

@@ -72,11 +72,12 @@ def evaluate(
         {
             "a text is scored whole: leave out --corpus, --epochs and --split": whole and (corpus or epochs or split),
             "--per-line wants a file, - or a text, and reads it as one stream": per_line and not whole,
-            "--per-line reads one stream, as it is: leave the other options out": per_line and (dynamic or pieces),
+            "--per-line reads one stream, as it is: leave out --dynamic, --context and --batch-size": per_line
+            and (dynamic or pieces),
             "--out is for a table: give --per-line or --epochs too": out and not (per_line or epochs),
             "--stride is the step from window to window: give --context too": stride and not context,
             "--epochs scores the run's own corpus, without a cache": epochs
-            and (corpus or cache or dynamic or pieces or per_line),
+            and (corpus or cache or dynamic or pieces or per_line or {window, theta, lam} != {None}),
         }
     )
     split, found = split or "test", find_run(run)

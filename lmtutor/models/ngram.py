@@ -87,7 +87,7 @@ class NGramLM:
         boundary: int | None = None,
     ):
         one_of("smoothing", smoothing, SMOOTHINGS)
-        expect(dict(order=order, k=k), {"order": whole(1), "k": POSITIVE})
+        expect(dict(order=order, k=k), {"order": whole(1)} | ({"k": POSITIVE} if smoothing == "add-k" else {}))
         if discount is not None:
             discount = [discount] * order if np.isscalar(discount) else list(discount)
             if len(discount) != order or not all(0 <= d <= 1 for d in discount):
@@ -149,7 +149,7 @@ class NGramLM:
                 # Nothing comes before a sentence start: k-grams that begin with one keep their occurrences.
                 starts = length > 1 and self.boundary is not None and ids[ends - length + 1] == self.boundary
                 counts = np.where(starts, counts, continuations)
-            n_histories = 1 if length == 1 else len(tables[length - 2][0])
+            n_histories = max(1, len(tables[length - 2][0])) if length > 1 else 1  # of sentence ends alone: none
             self.orders.append(self._order(length, keys, counts, n_histories))
         return self
 

@@ -22,7 +22,7 @@ from lmtutor.system.errors import LMTutorError
 from lmtutor.text.formats import likely_encodings, plain_text
 
 SPLITS = ("train", "valid", "test")
-LONGEST_NAME = 256  # bytes: what is longer is not a file's name
+LONGEST_NAME, LONGEST_PATH = 256, 4096  # bytes: what is as long is not a file's name, or path
 BLOCK = 1 << 15  # bytes read at a time: the words cut from it still fit in the processor's own cache
 SPLIT_NAMES = {  # how a file name says which split it holds: train.txt, ptb.valid.txt, wiki.test.tokens
     "train": re.compile(r"(^|[._-])train([._-]|$)"),
@@ -30,7 +30,10 @@ SPLIT_NAMES = {  # how a file name says which split it holds: train.txt, ptb.val
     "test": re.compile(r"(^|[._-])test([._-]|$)"),
 }
 # What looks like this is a file, whether it is there or not, and no text to be scored.
-FILE_NAME = re.compile(r"\S+\.(txt|text|tokens|md|jsonl|ndjson|csv|tsv|gz|bz2|xz|zip)(:[^:/\\\n]+)?", re.IGNORECASE)
+FILE_NAME = re.compile(
+    r"\S+\.(txt|text|tokens|md|gz|bz2|xz|zip|(jsonl|ndjson|csv|tsv)(\.(gz|bz2|xz|zip))?(:[^:/\\\s][^:/\\\n]*)?)",
+    re.IGNORECASE,
+)
 COLUMN = re.compile(r"(.+\.(jsonl|ndjson|csv|tsv)(?:\.(?:gz|bz2|xz|zip))?):([^:/\\]+)", re.IGNORECASE)
 
 
@@ -73,7 +76,8 @@ def open_bytes(path: Path) -> BinaryIO:
         why = getattr(error, "strerror", error)
         raise LMTutorError(f"{str(path)!r} cannot be read ({why}): check its name and permissions.") from None
     if file is None:
-        raise LMTutorError(f"{path} is not a plain file: pipe its text in, with - in place of the path.")
+        advice = "name a file in it" if Path(path).is_dir() else "pipe its text in, with - in place of the path"
+        raise LMTutorError(f"{path} is not a plain file: {advice}.")
     if not file.peek(1):
         file.close()
         raise LMTutorError(f"{path} is empty: put some text in it, or leave it out.")
@@ -183,15 +187,19 @@ def text_blocks(source: str | Path, encoding: str | None = None) -> Iterator[str
     name = str(source)
     if source == "-":
         span = standard_input(encoding)
-    elif isinstance(source, Path) or FILE_NAME.fullmatch(name) or _is_file(name):
+    elif isinstance(source, Path) or _names_a_file(name):
         span = text_span(source, encoding)
     else:
         span = Span(name.encode("utf-8", "surrogateescape"), label="the text")
     return _as_it_ends(span)
 
 
-def _is_file(name: str) -> bool:
-    return "\0" not in name and len(os.fsencode(name)) < LONGEST_NAME and Path(_parts(name)[0]).is_file()
+def _names_a_file(name: str) -> bool:
+    """Whether a string is the path of a file, or looks like one."""
+    path = os.fsencode(name)
+    if b"\0" in path or len(path) >= LONGEST_PATH or max(map(len, path.split(b"/"))) >= LONGEST_NAME:
+        return False
+    return bool(FILE_NAME.fullmatch(name)) or Path(_parts(name)[0]).is_file()
 
 
 def _as_it_ends(span: Span) -> Iterator[str]:

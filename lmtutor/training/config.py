@@ -19,7 +19,9 @@ _LIMITS = {
     "clip weight_decay momentum": number(0),
     "lr epsilon": POSITIVE,
     "warmup label_smoothing": SHARE,
-    "milestones": Limit(lambda value: fits([*value], [whole(1).shape]), "epochs, integers from 1 on"),
+    "milestones": Limit(
+        lambda value: fits([*value], [lambda one: type(one) is int and one >= 1]), "epochs, integers from 1 on"
+    ),
     "betas": Limit(lambda value: len(value) == 2 and fits([*value], [SHARE.shape]), "two shares, each below 1"),
 }
 

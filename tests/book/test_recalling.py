@@ -97,6 +97,7 @@ def test_the_rule_holds_for_keys_that_overlap(view, delta):
 @pytest.mark.book
 @pytest.mark.browser
 def test_a_line_is_answered(view):
+    assert "gate 4," in write(view, "a4 b1 c2 d3 e5 f6 a?", 0.05, 1), "a trace of a millionth is the only one"
     said = write(view, "a2 b0 c3 a1 d0 b? a?")
     assert said == "“a?” asks. Answers: add 1 or 2, gate 1, delta 1."
     assert view.locator(".recalling .add caption").inner_text().split("\n")[-1] == "a → 1 or 2"

@@ -97,7 +97,7 @@ def test_add_k_equals_the_formula(order):
 
 
 def test_mle_is_relative_frequency_and_falls_to_the_longest_seen_history():
-    model = NGramLM(3, "mle").fit(IDS, V)
+    model = NGramLM(3, "mle", k=0).fit(IDS, V)  # k is of add-k alone
     text = np.array([NAMES.index(w) for w in "the dog saw the".split()])
     the_dog = TEXT.count("dog") / TEXT.count("the")
     bigrams = Counter(zip(TEXT, TEXT[1:], strict=False))
@@ -254,6 +254,7 @@ def test_a_second_program_agrees_where_histories_begin_at_the_sentence(modified)
     boundary=st.sampled_from([None, 0]),
 )
 @example(piece=[0, 1, 2, 3, 0, 4, 5], times=4, order=2, boundary=None)  # the cat sat on the mat, four times
+@example(piece=[0, 0], times=2, order=4, boundary=0)  # sentence ends alone
 @settings(max_examples=25)
 def test_every_word_stays_possible_whatever_the_text(smoothing, piece, times, order, boundary):
     """A text pasted several times has no n-gram that was seen once: its estimated discounts leave the range."""
