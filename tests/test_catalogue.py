@@ -56,7 +56,7 @@ def test_every_entry_of_the_catalogue_is_complete():
 def test_the_catalogue_is_found_inside_an_installed_package(tmp_path, monkeypatch):
     monkeypatch.setattr(data_files, "CHECKOUT", tmp_path / "no checkout")
     monkeypatch.setattr(data_files, "INSIDE", tmp_path / "_data")
-    with pytest.raises(LMTutorError, match="catalogue.toml was not found"):
+    with pytest.raises(LMTutorError, match="catalogue.toml is not here: install lmtutor again"):
         data_files.path("catalogue.toml")
     (tmp_path / "_data").mkdir()
     (tmp_path / "_data" / "catalogue.toml").write_text("")

@@ -50,7 +50,7 @@ def test_a_scale_that_is_missing(tmp_path):
 
 
 def test_unknown_names():
-    with pytest.raises(LMTutorError, match="no pretrained model"):
+    with pytest.raises(LMTutorError, match="Unknown pretrained model .* Known: awd-lstm-wikitext-2"):
         find_pretrained("gpt-5")
 
 

@@ -69,8 +69,8 @@ def page_html() -> str:
     tables = "".join(table_html(rule, S, LINE) for rule, S in found.items())
     line = " ".join(words[:-1]) + f" <b>{words[-1]}</b>"
     sliders = "".join(
-        f'<label>{name} <input type="range" class="{kind}" min="0" max="1" step="0.05" value="{value}" '
-        f'autocomplete="off"> <output>{value:.2f}</output></label>'
+        f'<span><label>{name} <input type="range" class="{kind}" min="0" max="1" step="0.05" value="{value}" '
+        f'autocomplete="off"></label> <output>{value:.2f}</output></span>'
         for kind, name, value in (("forget", "gate f", GATE), ("rate", "rate β", RATE))
     )
     return (

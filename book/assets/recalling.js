@@ -79,7 +79,7 @@ for (const root of document.querySelectorAll(".recalling")) {
   const step = (by) => { at += by; show(); };
   for (const slider of [forget, rate]) {
     slider.addEventListener("input", () => {
-      slider.nextElementSibling.textContent = Number(slider.value).toFixed(2);
+      slider.parentElement.nextElementSibling.textContent = Number(slider.value).toFixed(2);
       show();
     });
   }
