@@ -56,6 +56,11 @@ def test_a_file_that_is_missing_is_no_text():
         assert read_text(text) == text
 
 
+def test_a_folder_is_no_text(tmp_path):
+    with pytest.raises(lm.LMTutorError, match="is not a plain file: name a file in it"):
+        read_text(tmp_path)
+
+
 def test_a_text_of_any_size_is_read_in_little_memory():
     vocab = Vocabulary.build("<unk> the cat sat on a mat .".split())
     peaks = []

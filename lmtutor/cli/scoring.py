@@ -68,32 +68,28 @@ def evaluate(
     from lmtutor.text.sources import text_blocks
 
     whole, pieces = text is not None, context or batch_size > 1
+    chosen = {name: one for name, one in dict(window=window, theta=theta, lam=lam).items() if one is not None}
     refuse(
         {
             "a text is scored whole: leave out --corpus, --epochs and --split": whole and (corpus or epochs or split),
             "--per-line wants a file, - or a text, and reads it as one stream": per_line and not whole,
-            "--per-line reads one stream, as it is: leave out --dynamic, --context and --batch-size": per_line
-            and (dynamic or pieces),
+            "--per-line reads one stream: no --dynamic, --context, --batch-size": per_line and (dynamic or pieces),
             "--out is for a table: give --per-line or --epochs too": out and not (per_line or epochs),
             "--stride is the step from window to window: give --context too": stride and not context,
-            "--epochs scores the run's own corpus, without a cache": epochs
-            and (corpus or cache or dynamic or pieces or per_line or {window, theta, lam} != {None}),
+            "--epochs scores the run's own corpus, as one stream": epochs and (corpus or pieces or per_line),
+            "--epochs scores without a cache or --dynamic": epochs and (cache or chosen or dynamic),
         }
     )
     split, found = split or "test", find_run(run)
     if epochs:
         return show(score_kept(found, split, epochs), out)
-    settings = cache_asked(found, cache, window=window, theta=theta, lam=lam)
+    settings = cache_asked(found, cache, chosen)
     model, vocab = load(found, device)
     if per_line:
         table = score_lines(NeuralCache(model, **settings) if settings else model, vocab, text_blocks(text, encoding))
         return show(table, out)
     what, about, ids, characters = asked(found, vocab, text, corpus, split, encoding)
-    trained, cut = found.recipe.training, {}
-    if pieces:
-        cut = dict(cut="windows" if context else "stream", batch_size=batch_size, bptt=context or 35, stride=stride)
-    elif not whole and trained.cut != "stream":
-        cut = {**trained.cutting, "random_bptt": False}
+    cut = cutting(found.recipe.training, whole, batch_size, context, stride)
     if cut and (settings or dynamic):
         raise LMTutorError("The cache and dynamic evaluation read one stream, neither columns nor windows nor samples.")
     options = dict(cache=settings, dynamic=dynamic, characters=characters, progress=True)
@@ -102,12 +98,18 @@ def evaluate(
     typer.echo(f"{what}: {result}\nprotocol: {result.protocol}\ntext: {about}")
 
 
-def cache_asked(found, cache: bool, **given: float | None) -> dict[str, float] | None:
-    """The settings of the cache that is asked for: those given, else as tune-cache found them; None for no cache."""
+def cutting(trained, whole: bool, batch_size: int, context: int | None, stride: int) -> dict:
+    """How to cut what is scored, for `cut_batches`: as asked, else a split as in training; empty for one stream."""
+    if context or batch_size > 1:
+        return dict(cut="windows" if context else "stream", batch_size=batch_size, bptt=context or 35, stride=stride)
+    return {} if whole or trained.cut == "stream" else {**trained.cutting, "random_bptt": False}
+
+
+def cache_asked(found, cache: bool, chosen: dict[str, float]) -> dict[str, float] | None:
+    """The settings of the cache that is asked for: those chosen, else as tune-cache found them; None for no cache."""
     from lmtutor.runs.tuning import cache_settings
 
-    chosen = {name: value for name, value in given.items() if value is not None}
-    if len(chosen) == len(given):
+    if len(chosen) == 3:
         return chosen
     return {**cache_settings(found), **chosen} if cache or chosen else None
 

@@ -31,8 +31,7 @@ SPLIT_NAMES = {  # how a file name says which split it holds: train.txt, ptb.val
 }
 # What looks like this is a file, whether it is there or not, and no text to be scored.
 FILE_NAME = re.compile(
-    r"\S+\.(txt|text|tokens|md|gz|bz2|xz|zip|(jsonl|ndjson|csv|tsv)(\.(gz|bz2|xz|zip))?(:[^:/\\\s][^:/\\\n]*)?)",
-    re.IGNORECASE,
+    r"(?i)\S+\.(txt|text|tokens|md|gz|bz2|xz|zip|(jsonl|ndjson|csv|tsv)(\.(gz|bz2|xz|zip))?(:[^:/\\\s][^:/\\\n]*)?)"
 )
 COLUMN = re.compile(r"(.+\.(jsonl|ndjson|csv|tsv)(?:\.(?:gz|bz2|xz|zip))?):([^:/\\]+)", re.IGNORECASE)
 
@@ -76,7 +75,7 @@ def open_bytes(path: Path) -> BinaryIO:
         why = getattr(error, "strerror", error)
         raise LMTutorError(f"{str(path)!r} cannot be read ({why}): check its name and permissions.") from None
     if file is None:
-        advice = "name a file in it" if Path(path).is_dir() else "pipe its text in, with - in place of the path"
+        advice = "name a file in it" if path.is_dir() else "pipe its text in, with - in place of the path"
         raise LMTutorError(f"{path} is not a plain file: {advice}.")
     if not file.peek(1):
         file.close()
