@@ -109,10 +109,13 @@ def check_tables(tables: dict[str, dict[str, Any]], where: object) -> None:
         raise LMTutorError(f'{where}: [start] names one run, as in run = "lstm-200-wikitext-2".')
     for table in ("corpus", "model", "start", "published"):
         for name, value in tables.get(table, {}).items():
-            with reading(f"{where}: [{table}] {name!r}", "give finite numbers, true, false, text or lists of these"):
-                if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-                    raise ValueError("the name has letters, digits, - and _ only")
-                toml_value(value)
+            try:
+                plain = bool(re.fullmatch(r"[A-Za-z0-9_-]+", name) and toml_value(value))
+            except (ValueError, RecursionError):
+                plain = False
+            if not plain:
+                what = "plain names, and finite numbers, true, false, text and lists of these"
+                raise LMTutorError(f"{where}: [{table}] has {what}; fix {name!r}.")
 
 
 def recipe_names() -> list[str]:

@@ -99,12 +99,12 @@ def read_tables(path: Path, shape: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """
     with data_files.reading(path, "restore it"):
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
-        for name, table in tables.items():
-            wrong = _misfit(table, shape) if NAME.fullmatch(name) else "no name that a folder may have"
-            for file in {} if wrong else table.get("files", {}).values():
-                wrong = wrong or _misfit(file, FILE)
-            if wrong:
-                raise ValueError(f"{name}: {wrong}")
+    for name, table in tables.items():
+        wrong = _misfit(table, shape) if NAME.fullmatch(name) else "no name that a folder may have"
+        for file in {} if wrong else table.get("files", {}).values():
+            wrong = wrong or _misfit(file, FILE)
+        if wrong:
+            raise LMTutorError(f"{path} is damaged ({name}: {wrong}): restore it.")
     return tables
 
 
