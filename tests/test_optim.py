@@ -12,7 +12,15 @@ from lmtutor.system.errors import LMTutorError
 from lmtutor.training import checkpoint
 from lmtutor.training.config import TrainConfig
 from lmtutor.training.loop import Trainer
-from lmtutor.training.optim import AveragedSGD, Schedule, averaged_weights, make_optimizer, non_monotone, set_rate
+from lmtutor.training.optim import (
+    AveragedAdamW,
+    AveragedSGD,
+    Schedule,
+    averaged_weights,
+    make_optimizer,
+    non_monotone,
+    set_rate,
+)
 from lmtutor.training.session import Session
 from tests.helpers import tiny_corpus, tiny_model
 
@@ -47,7 +55,7 @@ def test_trigger_on_a_made_up_history(history, fires_at):
     brute = [k for k, loss in enumerate(history) if k > nonmono and any(loss > history[j] for j in range(k - nonmono))]
     assert fired == brute
     p = nn.Parameter(torch.zeros(3))
-    optimizer = AveragedSGD([p], 0.1, nonmono=nonmono)
+    optimizer = AveragedSGD([p], lr=0.1, nonmono=nonmono)
     began = None
     for k, loss in enumerate(history):
         optimizer.after_epoch(loss)
@@ -63,9 +71,10 @@ def test_trigger_needs_more_epochs_than_the_interval():
     assert not non_monotone([], 9.0, 0)
 
 
-def test_average_is_the_mean_of_the_weights_since_the_start():
+@pytest.mark.parametrize("kind", [AveragedSGD, AveragedAdamW])
+def test_average_is_the_mean_of_the_weights_since_the_start(kind):
     p = nn.Parameter(torch.randn(4, dtype=torch.float64))
-    optimizer = AveragedSGD([p], 0.3, weight_decay=0.01)
+    optimizer = kind([p], lr=0.3, weight_decay=0.01)
     walk(optimizer, p, 5)
     optimizer.begin_averaging()
     start = p.detach().clone()
@@ -138,9 +147,23 @@ def test_averages_are_swapped_in_and_the_weights_come_back_bit_for_bit():
         assert not swapped and torch.equal(p, before)
 
 
-def test_state_survives_a_checkpoint(tmp_path):
+def test_the_averaged_walk_of_adamw_is_adamw():
+    one, two = nn.Parameter(torch.ones(6)), nn.Parameter(torch.ones(6))
+    how = dict(lr=0.1, weight_decay=0.2, betas=(0.8, 0.95), epsilon=1e-3)
+    ours, theirs = make_optimizer("nt-adamw", [one], nonmono=0, **how), make_optimizer("adamw", [two], **how)
+    walk(ours, one, 3), walk(theirs, two, 3)
+    for loss in (1.0, 2.0):
+        ours.after_epoch(loss)
+    assert ours.averaging and not ours.done
+    for a, b in zip(walk(ours, one, 7, seed=1), walk(theirs, two, 7, seed=1), strict=True):
+        assert torch.equal(a, b)
+    assert not torch.equal(ours.state[one]["average"], one)
+
+
+@pytest.mark.parametrize("kind", [AveragedSGD, AveragedAdamW])
+def test_state_survives_a_checkpoint(tmp_path, kind):
     p = nn.Parameter(torch.randn(5))
-    optimizer = AveragedSGD([p], 0.3, nonmono=0)
+    optimizer = kind([p], lr=0.3, nonmono=0)
     walk(optimizer, p, 3)
     for loss in (2.0, 3.0):
         optimizer.after_epoch(loss)
@@ -148,7 +171,7 @@ def test_state_survives_a_checkpoint(tmp_path):
     checkpoint.save_state(tmp_path / "state", {"optimizer": optimizer.state_dict(), "p": p.detach()})
     state = checkpoint.load_state(tmp_path / "state")
     q = nn.Parameter(state["p"].clone())
-    other = AveragedSGD([q], 0.3, nonmono=0)
+    other = kind([q], lr=0.3, nonmono=0)
     other.load_state_dict(state["optimizer"])
     assert other.averaging and other.param_groups[0]["losses"] == [2.0, 3.0]
     walk(optimizer, p, 4, seed=2)
@@ -158,7 +181,7 @@ def test_state_survives_a_checkpoint(tmp_path):
 
 def test_asgd_is_done_when_the_trigger_fires():
     p = nn.Parameter(torch.zeros(2))
-    finetune, plain = AveragedSGD([p], 0.1, nonmono=1, at_once=True), AveragedSGD([p], 0.1, nonmono=1)
+    finetune, plain = AveragedSGD([p], lr=0.1, nonmono=1, at_once=True), AveragedSGD([p], lr=0.1, nonmono=1)
     assert finetune.averaging and not plain.averaging
     for loss in (1.0, 2.0, 3.0):
         assert not finetune.done

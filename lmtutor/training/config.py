@@ -31,7 +31,7 @@ class TrainConfig:
     """How to train. The defaults are those of GluonNLP's tutorial (chapter 04)."""
 
     epochs: int = 3  # passes over the training split
-    optimizer: str = "sgd"  # sgd, nt-asgd, asgd, adam, adamw
+    optimizer: str = "sgd"  # sgd, nt-asgd, asgd, adam, adamw, nt-adamw
     lr: float = 20.0  # highest learning rate
     schedule: str = "plateau"  # constant, plateau, steps, linear, one-cycle, four-phase: see optim.Schedule
     warmup: float = 0.02  # share of the run over which the schedule `linear` rises
@@ -39,7 +39,7 @@ class TrainConfig:
     momentum: float = 0.0  # of sgd; the cycles take up to 0.1 off it while lr is high
     betas: tuple = (0.9, 0.999)  # of adam and adamw; likewise the first
     epsilon: float = 1e-8  # of adam and adamw: added to the root of the mean squared gradient
-    nonmono: int = 5  # epochs that nt-asgd and asgd do not compare with
+    nonmono: int = 5  # epochs that nt-asgd, nt-adamw and asgd do not compare with
     clip: float = 0.25  # largest Euclidean norm of the whole gradient; 0 does not clip
     bptt: int = 35  # tokens through which the gradient flows
     random_bptt: bool = False  # draw each batch's length around bptt, and scale its learning rate with it

@@ -18,7 +18,7 @@ from lmtutor.models.heads import IGNORED
 from lmtutor.scoring.score import Score, evaluate
 from lmtutor.text.batches import Batch, cut_batches, scored_tokens
 from lmtutor.training.config import TrainConfig, text_to_score
-from lmtutor.training.optim import AveragedSGD, Schedule, averaged_weights, make_optimizer, set_rate
+from lmtutor.training.optim import Averaging, Schedule, averaged_weights, make_optimizer, set_rate
 
 COLUMNS = ["epoch", "train_loss", "valid_loss", "valid_perplexity", "seconds", "tokens_per_second", "lr"]
 
@@ -113,7 +113,7 @@ class Trainer:
             score = evaluate(self.model, text_to_score(self.corpus, "valid", self.config))
             self.epoch += 1
             self.keep(score, self.schedule.after_epoch(score.nats_per_token, self.epoch))
-        if isinstance(self.optimizer, AveragedSGD):
+        if isinstance(self.optimizer, Averaging):
             self.optimizer.after_epoch(score.nats_per_token)
         row = dict(
             epoch=self.epoch,

@@ -3,11 +3,12 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-OPTIMIZERS = ("sgd", "nt-asgd", "asgd", "adam", "adamw")
+OPTIMIZERS = ("sgd", "nt-asgd", "asgd", "adam", "adamw", "nt-adamw")
 SCHEDULES = ("constant", "plateau", "steps", "linear", "one-cycle", "four-phase")
 
 
@@ -27,14 +28,14 @@ def make_optimizer(
 
     Parameters
     ----------
-    name : one of `OPTIMIZERS`: sgd, adam, adamw; nt-asgd and asgd, see `AveragedSGD`.
+    name : one of `OPTIMIZERS`: sgd, adam, adamw; nt-asgd, asgd and nt-adamw, see `Averaging`.
     parameters : what is to be trained.
     lr : learning rate.
     weight_decay : adamw takes this share, times lr, off a weight; the others add it, times the weight, to the gradient.
     decay_vectors : whether it reaches parameters of one dimension, biases and the factors of norms.
     momentum : of sgd.
     betas, epsilon : of Adam: decay of the running means of the gradient and its square; added to the latter's root.
-    nonmono : patience of nt-asgd and asgd, epochs.
+    nonmono : patience of nt-asgd, asgd and nt-adamw, epochs.
     """
     groups: Iterable = parameters
     if not decay_vectors:
@@ -43,13 +44,20 @@ def make_optimizer(
             {"params": [p for p in weights if p.dim() > 1]},
             {"params": [p for p in weights if p.dim() <= 1], "weight_decay": 0.0},
         ]
-    if name in ("adam", "adamw"):
-        kind = torch.optim.Adam if name == "adam" else torch.optim.AdamW
-        betas = tuple(map(float, betas))
-        return kind(groups, lr=lr, betas=betas, eps=epsilon, weight_decay=weight_decay, fused=True)
-    if name == "sgd":
-        return torch.optim.SGD(groups, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=True)
-    return AveragedSGD(groups, lr, weight_decay, nonmono=nonmono, at_once=name == "asgd")
+    options: dict[str, Any] = {"lr": lr, "weight_decay": weight_decay, "fused": True}
+    if "adam" in name:
+        options |= {"betas": tuple(map(float, betas)), "eps": epsilon}
+    match name:
+        case "adam":
+            return torch.optim.Adam(groups, **options)
+        case "adamw":
+            return torch.optim.AdamW(groups, **options)
+        case "nt-adamw":
+            return AveragedAdamW(groups, nonmono=nonmono, **options)
+        case "sgd":
+            return torch.optim.SGD(groups, momentum=momentum, **options)
+        case _:
+            return AveragedSGD(groups, nonmono=nonmono, at_once=name == "asgd", **options)
 
 
 def non_monotone(losses: Sequence[float], loss: float, nonmono: int) -> bool:
@@ -61,33 +69,24 @@ def non_monotone(losses: Sequence[float], loss: float, nonmono: int) -> bool:
     return len(losses) > nonmono and loss > min(losses[: len(losses) - nonmono])
 
 
-class AveragedSGD(torch.optim.SGD):
-    r"""SGD that, from some moment T on, also keeps the mean of the weights it walked through.
+class Averaging(torch.optim.Optimizer):
+    r"""What lets an optimizer, from some moment T on, also keep the mean of the weights it walked through.
 
     .. math:: \bar w_k = \frac{1}{k - T + 1} \sum_{i=T}^{k} w_i
 
-    The walk itself is plain SGD (Polyak and Juditsky 1992). The mean is kept in this optimizer's state, so that it is
-    saved and restored with it; `averaged_weights` puts it into the model for a while. `torch.optim.ASGD`, with which
-    the toolkit of Merity et al. averages and finetunes, leaves out the first two terms of the sum.
+    The walk itself is left alone (Polyak and Juditsky 1992). The mean is kept in the optimizer's state, so that it is
+    saved and restored with it; `averaged_weights` puts it into the model for a while.
 
     Parameters
     ----------
-    parameters, lr, weight_decay : as of `torch.optim.SGD`.
+    parameters, options : as of the optimizer beside it in the class, ``lr=0.1`` and the like.
     nonmono : epochs that `non_monotone` leaves out.
-    at_once : False (nt-asgd): averaging begins when the validation loss stops falling (Merity et al. 2018).
-        True (asgd): it begins here, and the same criterion says when the training is `done`; for finetuning.
+    at_once : False: averaging begins when the validation loss stops falling (Merity et al. 2018).
+        True: it begins here, and the same criterion says when the training is `done`; for finetuning.
     """
 
-    def __init__(
-        self,
-        parameters: Iterable[nn.Parameter],
-        lr: float,
-        weight_decay: float = 0.0,
-        *,
-        nonmono: int = 5,
-        at_once: bool = False,
-    ):
-        super().__init__(parameters, lr=lr, weight_decay=weight_decay, fused=True)
+    def __init__(self, parameters: Iterable, *, nonmono: int = 5, at_once: bool = False, **options: Any):
+        super().__init__(parameters, **options)
         self.nonmono, self.at_once = nonmono, at_once
         # In the first group of parameters because that is what `state_dict` keeps.
         self.param_groups[0].update(averaged=0, losses=[], triggered=False)
@@ -113,7 +112,7 @@ class AveragedSGD(torch.optim.SGD):
 
     @torch.no_grad()
     def step(self, closure=None):
-        """One step of SGD, taken into the mean if that has begun."""
+        """One step of the walk, taken into the mean if that has begun."""
         loss = super().step(closure)
         if self.averaging:
             group = self.param_groups[0]
@@ -132,6 +131,18 @@ class AveragedSGD(torch.optim.SGD):
         group["losses"].append(valid_loss)
 
 
+class AveragedSGD(Averaging, torch.optim.SGD):
+    """SGD with the mean of its walk: asgd and nt-asgd.
+
+    `torch.optim.ASGD`, with which the toolkit of Merity et al. averages and finetunes, leaves out the first two terms
+    of the sum.
+    """
+
+
+class AveragedAdamW(Averaging, torch.optim.AdamW):
+    """AdamW with the mean of its walk: nt-adamw. Nobody's published method; the paper's trigger on a faster walk."""
+
+
 def parameters_of(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
     """What an optimizer trains, in the order in which its state numbers them."""
     return [p for group in optimizer.param_groups for p in group["params"]]
@@ -144,7 +155,7 @@ def averaged_weights(optimizer: torch.optim.Optimizer) -> Iterator[bool]:
 
     Without averages, because none have begun or the optimizer keeps none, nothing changes. Yields whether they are in.
     """
-    if not (isinstance(optimizer, AveragedSGD) and optimizer.averaging):
+    if not (isinstance(optimizer, Averaging) and optimizer.averaging):
         yield False
         return
     parameters = parameters_of(optimizer)
