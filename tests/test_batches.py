@@ -156,10 +156,10 @@ def test_windows_as_drawn():
 def test_impossible_shapes_are_named():
     ids = torch.arange(10)
     for call, words in [
-        (lambda: lay_out(ids, 0), "batch_size is 0"),
-        (lambda: list(stream_batches(ids, 2, 0)), "bptt is 0"),
+        (lambda: lay_out(ids, 0), "batch_size must be an integer of at least 1"),
+        (lambda: list(stream_batches(ids, 2, 0)), "bptt must be .*got 0"),
         (lambda: lay_out(ids, 6), "10 tokens are too few for 6 columns.*at most 5"),
-        (lambda: list(window_batches(ids, 2, 0)), "window is 0"),
+        (lambda: list(window_batches(ids, 2, 0)), "window must be .*got 0"),
         (lambda: list(window_batches(ids[:1], 2, 4)), "nothing to predict"),
     ]:
         with pytest.raises(LMTutorError, match=words) as caught:

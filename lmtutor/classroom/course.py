@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -114,15 +115,25 @@ def _build_course(out: Path, chosen: Sequence[Assignment]) -> None:
     (tree / "nbgrader_config.py").write_text(CONFIG, encoding="utf-8")
     api = nbgrader_api(tree)
     for assignment in chosen:
-        folder = tree / "source" / assignment.name
+        name = assignment.name
+        folder = tree / "source" / name
         folder.mkdir(parents=True, exist_ok=True)
-        nbformat.write(assignment.notebook, folder / f"{assignment.name}.ipynb")
-        result = api.generate_assignment(assignment.name, force=True, create=True)
-        if not result["success"]:
-            reason = (result.get("log") or result.get("error") or "no reason given").strip().splitlines()[-1]
-            raise LMTutorError(f"nbgrader could not generate {assignment.name}: {reason}")
-        made = tree / "release" / assignment.name / f"{assignment.name}.ipynb"
-        (out / "release" / f"{assignment.name}.ipynb").write_bytes(made.read_bytes())
+        nbformat.write(assignment.notebook, folder / f"{name}.ipynb")
+        _generate(api, name)
+        (out / "release" / f"{name}.ipynb").write_bytes((tree / "release" / name / f"{name}.ipynb").read_bytes())
+
+
+def _generate(api: Any, name: str) -> None:
+    result = api.generate_assignment(name, force=True, create=True)
+    if not result["success"]:
+        reason = (result.get("log") or result.get("error") or "no reason given").strip().splitlines()[-1]
+        raise LMTutorError(f"nbgrader could not generate {name}: {reason}")
+
+
+def check_released(course: Path, name: str) -> None:
+    """Raise `LMTutorError` where a course has no such assignment."""
+    if not (course / "release" / name).is_dir():
+        raise LMTutorError(f"{name!r} is not in the course {course}; build it with: lmtutor assignments build")
 
 
 def set_due(course: Path, name: str, due: str) -> str:
@@ -131,8 +142,7 @@ def set_due(course: Path, name: str, due: str) -> str:
         when = datetime.fromisoformat(due).astimezone(UTC)
     except ValueError:
         raise LMTutorError(f"{due!r} is not a date: write it as 2027-01-15T18:00+01:00.") from None
-    if not (course / "release" / name).is_dir():
-        raise LMTutorError(f"{name!r} is not in the course {course}; build it first.")
+    check_released(course, name)
     with nbgrader_api(course).gradebook as gradebook:
         gradebook.update_or_create_assignment(name, duedate=when.replace(tzinfo=None))
     return f"{when:%Y-%m-%d %H:%M} UTC"

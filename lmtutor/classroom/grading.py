@@ -22,7 +22,7 @@ import nbformat
 import pandas as pd
 from nbconvert.preprocessors import Preprocessor
 
-from lmtutor.classroom.course import nbgrader_api
+from lmtutor.classroom.course import check_released, nbgrader_api
 from lmtutor.classroom.feedback import graded_cells, said_by, write_feedback
 from lmtutor.classroom.intake import Refused, plain_notebook, printable, read_time, safe_name, take
 from lmtutor.classroom.rebuild import rebuild
@@ -84,8 +84,7 @@ def grade(
         Written to `course/summary-NAME.csv`, too; pages to `feedback/`.
     """
     course = Path(course).resolve()
-    if not (course / "release" / name).is_dir():
-        raise LMTutorError(f"{name!r} is not in the course {course}; build it with: lmtutor assignments build")
+    check_released(course, name)
     students = sorted(path.parent.name for path in (course / "submitted").glob(f"*/{name}"))
     students = [student for student in students if only in (None, student)]
     if not students:

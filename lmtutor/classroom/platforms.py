@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pandas as pd
-
+from lmtutor.classroom.grading import read_summary
 from lmtutor.classroom.intake import safe_name
-from lmtutor.system.errors import LMTutorError, nearest
+from lmtutor.system.errors import LMTutorError, nearest, one_of
 
 # Names of files and folders in a platform's download:
 NAMES = {
@@ -77,8 +76,7 @@ class Roster:
 
 def read_roster(path: Path, platform: str) -> Roster:
     """Read a roster; raise `LMTutorError` where it is none of this platform's."""
-    if platform not in NAMES:
-        raise LMTutorError(f"{platform!r} is no platform that is known.{nearest(platform, NAMES)}")
+    one_of("platform", platform, NAMES)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as problem:
@@ -107,10 +105,7 @@ def hand_back(course: Path, name: str, roster: Roster, column: str | None = None
     LMTutorError
         If nothing was graded, or the platform gives the assignment another number of points.
     """
-    summary, left = course / f"summary-{name}.csv", []
-    if not summary.is_file():
-        raise LMTutorError(f"{name!r} was not graded in {course} yet: lmtutor assignments grade {name}")
-    table = pd.read_csv(summary, dtype={"student": str}).set_index("student")
+    table, left = read_summary(course, name).set_index("student"), []
     where, full = roster.grades(name, column), table["points"].max()
     out, pages = (course / f"{roster.platform}-{name}{end}" for end in (".csv", "-feedback.zip"))
     with zipfile.ZipFile(pages, "w", zipfile.ZIP_DEFLATED) as packed:

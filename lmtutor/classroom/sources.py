@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from lmtutor.system.errors import LMTutorError, nearest
+from lmtutor.system.errors import LMTutorError, one_of
 from lmtutor.system.files import PACKAGE
 
 SOURCES = PACKAGE.parent / "book" / "assignments"
@@ -97,9 +97,7 @@ def read_assignment(
     """
     import jupytext
 
-    path = Path(folder) / f"{name}.md"
-    if not path.is_file():
-        raise LMTutorError(f"There is no assignment {name!r} in {folder}.{nearest(name, assignment_names(folder))}")
+    path = Path(folder) / f"{one_of(f'assignment of {folder}', name, assignment_names(folder))}.md"
     notebook = jupytext.read(path)
     facts = notebook.metadata.pop("assignment", None) or {}
     if not {"title", "minutes"} <= set(facts):
@@ -188,11 +186,7 @@ def _replace_hidden(assignment: Assignment, path: Path) -> None:
     parts = HIDDEN_BLOCK.split(path.read_text(encoding="utf-8"))
     blocks = dict(zip(parts[1::2], parts[2::2], strict=True))
     for name, code in blocks.items():
-        cell = assignment.cells.get(name)
-        if cell is None or not HIDDEN.search(cell.source):
-            raise LMTutorError(
-                f"{path}: {name} is not a cell with hidden tests.{nearest(name, hidden_tests(assignment))}"
-            )
+        cell = assignment.cells[one_of(f"cell with hidden tests, in {path},", name, hidden_tests(assignment))]
         region = f"### BEGIN HIDDEN TESTS\n{code.strip()}\n### END HIDDEN TESTS\n"
         cell.source = HIDDEN.sub(lambda _, region=region: region, cell.source).rstrip()
 

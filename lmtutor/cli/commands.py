@@ -51,7 +51,7 @@ def train(
     if processes.rank() > 0:
         return
     if run.interrupted:
-        raise typer.Exit(130)
+        sys.exit(130)
     for split in ("valid", "test"):
         typer.echo(f"{folder}: {split} {run.score(split)}{beside(run, split)}")
 
@@ -78,7 +78,7 @@ def finetune(
     folder = out or Path("runs") / f"{start.name}-finetuned"
     tuned = tune(start, folder, changes=set or [], resume=resume)
     if tuned.interrupted:
-        raise typer.Exit(130)
+        sys.exit(130)
     for split in ("valid", "test"):
         typer.echo(f"{folder}: {split} {tuned.score(split)}; before {before[split]:.2f}{beside(tuned, split)}")
 
@@ -94,9 +94,9 @@ def reproduce(
 
     comparison = repeat(run, out, resume=resume)
     if comparison is None:
-        raise typer.Exit(130)
+        sys.exit(130)
     typer.echo(str(comparison))
-    raise typer.Exit(int(not comparison.holds))
+    sys.exit(int(not comparison.holds))
 
 
 @app.command(**example("lmtutor runs"))
@@ -142,7 +142,7 @@ def pretrained(
                 typer.echo(f"{model.name}/{file}: {problem or 'right'}")
         else:
             typer.echo(model.card() if name else f"{model.name:<{width}}{model.title}")
-    raise typer.Exit(int(wrong))
+    sys.exit(int(wrong))
 
 
 @app.command(**example('lmtutor release runs/mine lstm-mine --title "An LSTM on my text" --licence "CC BY 4.0"'))

@@ -67,7 +67,7 @@ def corpora_verify(name: CatalogueName) -> None:
     problems = {key: file.mismatch(path) if path else "missing" for key, (file, path) in found.items()}
     for key, problem in problems.items():
         typer.echo(f"{key}: {problem or 'right'}  {found[key][1] or ''}")
-    raise typer.Exit(int(any(problems.values())))
+    sys.exit(int(any(problems.values())))
 
 
 @corpora.command("describe", **example("lmtutor corpora describe my-novel.txt --tokenizer treebank"))

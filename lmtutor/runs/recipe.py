@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lmtutor.models.registry import model_config, replace_checked
-from lmtutor.system.errors import LMTutorError, nearest
+from lmtutor.system.errors import LMTutorError, nearest, one_of
 from lmtutor.system.files import PACKAGE, reading
 from lmtutor.system.limits import fits
 from lmtutor.text.corpora import OPTIONS, Corpus, load_corpus
@@ -40,8 +40,7 @@ class Recipe:
         """The corpus of the recipe, cut and split as it says; `vocab` in place of the one that it would choose."""
         options = {name: value for name, value in self.corpus.items() if name != "name"}
         for name in options:
-            if name not in CORPUS_OPTIONS:
-                raise LMTutorError(f"[corpus] has no {name!r}.{nearest(name, CORPUS_OPTIONS)}")
+            one_of("option of [corpus]", name, CORPUS_OPTIONS)
         return load_corpus(self.corpus["name"], vocab=vocab, **options)
 
     def model_config(self) -> Any:

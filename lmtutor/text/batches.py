@@ -17,6 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from lmtutor.models.heads import IGNORED
 from lmtutor.system.errors import LMTutorError
+from lmtutor.system.limits import expect, whole
 
 
 class Batch(NamedTuple):
@@ -238,9 +239,7 @@ def _order(n: int, generator: torch.Generator | None) -> Tensor:
 
 
 def _at_least_one(**numbers: int) -> None:
-    for name, number in numbers.items():
-        if number < 1:
-            raise LMTutorError(f"{name} is {number}: it must be at least 1.")
+    expect(numbers, {" ".join(numbers): whole(1)})
 
 
 CUTS = ("stream", "sentences", "documents", "windows")

@@ -123,13 +123,16 @@ def catalogue() -> dict[str, CorpusEntry]:
     for name, table in tables.items():
         files = tables.get(table.get("files_of", name), {}).get("files", {})
         facts = {key: value for key, value in table.items() if key not in ("files", "files_of")}
-        entry = CorpusEntry(name, **facts, files={key: CatalogueFile(**file) for key, file in files.items()})
-        wanted = {*SPLITS} if entry.prepare in A_FILE_FOR_EACH_SPLIT else {"all"}
-        if {*files} != wanted and name not in DRAWN and not entry.folder:
-            wrong = f"its files are {sorted(files)}, prepare = {entry.prepare!r} takes {sorted(wanted)}"
-            raise LMTutorError(f"{path} is damaged ({name}: {wrong}): restore it.")
-        entries[name] = entry
+        entries[name] = CorpusEntry(name, **facts, files={key: CatalogueFile(**file) for key, file in files.items()})
+        _check_files(path, entries[name])
     return entries
+
+
+def _check_files(path: Path, entry: CorpusEntry) -> None:
+    wanted = {*SPLITS} if entry.prepare in A_FILE_FOR_EACH_SPLIT else {"all"}
+    if {*entry.files} != wanted and entry.name not in DRAWN and not entry.folder:
+        wrong = f"its files are {sorted(entry.files)}, prepare = {entry.prepare!r} takes {sorted(wanted)}"
+        raise LMTutorError(f"{path} is damaged ({entry.name}: {wrong}): restore it.")
 
 
 def find_entry(name: str) -> CorpusEntry:

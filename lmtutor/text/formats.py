@@ -13,6 +13,7 @@ import zlib
 from typing import BinaryIO
 
 from lmtutor.system.errors import LMTutorError
+from lmtutor.system.files import reading
 from lmtutor.system.limits import fits
 
 LIMIT = 1 << 28  # bytes of text that are unpacked or decoded in memory
@@ -98,14 +99,10 @@ def plain_text(
 
 
 def _unpacked(file: BinaryIO, packing: str, name: str) -> bytes:
-    try:
+    with reading(name, "perhaps only half of it is here; get it once more", *BROKEN):
         if packing == "zip":
             return _only_member(file, name)
         return {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}[packing](file).read(LIMIT + 1)
-    except LMTutorError:
-        raise
-    except BROKEN as error:
-        raise LMTutorError(f"{name} cannot be unpacked ({error}): it is damaged, or only half of it is here.") from None
 
 
 def _only_member(file: BinaryIO, name: str) -> bytes:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from lmtutor.system.errors import LMTutorError
+from lmtutor.system.errors import LMTutorError, refuse
 from lmtutor.text.formats import likely_encodings, plain_text
 
 SPLITS = ("train", "valid", "test")
@@ -262,18 +262,16 @@ def find_documents(path: str, encoding: str | None = None) -> list[Span]:
 def from_folder(folder: Path, encoding: str | None = None) -> Splits:
     """Find the one file for each split in a folder, by names such as `train.txt` or `wiki.valid.tokens`."""
     names = sorted(file.name for file in folder.iterdir() if file.is_file() and file.name[0] != ".")
-    splits: Splits = {}
-    for split, pattern in SPLIT_NAMES.items():
-        fitting = [name for name in names if pattern.search(name)]
-        if not fitting:
-            raise LMTutorError(
-                f"{folder} holds no file for the split {split!r}: name one {split}.txt, or load the files as "
-                f"documents with the pattern {str(folder / '*.txt')!r}."
-            )
-        if len(fitting) > 1:
-            raise LMTutorError(f"{folder} holds more than one file for {split!r}: {', '.join(fitting)}; keep one.")
-        splits[split] = [text_span(folder / fitting[0], encoding)]
-    return splits
+    fitting = {split: [name for name in names if pattern.search(name)] for split, pattern in SPLIT_NAMES.items()}
+    for split, found in fitting.items():
+        documents = f"name one {split}.txt, or load the files as documents with the pattern {str(folder / '*.txt')!r}"
+        refuse(
+            {
+                f"{folder} holds no file for the split {split!r}: {documents}": not found,
+                f"{folder} holds more than one file for {split!r}: {', '.join(found)}; keep one": len(found) > 1,
+            }
+        )
+    return {split: [text_span(folder / found[0], encoding)] for split, found in fitting.items()}
 
 
 def by_shares(span: Span, shares: Sequence[float]) -> tuple[Splits, str]:

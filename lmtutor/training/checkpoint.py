@@ -31,11 +31,11 @@ def write_tensors(path: str | Path, tensors: dict[str, Tensor], header: dict[str
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     header = {"format": FORMAT, **header}
     # One entry, because safetensors writes several in an order that changes from one process to the next.
-    words = json.dumps({**header, "sha256": checksum(plain, header)})
+    words = json.dumps({**header, "sha256": sha256_of(plain, header)})
     write_atomically(path, save(plain, {"lmtutor": words}))
 
 
-def checksum(tensors: dict[str, Tensor], header: dict[str, Any]) -> str:
+def sha256_of(tensors: dict[str, Tensor], header: dict[str, Any]) -> str:
     """SHA-256 over a header and the names, types, shapes and bytes of tensors."""
     sha = hashlib.sha256(json.dumps(header).encode())
     for name, tensor in sorted(tensors.items()):
@@ -64,7 +64,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         if not fits(header, {"format": FORMAT}):
             raise ValueError(f"it is not of format {FORMAT}, which this version reads")
         signed = header.pop("sha256", None)
-        if signed and signed != checksum(tensors, header):
+        if signed and signed != sha256_of(tensors, header):
             raise ValueError("its checksum is wrong")
     return tensors, header
 

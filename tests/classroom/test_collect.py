@@ -249,7 +249,7 @@ def test_what_is_no_roster_is_refused(tmp_path, platform, text):
     (tmp_path / "r.csv").write_text(text)
     with pytest.raises(LMTutorError, match="Moodle's|Canvas's"):
         read_roster(tmp_path / "r.csv", platform)
-    with pytest.raises(LMTutorError, match="no platform"):
+    with pytest.raises(LMTutorError, match="Unknown platform"):
         read_roster(tmp_path / "r.csv", "ilias")
 
 
