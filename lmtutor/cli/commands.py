@@ -31,7 +31,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in that folder.")] = False,
     set: Annotated[list[str] | None, typer.Option(help="Change a value: lr=5, model.dropout=0.5.")] = None,
     keep_every: Annotated[int, typer.Option(min=0, help="Keep every n-th epoch; 0 keeps only the best.")] = 0,
-    log_every: Annotated[int, typer.Option(min=0, help="Log every n-th step, in steps.csv too.")] = 0,
+    log_every: Annotated[int, typer.Option(min=0, help="Log every n-th step, in history.csv too.")] = 0,
     sample: Annotated[str | None, typer.Option(help="Print a continuation of this prompt after each epoch.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Train and write nothing: say shapes, memory, and minutes per epoch.")

@@ -22,7 +22,6 @@ from lmtutor.text.corpora import Corpus
 from lmtutor.text.vocabulary import Vocabulary
 from lmtutor.training.checkpoint import load_checkpoint
 from lmtutor.training.loop import COLUMNS
-from lmtutor.training.resume import read_rows
 
 SCORE = {"nats": POSITIVE.shape, "tokens": POSITIVE.shape, "characters": (None, POSITIVE.shape)}  # in result.json
 
@@ -61,7 +60,11 @@ class Run:
     def history(self) -> pd.DataFrame:
         """One row per epoch, as `fit` returned it; `LMTutorError` where the file is missing or damaged."""
         try:
-            return read_rows(self.path / "history.csv", COLUMNS)
+            with data_files.reading(self.path / "history.csv", "restore it, or train again", ArithmeticError):
+                table = pd.read_csv(self.path / "history.csv", dtype=object)  # pandas would round the last digit
+                epochs = table[table["step"].isna()] if "step" in table else table  # not the steps between
+                types = {name: int if name == "epoch" else float for name in COLUMNS}
+                return epochs.reindex(columns=COLUMNS).astype(types).reset_index(drop=True)
         except FileNotFoundError:
             raise LMTutorError(f"{self.path} has no history.csv: no epoch has ended.") from None
 
@@ -78,8 +81,8 @@ class Run:
 
     def went_on(self, result: dict[str, Any]) -> bool:
         """Whether the history has epochs that the result does not know: of a longer training that was stopped."""
-        history, epochs = self.path / "history.csv", result.get("epochs")
-        return isinstance(epochs, int) and history.is_file() and history.read_bytes().count(b"\n") > epochs + 1
+        epochs = result.get("epochs")
+        return isinstance(epochs, int) and (self.path / "history.csv").is_file() and len(self.history) > epochs
 
     def score(self, split: str = "test") -> Score:
         """The recorded score of a split."""

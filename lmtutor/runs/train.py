@@ -31,7 +31,6 @@ LOCK = ".lock"  # in a run folder: held while a process trains into it
 RUN_FILES = (
     "recipe.toml",
     "history.csv",
-    "steps.csv",
     "result.json",
     "state.safetensors",
     "model.safetensors",

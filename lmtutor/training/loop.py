@@ -47,6 +47,7 @@ class Trainer:
         self.fresh = torch.zeros((), dtype=torch.float64, device=self.device)  # nats that are not counted yet
         self.hidden = None  # the recurrent state, carried from batch to batch
         self.history: list[dict] = []  # a row per epoch
+        self.steps: list[dict] = []  # a row per logged step: of a `Session`
         self.stop = False  # whether to end before the last epoch
 
     def run(self) -> None:

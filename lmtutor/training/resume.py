@@ -5,17 +5,14 @@ import hashlib
 import json
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 from torch import Tensor
 
 from lmtutor.models.base import detach, map_state
 from lmtutor.system import processes
 from lmtutor.system.errors import LMTutorError, refuse
-from lmtutor.system.files import reading
 from lmtutor.system.limits import fits
 from lmtutor.text.corpora import Corpus
 from lmtutor.training import checkpoint
@@ -25,6 +22,7 @@ from lmtutor.training.optim import parameters_of
 
 PLAIN = ("epoch", "step", "nats", "tokens", "seconds", "lr")  # numbers
 WHOLE = ("epoch", "step", "tokens")  # those that are whole
+LOGGED = ("epoch", "step", "tokens", "nats", "train_loss", "seconds", "tokens_per_second", "lr")  # of a step: see `fit`
 MOMENTS = dict.fromkeys(["adam", "adamw"], ("step", "exp_avg", "exp_avg_sq"))  # of each weight, from the first step on
 GROUP = ("averaged", "losses", "triggered", "lr")  # what of an optimizer's group no config says
 
@@ -51,6 +49,7 @@ def training_state(session: Trainer) -> dict[str, Any]:
         schedule=session.schedule.state_dict(),
         processes=processes.gather(own),
         history=session.history,
+        steps=torch.tensor([[*row.values()] for row in session.steps], dtype=torch.float64).reshape(-1, len(LOGGED)),
         **{name: getattr(session, name) for name in PLAIN},
     )
 
@@ -78,6 +77,8 @@ def resume(session: Trainer, state: dict[str, Any]) -> None:
     session.optimizer.load_state_dict({"state": state["optimizer"]["state"], "param_groups": groups})
     session.schedule.load_state_dict(state["schedule"])
     session.history = state["history"]
+    logged = state.get("steps")  # an older state has none
+    session.steps = [] if logged is None else [dict(zip(LOGGED, row, strict=True)) for row in logged.tolist()]
     for name in PLAIN:
         setattr(session, name, state[name])
     own = state["processes"][processes.rank()]
@@ -89,11 +90,6 @@ def resume(session: Trainer, state: dict[str, Any]) -> None:
         raise LMTutorError(f"The processes found different states in {session.out}: it must be a shared folder.")
 
 
-def read_rows(path: Path, columns: list[str], counts: int = 1) -> pd.DataFrame:
-    """Read a table of numbers, the first `counts` columns whole ones; `LMTutorError` where the file is damaged."""
-    with reading(path, "restore it, or train again", ArithmeticError):
-        table = pd.read_csv(path, dtype=object).reindex(columns=columns)  # pandas would round the last digit
-        return table.astype({name: int if n < counts else float for n, name in enumerate(columns)})
 
 
 def form(value: Any, free: int = 0) -> Any:
@@ -123,6 +119,7 @@ def _shapes(session: Trainer) -> dict[str, Any]:
     hidden = (None, like(carried, free=1)) if session.config.cut == "stream" else lambda value: True
     return {
         **{name: like(own[name]) for name in ("splits", "model", "schedule")},
+        "steps": (None, like(own["steps"], free=1)),
         **{name: _is_count if name in WHOLE else _is_number for name in PLAIN},
         "config": {str: (bool, int, float, str, _is_numbers)},
         "processes": [{"rng": like(own["processes"][0]["rng"]), "hidden": hidden}],

@@ -29,12 +29,10 @@ from lmtutor.text.corpora import Corpus
 from lmtutor.training import checkpoint
 from lmtutor.training.config import TrainConfig, text_to_score
 from lmtutor.training.loop import COLUMNS, Trainer
-from lmtutor.training.resume import corpus_digest, read_rows, resume, training_state
+from lmtutor.training.resume import LOGGED, WHOLE, corpus_digest, resume, training_state
 
 LOOK_EVERY = 20  # steps between two looks at the loss; on a GPU each look waits for the device
 SAVE_EVERY = 300  # seconds between two saves within an epoch
-# A row of steps.csv: where it is; tokens and nats of the epoch so far; mean loss since the last row, nats per token.
-STEPS = ["epoch", "step", "tokens", "nats", "train_loss", "seconds", "lr"]
 
 
 def fit(
@@ -59,7 +57,9 @@ def fit(
     out : folder for ``history.csv``, ``checkpoint/`` (the best epoch) and ``state.safetensors`` (to resume from).
     resume : continue from ``out/state.safetensors``, exactly as if there had been no interruption.
     keep_every : also keep every n-th epoch, in ``out/epochs/``.
-    log_every : every so many steps print a line, and write a row into ``out/steps.csv``: see `STEPS`.
+    log_every : every so many steps print a line, and write a row into ``history.csv``, before that of its epoch. Such
+        a row has a number under ``step``, and no ``valid_loss``; its ``train_loss`` is the mean since the row before,
+        its ``seconds``, ``tokens`` and ``nats`` are those of the epoch so far.
     sample : after each epoch, print a continuation of this prompt.
     progress : show a progress bar and one line per epoch.
 
@@ -104,7 +104,7 @@ class Session(Trainer):
             raise LMTutorError("label_smoothing needs the logits of all types: set model.head=softmax.")
         model.head.precision, model.head.label_smoothing = config.precision, config.label_smoothing
         self.out, self.keep_every, self.sample = Path(out) if out else None, keep_every, sample
-        self.log_every, self.steps, self.text_sample = log_every, [], ""
+        self.log_every, self.text_sample = log_every, ""
         self.shows = progress and processes.rank() == 0
         self.writes = out is not None and processes.rank() == 0
         self.best: dict[str, Tensor] | None = None  # weights of the best epoch
@@ -180,12 +180,14 @@ class Session(Trainer):
             self.save()
 
     def log_step(self) -> None:
-        """Note how the training stands, a row of `STEPS`."""
-        nats, before = self.nats + float(self.total(self.fresh)), self.steps[-1] if self.steps else {"epoch": 0}
-        last = before if before["epoch"] == self.epoch + 1 else {"nats": 0.0, "tokens": 0}
+        """Note how the training stands, a row of `LOGGED`."""
+        nats, last = self.nats + float(self.total(self.fresh)), {"nats": 0.0, "tokens": 0}
+        if self.steps and self.steps[-1]["epoch"] == self.epoch + 1:
+            last = self.steps[-1]
         loss = (nats - last["nats"]) / (self.tokens - last["tokens"])
-        row = (self.epoch + 1, self.step, self.tokens, nats, loss, self.seconds, self.lr)
-        self.steps.append(dict(zip(STEPS, row, strict=True)))
+        speed = self.tokens / self.seconds
+        row = (self.epoch + 1, self.step, self.tokens, nats, loss, self.seconds, speed, self.lr)
+        self.steps.append(dict(zip(LOGGED, row, strict=True)))
         if self.shows:
             print(f"epoch {row[0]}, step {self.step}: train {loss:.4f} nats per token, lr {self.lr:.4g}", flush=True)
 
@@ -275,19 +277,18 @@ class Session(Trainer):
             self.write_history()
 
     def write_history(self) -> None:
-        """Write ``history.csv``, and ``steps.csv`` where steps are logged."""
+        """Write ``history.csv``: a row per epoch, and before it those of its logged steps, if there are any."""
+        table = self.frame()
         if self.steps:
-            steps = pd.DataFrame(self.steps, columns=STEPS)
-            write_atomically(self.out / "steps.csv", steps.to_csv(index=False).encode())
-        write_atomically(self.out / "history.csv", self.frame().to_csv(index=False).encode())
+            rows = sorted(self.steps + self.history, key=lambda row: row["epoch"])  # stable: steps, then their epoch
+            whole = dict.fromkeys(WHOLE, "Int64")  # which may be missing
+            table = pd.DataFrame(rows, columns=[*COLUMNS, "step", "tokens", "nats"]).astype(whole)
+        write_atomically(self.out / "history.csv", table.to_csv(index=False).encode())
 
     def restore(self) -> None:
         """Go back to what `save` wrote, or raise `LMTutorError` and change nothing on the disk."""
         if not self.out:
             raise LMTutorError("resume=True needs out=, the folder of the run to resume.")
         resume(self, checkpoint.load_state(self.out / "state.safetensors"))
-        if (self.out / "steps.csv").is_file():  # without what came after the state
-            rows = read_rows(self.out / "steps.csv", STEPS, counts=3).to_dict("records")
-            self.steps = [row for row in rows if (row["epoch"], row["step"]) <= (self.epoch + 1, self.step)]
         if self.writes and self.history:
             self.write_history()  # the end may have come between the state and the history of its last epoch
