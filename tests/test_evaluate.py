@@ -7,12 +7,14 @@ import torch
 import torch.nn.functional as F
 
 from lmtutor.models.ngram import NGramLM
+from lmtutor.scoring.neural_cache import NeuralCache
 from lmtutor.scoring.score import Score, evaluate, score_lines, score_text
 from lmtutor.system.errors import LMTutorError
 from lmtutor.text.batches import Batch, sample_batches, sentences, stream_batches, window_batches
 from lmtutor.text.byte_pairs import BytePairs
 from lmtutor.text.tokenizers import Characters, Words
 from lmtutor.text.vocabulary import Vocabulary
+from lmtutor.training.checkpoint import load_checkpoint, save_checkpoint
 from tests.helpers import tiny_corpus, tiny_model
 
 
@@ -129,8 +131,12 @@ def test_a_string_and_a_file_are_scored_whole(tmp_path):
         score = evaluate(model, given, vocab=corpus.vocab)
         assert score.nats == evaluate(model, ids).nats
         assert (score.tokens, score.characters) == (7, len(text))
-    with pytest.raises(LMTutorError, match="pass vocab=vocab"):
+    with pytest.raises(LMTutorError, match="pass vocab=, the model's"):
         evaluate(model, text)
+    save_checkpoint(tmp_path, model, corpus.vocab)
+    for knowing in (tiny_model(vocab=corpus.vocab), load_checkpoint(tmp_path)[0]):  # built, or loaded, with its own
+        assert evaluate(knowing, text) == evaluate(model, text, vocab=corpus.vocab)
+        assert evaluate(NeuralCache(knowing, 5, 0.5, 0.0), text).nats == pytest.approx(evaluate(model, ids).nats)
     with pytest.raises(LMTutorError, match="at least 2 token ids"):
         evaluate(model, "", vocab=corpus.vocab)
     with pytest.raises(LMTutorError, match="no such file"):

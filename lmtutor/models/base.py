@@ -76,6 +76,7 @@ class LanguageModel(nn.Module):
 
     config: object
     head: nn.Module
+    vocab: Any = None  # the `Vocabulary` that it was built for, if one was given
     protocol = ""
 
     @property

@@ -74,7 +74,9 @@ def build_model(name: str | Any, vocab, **overrides: Any) -> LanguageModel:
     vocab_size = vocab if isinstance(vocab, int) else len(vocab)
     if vocab_size < 1:
         raise LMTutorError(f"A vocabulary of {vocab_size} types has nothing to predict: build it from some text.")
-    return KINDS[kind_of(config)][1](config, vocab_size)
+    model = KINDS[kind_of(config)][1](config, vocab_size)
+    model.vocab = None if isinstance(vocab, int) else vocab
+    return model
 
 
 def outline(config: Any, vocab) -> LanguageModel:

@@ -116,6 +116,7 @@ class NeuralCache(nn.Module):
             raise LMTutorError(f"{type(model).__name__} has no hidden states to cache: wrap a recurrent model.")
         expect(dict(window=window, theta=theta, lam=lam), SETTINGS)
         self.model, self.window, self.theta, self.lam = model, window, theta, lam
+        self.vocab = model.vocab
 
     @property
     def vocab_size(self) -> int:

@@ -82,19 +82,19 @@ def evaluate(
     Parameters
     ----------
     model : any model of the package (torch, n-gram, with a neural cache).
-    text : ids ``(N,)``, read as one stream at batch 1; with `vocab` also a string, or the path of a file, the whole
-        of it, unknown words as ``<unk>``; or batches from `lmtutor.text.batches` (columns, samples, windows).
-    vocab : the model's vocabulary.
+    text : ids ``(N,)``, read as one stream at batch 1; a string, or the path of a file, the whole of it, unknown words
+        as ``<unk>``; or batches from `lmtutor.text.batches` (columns, samples, windows).
+    vocab : the model's vocabulary, for a string or file; default: the one that the model was built or loaded with.
     characters : characters of the raw text, for `Score.nats_per_character`; of a string or file they are known.
 
     Raises
     ------
-    LMTutorError : fewer than two tokens, ids outside the model's vocabulary, or a string without `vocab`.
+    LMTutorError : fewer than two tokens, ids outside the vocabulary, or a string and no vocabulary to read it with.
     Diverged : a log-probability is NaN.
     """
     keep_freed_memory()
     if isinstance(text, str | Path):
-        text, characters = read_ids(model, vocab, text)
+        text, characters = read_ids(model, getattr(model, "vocab", None) if vocab is None else vocab, text)
     if isinstance(text, Tensor):
         check_ids(model, text)
         text = stretches(text)
@@ -124,7 +124,7 @@ def evaluate(
 def read_ids(model: Scorer, vocab, text: str | Path) -> tuple[Tensor, int]:
     """The ids of a string, a file or the standard input, read whole, and its characters."""
     if vocab is None:
-        raise LMTutorError("A text must become ids before it is scored: pass vocab=vocab, the model's vocabulary.")
+        raise LMTutorError("A text must become ids before it is scored: pass vocab=, the model's vocabulary.")
     check_vocabulary(model, vocab)
     return encode_whole(text_blocks(text), vocab)
 

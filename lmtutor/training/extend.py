@@ -33,7 +33,7 @@ def extend_vocabulary(model, vocab: Vocabulary, words: Vocabulary) -> tuple[torc
         raise LMTutorError(f"The head {model.config.head} has clusters of fixed sizes: it cannot be extended.")
     new = [token for token in words.tokens if token not in vocab]
     larger = Vocabulary([*vocab.tokens, *new], words.tokenizer)
-    extended = build_model(model.config, len(larger))
+    extended = build_model(model.config, larger)
     old, wide = model_tensors(model), model_tensors(extended)
     for name, value in wide.items():
         if value.shape == old[name].shape:

@@ -90,8 +90,6 @@ def resume(session: Trainer, state: dict[str, Any]) -> None:
         raise LMTutorError(f"The processes found different states in {session.out}: it must be a shared folder.")
 
 
-
-
 def form(value: Any, free: int = 0) -> Any:
     """The shape of nested data without its values: types of numbers and strings, shapes of tensors, names of fields.
 
