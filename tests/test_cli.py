@@ -17,6 +17,14 @@ from lmtutor.text.batches import stream_batches, window_batches
 from tests.test_runs import RECIPE, TEXT
 
 
+def test_a_text_is_printed_as_it_is(tmp_path, capsys):
+    """Also what a terminal takes for a colour, which typer would drop where the output is a file or a pipe."""
+    (tmp_path / "a.txt").write_text("a \x1b[31mcat\x1b[0m\n" * 60)
+    assert run("corpora", "sample", str(tmp_path / "a.txt"), "--characters", "15", capsys=capsys) == (
+        "a \x1b[31mcat\x1b[0m\n\n"
+    )
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A folder with a text, a recipe, and the run that the command made of it."""

@@ -31,7 +31,16 @@ def zipped(*names, raw=b"a text"):
     return packed.getvalue()
 
 
+def zipped_on_a_mac(raw):
+    packed = io.BytesIO(zipped("a.txt", raw=raw))
+    with zipfile.ZipFile(packed, "a") as archive:
+        for name in ("__MACOSX/._a.txt", ".DS_Store"):
+            archive.writestr(name, b"\0\5\x16\7")
+    return packed.getvalue()
+
+
 PACKERS = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress, "zip": lambda raw: zipped("a/é.txt", raw=raw)}
+PACKERS["zip of a Mac"] = zipped_on_a_mac
 
 
 @pytest.mark.parametrize("kind", PACKERS)
@@ -64,13 +73,14 @@ def test_encodings(encoding, tmp_path):
         assert read_text(str(tmp_path / "a.txt")) == text * 40
 
 
-@pytest.mark.parametrize("order", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("order", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
 @pytest.mark.parametrize(
     "text", ["侦探走进房间，看了看窗外。", "The cat sat .\n", "Что она видит ?\n", "夜の街に、雨が降る\n"]
 )
-def test_utf_16_without_a_mark_is_named(order, text, tmp_path):
+def test_wide_characters_without_a_mark_are_named(order, text, tmp_path):
     (tmp_path / "a.txt").write_bytes((text * 300).encode(order))
-    with pytest.raises(lm.LMTutorError, match=f"is UTF-16 without a byte order mark: say so with --encoding {order}"):
+    kind = order[:6].upper()
+    with pytest.raises(lm.LMTutorError, match=f"is {kind} without a byte order mark: say so with --encoding {order}"):
         lm.load_corpus(tmp_path / "a.txt")
 
 
@@ -86,6 +96,8 @@ def test_plain_text_is_never_taken_for_anything_else(text):
         ("shift_jis", "夜の街に雨が降る。", "Shift-JIS"),
         ("gb18030", "侦探走进房间，看了看窗外。", "GB18030"),
         ("cp1251", "Что она видит ?", "Windows-1251"),
+        ("koi8-r", "Что она видит ?", "KOI8-R"),
+        ("latin-1", "\x89HDF \x1a \x04", "no text at all"),  # bytes of a program's own
         ("latin-1", "Il a été là, près du café où elle dînait.", "Latin-1"),
     ],
 )
@@ -93,7 +105,7 @@ def test_the_remedy_does_not_spoil_the_text(encoding, text, likely, tmp_path):
     (tmp_path / "a.txt").write_bytes(f"{text}\n".encode(encoding) * 100)
     with pytest.raises(lm.LMTutorError, match=r"is not UTF-8: byte 0x.*\(--encoding\)") as caught:
         lm.load_corpus(tmp_path / "a.txt")
-    assert likely in str(caught.value) and ("Latin-1" in str(caught.value)) == (encoding == "latin-1")
+    assert likely in str(caught.value) and ("Latin-1" in str(caught.value)) == (likely == "Latin-1")
 
 
 def array():

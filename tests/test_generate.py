@@ -108,6 +108,9 @@ def test_without_a_prompt_a_text_begins_as_after_the_end_of_a_line(end):
     assert generate(model, vocab, "", 1, seed=1) == "a"
     table = score_text(model, vocab, "a")
     assert list(table["token"]) == ["a"] and table["log_probability"].tolist() == [0.0]
+    if end == "\n":  # a prompt and a text are read as a file of them would be
+        assert generate(model, vocab, "\ufeffa b\r\n", 1, seed=1) == "a b\na"
+        assert list(score_text(model, vocab, "\ufeffa\r\na")["token"]) == ["a", "\n", "a"]
 
 
 @pytest.mark.parametrize("make", [lambda c: tiny_model(), lambda c: NGramLM(order=3).fit(c.train, 10)])

@@ -14,6 +14,8 @@ MISFITS = {
     "no blanks": ("夜の街に雨が降る。探偵は歩いた。\n" * 60, "words", "no spaces between words"),
     "no blanks, Treebank": ("侦探走进房间，看了看窗外。\n" * 60, "treebank", "no spaces between words"),
     "no blanks, Thai": ("เขาเดินเข้าไปในห้องแล้วมองออกไปนอกหน้าต่าง\n" * 60, "words", "no spaces between words"),
+    "JSON": ('{"text": "the cat sat"}\n' * 600, "words", "this is JSON or XML"),
+    "XML": ('<?xml version="1.0"?>\n' + "<p>the cat sat</p>\n" * 600, "characters", "this is JSON or XML"),
     "signs at words": (PROSE, "words", "stick to the words"),
     "unknown": ("a b c d\n" * 540 + "e f g h\n" * 60, "words", "% of the tokens are unknown"),
 }

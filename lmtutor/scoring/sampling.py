@@ -10,6 +10,7 @@ from lmtutor.models.base import Scorer, device_of, eval_mode, map_state
 from lmtutor.scoring.score import check_vocabulary, line_end
 from lmtutor.system.errors import LMTutorError
 from lmtutor.system.limits import Limit, expect, number, optional, whole
+from lmtutor.text.sources import as_read
 
 AT_ONCE = 64  # samples drawn side by side
 _LIMITS = {  # of `generate`
@@ -102,7 +103,7 @@ def generate(
     if sentences and end is None:
         raise LMTutorError("The vocabulary has neither <eos> nor a line feed: ask for tokens instead of sentences.")
     check_vocabulary(model, vocab)
-    prompt_ids = vocab.encode_text(prompt)
+    prompt_ids = vocab.encode_text(as_read(prompt))
     start = prompt_ids if len(prompt_ids) else torch.tensor([end or 0])
     banned = [i for i in (vocab.bos_id, vocab.pad_id, None if unk else vocab.unk_id) if i is not None]
     if len(banned) >= len(vocab):

@@ -16,7 +16,7 @@ from lmtutor.system.errors import Diverged, LMTutorError
 from lmtutor.system.machine import keep_freed_memory
 from lmtutor.text.batches import Batch
 from lmtutor.text.encoding import encode_whole, mapped
-from lmtutor.text.sources import text_blocks
+from lmtutor.text.sources import as_read, text_blocks
 
 STREAM_PROTOCOL = "batch 1, state carried over the whole text, every token scored except the very first"
 COLUMNS_PROTOCOL = "{} columns, state carried, neither the first token of each nor the tail that fills no row scored"
@@ -160,7 +160,7 @@ def score_text(model: Scorer, vocab, text: str) -> pd.DataFrame:
         ``log_probability`` (nats).
     """
     check_vocabulary(model, vocab)
-    tokens = vocab.tokenizer.tokenize(text)
+    tokens = vocab.tokenizer.tokenize(as_read(text))
     if not tokens:
         raise LMTutorError("There is no text to score: give at least one token.")
     ids = vocab.encode(tokens)

@@ -80,8 +80,8 @@ def plain_text(
     if what := first_match(NO_TEXT, head):
         raise LMTutorError(f"{name} is {what}: save its text as plain UTF-8.")
     encoding = encoding or first_match(MARKED, head)
-    if not encoding and (found := _utf_16(head)):
-        raise LMTutorError(f"{name} is UTF-16 without a byte order mark: say so with --encoding {found}.")
+    if not encoding and (found := _unmarked(head)):
+        raise LMTutorError(f"{name} is {found[:6].upper()} without a byte order mark: say so with --encoding {found}.")
     if whole is None and encoding in ("", "utf-8") and not column:
         return None
     whole = file.read(LIMIT + 1) if whole is None else whole
@@ -107,7 +107,8 @@ def _unpacked(file: BinaryIO, packing: str, name: str) -> bytes:
 
 def _only_member(file: BinaryIO, name: str) -> bytes:
     with zipfile.ZipFile(file) as archive:
-        members = [member for member in archive.infolist() if not member.is_dir()]
+        files = [member for member in archive.infolist() if not member.is_dir()]
+        members = [file for file in files if not re.search(r"(^|/)(__MACOSX/|\.)", file.filename)]  # a Mac adds its own
         if what := next((what for part, what in ZIPS.items() if part in archive.namelist()), ""):
             raise LMTutorError(f"{name} is {what}: save its text as plain UTF-8.")
         if len(members) != 1 or members[0].flag_bits & 1:
@@ -116,10 +117,10 @@ def _only_member(file: BinaryIO, name: str) -> bytes:
         return archive.open(members[0]).read(LIMIT + 1)
 
 
-def _utf_16(head: bytes) -> str:
-    """Which UTF-16 bytes without a mark are, if either: then every character is printable, and one of them common."""
-    for order in ("utf-16-le", "utf-16-be"):
-        text = head[: len(head) // 2 * 2].decode(order, "ignore")
+def _unmarked(head: bytes) -> str:
+    """Which UTF-16 or 32 bytes without a mark are, if any: then every character is printable, and one is common."""
+    for order in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):
+        text = head.decode(order, "ignore")
         if re.search("[\n .,、。，]", text) and all(sign.isprintable() or sign.isspace() for sign in text):
             return order
     return ""
@@ -146,7 +147,9 @@ def _column(text: str, name: str, kind: str, column: str) -> str:
 
 
 def likely_encodings(raw: bytes) -> str:
-    """What bytes that are not UTF-8 may be: letters with accents here and there, or another script."""
+    """What bytes that are not UTF-8 may be: no text, letters with accents here and there, or another script."""
+    if re.search(rb"[\0-\x08\x0e-\x19\x1c-\x1f\x7f]", raw):
+        return "no text at all: it holds control characters"
     if sum(byte > 127 for byte in raw) < len(raw) / 5:
         return "Latin-1 or Windows-1252 (cp1252)"
-    return "Shift-JIS, GB18030, Big5, EUC-KR or Windows-1251 (cp1251)"
+    return "Shift-JIS, GB18030, Big5, EUC-KR Windows-1251 (cp1251) or KOI8-R"

@@ -8,6 +8,7 @@ MANY_UNKNOWN = 0.2  # share of the tokens
 # Thai to Burmese, Khmer, kana, Chinese characters: written without spaces between words.
 WITHOUT_BLANKS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 CLINGING = re.compile(r"\w[,;:!?.]+[\"”’»)]*$")
+DATA = re.compile(r'\ufeff?\s*(\[?\s*\{\s*"|<\?xml|<!doctype)', re.IGNORECASE)
 TABLE = re.compile(r"\.(jsonl|ndjson|csv|tsv)(\.(gz|bz2|xz|zip))?$", re.IGNORECASE)
 
 
@@ -25,6 +26,8 @@ def hint(name: str, text: str, tokenizer: Tokenizer, unknown: float) -> str:
     """
     if TABLE.search(name):
         return f"Hint: this is a table; name the column that is the text, as in {name}:text."
+    if DATA.match(text):
+        return "Hint: this is JSON or XML, and its marks count as text; take the text out of it."
     if tokenizer.name in ("words", "treebank") and len(WITHOUT_BLANKS.findall(text)) > len(text) / 5:
         return "Hint: this script has no spaces between words; use the tokenizer 'characters' or 'bpe'."
     words = text.split()

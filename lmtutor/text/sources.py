@@ -183,14 +183,16 @@ def text_blocks(source: str | Path, encoding: str | None = None) -> Iterator[str
     encoding
         Of the file, if it is not UTF-8.
     """
-    name = str(source)
     if source == "-":
-        span = standard_input(encoding)
-    elif isinstance(source, Path) or _names_a_file(name):
-        span = text_span(source, encoding)
-    else:
-        span = Span(name.encode("utf-8", "surrogateescape"), label="the text")
-    return _as_it_ends(span)
+        return _as_it_ends(standard_input(encoding))
+    if isinstance(source, Path) or _names_a_file(source):
+        return _as_it_ends(text_span(source, encoding))
+    return iter([as_read(source)])
+
+
+def as_read(text: str) -> str:
+    """A string as a file that holds it would be read: no byte order mark, a line feed at each line's end."""
+    return "".join(_as_it_ends(Span(text.encode("utf-8", "surrogateescape"), label="the text")))
 
 
 def _names_a_file(name: str) -> bool:
