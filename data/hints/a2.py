@@ -23,6 +23,11 @@ def softmax(f):
         not np.isfinite(f(np.array([[1e3, 1e3], [-1e3, -1e3]]))).all(),
         "One row of 1000 and one of -1000: each needs its own constant.",
     )
+    yield not np.isfinite(f(np.array([[1e3, -1e3]]))).all(), "One row of 1000 and -1000: its largest number has to go."
+    yield (
+        f(np.array([0.0, 1e3]))[0] > 1e-9,
+        "Beside a logit of 1000 one of 0 has no probability left. Is something added?",
+    )
     for shape in ((3,), (2, 2, 3)):
         yield not np.allclose(f(np.zeros(shape)), 1 / 3), f"Zeros of shape {shape} do not become thirds."
 
@@ -70,8 +75,9 @@ def forward(f):
 
 def backward(f):
     """Question 3."""
-    for steps in (1, 5):
+    for steps, scale in ((1, 1), (5, 1), (5, 30)):
         params, x, y, h0, by_the_book = _case(steps)
+        params["W_hy"] *= scale
         _, h, p = by_the_book()
         kept, grads = p.copy(), f(params, x, y, h, p)
         yield not np.array_equal(p, kept), "The probabilities that came in were changed."
@@ -84,6 +90,7 @@ def backward(f):
             steps == 1 and bool(wrong),
             f"With one step {sorted(wrong)} is off: check the slope of tanh, and the states.",
         )
+        yield scale > 1 and bool(wrong), "Small gradients are right and large ones are not: clipping comes later."
         yield wrong == {"W_hh"}, "Only W_hh is off: it was used with another state than the one you multiply."
         yield wrong == {"W_xh"}, "Only W_xh is off: does a symbol that is read twice add up twice?"
         yield bool(wrong), "One step is right and several are not: check what comes back from the step after."
@@ -109,6 +116,8 @@ def numeric_gradient(f):
         not np.allclose(cube, 3 * before**2 + 0.01),
         "Try θ³ with s = 0.1 by hand: both sides, and the s that was given.",
     )
+    line = np.array([1.0, 2.0, 3.0])
+    yield not np.allclose(f(lambda: float(line.sum()), line, 1e-5), 1), "It is wrong for an array of one axis."
 
 
 def clip_by_norm(f):
@@ -119,6 +128,8 @@ def clip_by_norm(f):
     yield np.allclose(out["a"], [1, 0]), "Both arrays were shrunk alone: the direction of the step changed."
     yield not np.allclose(out["b"] * 3, out["a"][::-1] * 4), "The arrays were not shrunk by one factor."
     yield not math.isclose(out["a"][0], 0.6, rel_tol=1e-4), "The norm of (3, 0, 0, 4) is 5. By hand, what becomes of 3?"
+    matrix = f({"a": np.diag([3.0, 4.0])}, 1.0)["a"]
+    yield not math.isclose(matrix[0, 0], 0.6, rel_tol=1e-4), "The numbers of a matrix count as one long vector."
     yield not np.allclose(f(grads, 10.0)["a"], [3, 0]), "Below the limit nothing changes."
     yield (
         not np.isfinite(f({"a": np.zeros(2)}, 1.0)["a"]).all(),

@@ -20,7 +20,11 @@ def tokenize(f):
     yield f("'a b'")[0] != "'" or f("'a b'")[-1] != "'", "A mark at the edge of a word does not belong to it."
     yield f("?!") != ["?", "!"], "Every other character is a token of its own."
     yield f("a1") != ["a", "1"] or f("a_b") != ["a", "_", "b"], "A word is a run of letters: no digit, no underscore."
-    yield f("été") != ["été"], "Letters are those of any language."
+    yield f("été") != ["été"] or f("мать") != ["мать"], "Letters are those of any language."
+    yield f("a <eos> b") != ["a", "<eos>", "b"], "`<eos>` that stands in the text stays one token, as `<unk>` does."
+    yield f("a\n") != ["a", "<eos>"], "A line end is a token at the end of the text, too."
+    yield f("a\tb") != ["a", "b"], "A tab is white space."
+    yield f("3-4") != ["3", "-", "4"], "A hyphen may stand inside a word, not in a number."
 
 
 def build_vocabulary(f):
@@ -33,6 +37,8 @@ def build_vocabulary(f):
         "Frequent types stand before rare ones.",
     )
     yield types.index("a") > types.index("b"), "Equally frequent types stand in alphabetical order."
+    yield f(["a"], 1) != ["<unk>", "a"], "`<unk>` belongs to the list even where the text has none."
+    yield "<eos>" not in f(["<eos>"], 1), "`<eos>` is a type like any other."
 
 
 def learn_merges(f):
@@ -52,6 +58,14 @@ def learn_merges(f):
     yield (
         f(Counter({"aaaa": 1}), 2) != [("a", "a"), ("aa", "aa")],
         "Merge `aaaa` twice by hand: every place of a pair is merged.",
+    )
+    yield (
+        f(Counter({"ca": 5, "cab": 1, "ab": 3}), 3) != [("c", "a"), ("a", "b"), ("ca", "b")],
+        "The pair `a b` is two whole pieces: it does not stand in `ca b`.",
+    )
+    yield (
+        f(Counter({"ab": 5, "aba": 2, "ac": 2}), 2) != [("a", "b"), ("a", "c")],
+        "Of the pairs `ab a` and `a c`, equally frequent, `min` takes the second.",
     )
 
 

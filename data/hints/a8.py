@@ -31,6 +31,8 @@ def _recurrence(f):
     kept = [x.clone() for x in given]
     f(*given)
     yield not all(map(torch.equal, given, kept)), "It changes what it was given."
+    a, b, h0 = given
+    yield not torch.allclose(f(a, b, h0)[0], a[0] * h0 + b[0]), "Every column of the batch begins with its own h0."
 
 
 def one_by_one(f):
@@ -53,6 +55,8 @@ def scan(f):
         "On a long text there are values that are no numbers: products of gates become 0.",
     )
     yield abs(long[-1].item() - 10 / 9) > 1e-4, "On a long text the last state is wrong."
+    whole = f(torch.ones(5000, 1, 1), torch.ones(5000, 1, 1), torch.zeros(1, 1))[-1].item()
+    yield whole != 5000, "Gates and inputs of 1: after 5,000 steps the state is 5,000. How many rounds does that take?"
     few, many = (_operations(lambda: f(*_case(T))) for T in (16, 128))  # noqa: B023
     yield many > 4 * few, "Eight times the steps take many more operations: there is a loop over the steps."
     a.requires_grad_()
@@ -114,6 +118,12 @@ def chunk(f):
     )
     tiny = 1e-200 * one
     yield not all(part.isfinite().all() for part in f(k, k, v, tiny, S)), "Small gates overflow."
+    gates = tiny.clone().requires_grad_()
+    f(k, k, v, gates, S)[0].sum().backward()
+    yield (
+        not gates.grad.isfinite().all(),
+        "The gradient of small gates overflows: mask before the exponential, not after.",
+    )
     few, many = (_operations(lambda: f(*_matrices(T))) for T in (8, 40))  # noqa: B023
     yield many > few + 10, "A longer text takes more operations: there is a loop."
 
@@ -128,6 +138,7 @@ def tell(f):
     right = torch.eye(3).double()
     S = f([(0, 1), (2, 0)], right, 2, "add")
     yield tuple(S.shape) != (3, 2), "S has a row for each number of a key and a column for each value."
+    yield f([(4, 1)], right[[0, 1, 2, 0, 1]], 2, "add").shape != (3, 2), "Five keys of three numbers: S has three rows."
     yield S[0].tolist() != [0, 1] or S[2].tolist() != [1, 0], "Keys at right angles: row i holds what key i was told."
     yield f([(0, 1), (0, 0)], right, 2, "add")[0].tolist() != [1, 1], "With adding, a key told twice holds both values."
     yield (

@@ -131,6 +131,8 @@ WRONG = [
     ("a5-q2", "(-counts[t], t)", "-counts[t]"),
     ("a5-q2", ' - {"<unk>"}', ""),
     ("a5-q2", "in tokens) / len(tokens)", "in set(tokens)) / len(set(tokens))"),
+    ("a5-q2", ' and t != "<unk>"', ' and t not in ("<unk>", "<eos>")'),
+    ("a5-q3", "(-pairs[pair], pair)", '(-pairs[pair], "".join(pair))'),
     ("a5-q3", "+= words[word]", "+= 1"),
     ("a5-q3", "(-pairs[pair], pair)", "-pairs[pair]"),
     ("a5-q3", "                i += 2", "                i += 1"),
@@ -207,6 +209,9 @@ WRONG = [
     ("a7-q4", "best = theta, lam, perplexity", "best = lam, theta, perplexity"),
     ("a7-q4", "            mixed[0] = model_log_probs[0]\n", ""),
     ("a7-q4", "in lams:", "in lams[:2]:"),
+    # a8: rounds, integers
+    ("a8-q2", "while back < len(a):", "while back < min(len(a), 4096):"),
+    ("a8-q4", "int((S.T @ vectors[key]).argmax())", "(S.T @ vectors[key]).argmax()"),
 ]
 
 RIGHT = [
