@@ -16,6 +16,9 @@ MISFITS = {
     "no blanks, Thai": ("เขาเดินเข้าไปในห้องแล้วมองออกไปนอกหน้าต่าง\n" * 60, "words", "no spaces between words"),
     "JSON": ('{"text": "the cat sat"}\n' * 600, "words", "this is JSON or XML"),
     "XML": ('<?xml version="1.0"?>\n' + "<p>the cat sat</p>\n" * 600, "characters", "this is JSON or XML"),
+    "no blanks, Tibetan": ("བོད་སྐད་ནི་བོད་ཀྱི་སྐད་ཡིག་རེད།\n" * 60, "words", "no spaces between words"),
+    "a table with commas": ("id,text,n\n" + '1,"the cat sat",2\n' * 600, "words", "looks like a table"),
+    "a table with tabs": ("id\ttext\n" + "1\tthe cat, and the dog\n" * 600, "treebank", "looks like a table"),
     "signs at words": (PROSE, "words", "stick to the words"),
     "unknown": ("a b c d\n" * 540 + "e f g h\n" * 60, "words", "% of the tokens are unknown"),
 }
@@ -27,6 +30,8 @@ FITTING = {
         "the cat sat , and the dog sat on the mat with it all night . Mr. Pell came and went by night .\n" * 60,
         "words",
     ),
+    "lists": ("red, green, blue\n" * 60, "treebank"),
+    "indented": ("\tthe cat sat\n" * 60, "words"),
     "Russian": ("Что она видит ? Ничего , кроме моря .\n" * 60, "words"),
 }
 

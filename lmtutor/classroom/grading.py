@@ -231,7 +231,7 @@ def _put_on_release(notebook: str, name: str, handed_out: tuple) -> tuple[list, 
     cells, lost = rebuild(nbformat.reads(notebook, as_version=4).cells, copy.deepcopy(released), name)
     for cell in cells:
         cell.source = tests.get(_facts(cell).get("grade_id"), cell.source)
-    return cells, [f"marks of cells were lost; known by their place: {', '.join(lost)}"] if lost else []
+    return cells, [f"written outside the cell that is marked for it: {', '.join(lost)}"] if lost else []
 
 
 def _run(box: Sandbox, cells: list, seed: int, folder: Path) -> list[str]:

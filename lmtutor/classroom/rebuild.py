@@ -11,17 +11,21 @@ def rebuild(theirs: list, released: list, name: str) -> tuple[list, list[str]]:
 
     Returns
     -------
-    The cells, and the ids of answers that were known by their place alone.
+    The cells, and the ids of free answers that were known by their place alone.
     """
     import nbformat
 
     known = {c.metadata.nbgrader.grade_id: c for c in released if "nbgrader" in c.metadata}
     ids = [_recognise(cell, known) for cell in theirs]
     lost = _answers_by_place(theirs, ids, released)
-    for place, grade_id in lost.items():
-        ids[place] = grade_id
-    cells, seen = [], set()
-    for cell, grade_id in zip(theirs, ids, strict=True):
+    cells, seen, joined = [], set(), {place for places in lost.values() for place in places[1:]}
+    joined |= {place for place, grade_id in enumerate(ids) if grade_id in lost}  # the marked cells, left empty
+    for grade_id, places in lost.items():
+        theirs[places[0]].source = "\n\n".join(theirs[place].source for place in places)
+        ids[places[0]] = grade_id
+    for place, (cell, grade_id) in enumerate(zip(theirs, ids, strict=True)):
+        if place in joined:
+            continue
         early = grade_id in known and is_test(grade_id) and question_of(grade_id) not in seen
         if grade_id in seen or early and question_of(grade_id) in ids:
             continue  # a second copy, or a test above its answer: it is put back where it belongs
@@ -39,7 +43,7 @@ def rebuild(theirs: list, released: list, name: str) -> tuple[list, list[str]]:
     _put_back(cells, known, seen)
     for number, cell in enumerate(cells):
         cell.id = f"{name}-{number}"
-    return cells, sorted(lost.values())
+    return cells, sorted(lost)
 
 
 def _recognise(cell: Any, known: dict) -> str | None:
@@ -55,19 +59,37 @@ def _recognise(cell: Any, known: dict) -> str | None:
     return None
 
 
-def _answers_by_place(cells: list, ids: list, released: list) -> dict[int, str]:
-    """Find free answers without a mark: a text right below the cell that stands above the answer in the release."""
+def _answers_by_place(cells: list, ids: list, released: list) -> dict[str, list[int]]:
+    """Find free answers that no marked cell holds: the student's own texts between what stands around the answer.
+
+    Returns
+    -------
+    Of each such answer, the places of its texts.
+    """
+    heads = [_head(cell) for cell in released]
+    by_head = {head: n for n, head in enumerate(heads) if heads.count(head) == 1}
+    by_id = {cell.metadata.get("nbgrader", {}).get("grade_id"): n for n, cell in enumerate(released)}
+    where = [by_id.get(i) if i else by_head.get(_head(cell)) for cell, i in zip(cells, ids, strict=True)]
     found = {}
-    sources = {cell.source.strip() for cell in released}
-    for above, cell in zip(released, released[1:], strict=False):
+    for answer, cell in enumerate(released):
         facts = cell.metadata.get("nbgrader", {})
-        if not (facts.get("solution") and cell.cell_type == "markdown") or facts["grade_id"] in ids:
+        marked = [theirs for theirs, grade_id in zip(cells, ids, strict=True) if grade_id == facts.get("grade_id")]
+        written = any(_head(theirs) not in ("", heads[answer]) for theirs in marked)
+        if not facts.get("solution") or cell.cell_type != "markdown" or written:
             continue
-        for place, theirs in enumerate(cells[1:], start=1):
-            free = ids[place] is None and theirs.cell_type == "markdown" and theirs.source.strip() not in sources
-            if free and cells[place - 1].source.strip() == above.source.strip():
-                found[place] = facts["grade_id"]
+        above = max(((n, place) for place, n in enumerate(where) if n is not None and n < answer), default=(0, -1))[1]
+        rest = range(above + 1, len(cells))
+        below = next((place for place in rest if where[place] not in (None, answer)), len(cells))
+        texts = [p for p in range(above + 1, below) if where[p] is None and cells[p].cell_type != "code"]
+        if texts := [place for place in texts if cells[place].source.strip()]:
+            found[facts["grade_id"]] = texts
     return found
+
+
+def _head(cell: Any) -> str:
+    """What a released cell is known by, with or without its mark: its heading, or else its text."""
+    text = cell.source.strip()
+    return text.splitlines()[0] if text.startswith("#") and cell.cell_type == "markdown" else " ".join(text.split())
 
 
 def _put_back(cells: list, known: dict, seen: set) -> None:

@@ -1,5 +1,6 @@
 """Whatever is handed in, one plain notebook comes out or one line. Runs without nbgrader."""
 
+import copy
 import json
 import random
 from html.parser import HTMLParser
@@ -8,6 +9,8 @@ import nbformat
 import pytest
 
 from lmtutor.classroom.intake import Refused, harmless, plain_notebook, read_time, safe_name
+from lmtutor.classroom.rebuild import rebuild
+from lmtutor.classroom.sources import TEXT_STUB, read_assignment, release
 
 FINE = {"cells": [{"cell_type": "code", "source": "x = 1", "metadata": {}}], "nbformat": 4, "nbformat_minor": 5}
 NAMES = {
@@ -142,3 +145,40 @@ def test_random_hostile_notebooks_are_read_or_refused():
 def test_senseless_times_are_none(tmp_path, text):
     (tmp_path / "timestamp.txt").write_text(text)
     assert read_time(tmp_path / "timestamp.txt") is None
+
+
+OWN = "*Not* a stub.\n\nSecond thoughts."
+LAYOUTS = {  # what stands where the answer stood, and whether the marks of all cells are lost
+    "a text above": ([("markdown", "Notes."), ("markdown", OWN)], True, f"Notes.\n\n{OWN}"),
+    "a cell of code above": ([("code", "1 + 1"), ("markdown", OWN)], True, OWN),
+    "line ends of Windows": ([("markdown", OWN.replace("\n", "\r\n"))], True, OWN.replace("\n", "\r\n")),
+    "a raw cell": ([("raw", OWN)], True, OWN),
+    "two cells": ([("markdown", OWN), ("markdown", "More.")], True, f"{OWN}\n\nMore."),
+    "below the stub": ([("stub", TEXT_STUB), ("markdown", OWN)], False, OWN),
+    "above the emptied stub": ([("markdown", OWN), ("stub", "")], False, OWN),
+    "nothing": ([], True, TEXT_STUB),
+    "where it belongs": ([("stub", OWN), ("markdown", "A remark.")], False, OWN),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("name", ["a1", "a6"])
+def test_a_free_answer_is_found_wherever_it_was_written(name, layout):
+    """Unless the cell that is marked for it holds one; who helped is another cell, and stays one."""
+    written, lost, expected = LAYOUTS[layout]
+    released = release(read_assignment(name)).cells
+    (place,) = [n for n, cell in enumerate(released) if cell.source == TEXT_STUB]
+    own = [nbformat.NotebookNode(cell_type=kind, source=source, metadata={}) for kind, source in written]
+    for cell in own:
+        if cell.cell_type == "stub":
+            cell.cell_type, cell.metadata = "markdown", copy.deepcopy(released[place].metadata)
+    theirs = [*copy.deepcopy(released[:place]), *own, *copy.deepcopy(released[place + 1 :])]
+    theirs[-1].source = theirs[-1].source.replace(TEXT_STUB, "Bob did.")
+    for cell in theirs if lost else []:
+        cell.metadata = nbformat.NotebookNode()
+        cell.pop("id", None)
+    cells, told = rebuild(theirs, copy.deepcopy(released), name)
+    answer = released[place].metadata.nbgrader.grade_id
+    assert [c.source for c in cells if c.metadata.get("nbgrader", {}).get("grade_id") == answer] == [expected]
+    assert told == ([answer] if expected != TEXT_STUB and layout != "where it belongs" else [])
+    assert [cell.source.endswith("Bob did.") for cell in cells].count(True) == 1
