@@ -1,6 +1,7 @@
 """One reader for files, standard input and strings: what it makes of a text does not depend on where it came from."""
 
 import io
+import os
 import re
 import sys
 import tracemalloc
@@ -40,7 +41,14 @@ def test_no_line_end_is_added():
 
 def test_a_file_that_is_missing_is_no_text():
     """Its name would have a perplexity, too: with characters or byte pairs, nobody would notice."""
-    for name in ("letter.txt", "letters/a.jsonl.gz:text", "C:\\mine\\novel.ZIP", "ptb.tokens", "r.csv:a column"):
+    for name in (
+        "letter.txt",
+        "letters/a.jsonl.gz:text",
+        "C:\\mine\\novel.ZIP",
+        "ptb.tokens",
+        "r.csv:a column",
+        "~/no",
+    ):
         with pytest.raises(lm.LMTutorError, match="no such file"):
             read_text(name)
     for text in (
@@ -49,6 +57,9 @@ def test_a_file_that_is_missing_is_no_text():
         "3.5",
         "example.org",
         "see letter.txt",
+        "/ or not /",
+        ".",
+        "...",
         "a.txt\n",
         "n.txt: so it is",
         "x" * 5000 + ".txt",
@@ -57,8 +68,19 @@ def test_a_file_that_is_missing_is_no_text():
 
 
 def test_a_folder_is_no_text(tmp_path):
-    with pytest.raises(lm.LMTutorError, match="is not a plain file: name a file in it"):
-        read_text(tmp_path)
+    for path in (tmp_path, f"{tmp_path}", f"{tmp_path}/"):
+        with pytest.raises(lm.LMTutorError, match="is not a plain file: name a file in it"):
+            read_text(path)
+
+
+def test_a_pipe_or_a_link_that_leads_nowhere_is_no_text(tmp_path, monkeypatch):
+    """Also ``/dev/stdin`` and the shell's ``<(…)``, which are pipes: their names were scored, and not their text."""
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    os.symlink("loop", "loop")
+    for name, why in {"pipe": "pipe its text in", "loop": "cannot be read", "/dev/null": "pipe its text in"}.items():
+        with pytest.raises(lm.LMTutorError, match=why):
+            read_text(name)
 
 
 def test_a_text_of_any_size_is_read_in_little_memory():

@@ -137,7 +137,8 @@ def line_end(vocab) -> int | None:
 def check_ids(model: Scorer, ids: Tensor) -> None:
     """Raise `LMTutorError` unless `ids` is a text of at least two tokens within the model's vocabulary."""
     if ids.dim() != 1 or len(ids) < 2:
-        raise LMTutorError(f"Scoring needs one row of at least 2 token ids; this one has shape {tuple(ids.shape)}.")
+        has = f"{len(ids)} in all" if ids.dim() == 1 else f"shape {tuple(ids.shape)}"
+        raise LMTutorError(f"Scoring needs one row of at least 2 token ids, the first only read; got {has}.")
     if int(ids.max()) >= model.vocab_size or int(ids.min()) < 0:
         raise LMTutorError(
             f"The text has ids up to {int(ids.max())}, the model {model.vocab_size} types: take its own."

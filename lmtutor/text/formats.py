@@ -91,10 +91,10 @@ def plain_text(
         return whole  # where it is not UTF-8, the byte is named when it is read
     try:
         text = whole.decode(encoding or "utf-8-sig")
-    except LookupError:  # so Python says that it has no such encoding
-        raise LMTutorError(f"There is no encoding {encoding!r}: name one such as latin-1, cp1251 or gb18030.") from None
     except UnicodeError as error:
         raise LMTutorError(f"{name} is not {encoding or 'utf-8'} ({error}): name its encoding.") from None
+    except (LookupError, ValueError):  # so Python says that it has no such encoding
+        raise LMTutorError(f"There is no encoding {encoding!r}: name one such as latin-1, cp1251 or gb18030.") from None
     return (_column(text, name, *column) if column else text).encode("utf-8", "surrogatepass")
 
 
@@ -152,4 +152,4 @@ def likely_encodings(raw: bytes) -> str:
         return "no text at all: it holds control characters"
     if sum(byte > 127 for byte in raw) < len(raw) / 5:
         return "Latin-1 or Windows-1252 (cp1252)"
-    return "Shift-JIS, GB18030, Big5, EUC-KR Windows-1251 (cp1251) or KOI8-R"
+    return "Shift-JIS, GB18030, Big5, EUC-KR, Windows-1251 (cp1251) or KOI8-R"

@@ -31,7 +31,8 @@ SPLIT_NAMES = {  # how a file name says which split it holds: train.txt, ptb.val
 }
 # What looks like this is a file, whether it is there or not, and no text to be scored.
 FILE_NAME = re.compile(
-    r"(?i)\S+\.(txt|text|tokens|md|gz|bz2|xz|zip|(jsonl|ndjson|csv|tsv)(\.(gz|bz2|xz|zip))?(:[^:/\\\s][^:/\\\n]*)?)"
+    r"(?i)(~|\.{0,2})/\S+"
+    r"|\S+\.(txt|text|tokens|md|gz|bz2|xz|zip|(jsonl|ndjson|csv|tsv)(\.(gz|bz2|xz|zip))?(:[^:/\\\s][^:/\\\n]*)?)"
 )
 COLUMN = re.compile(r"(.+\.(jsonl|ndjson|csv|tsv)(?:\.(?:gz|bz2|xz|zip))?):([^:/\\]+)", re.IGNORECASE)
 
@@ -200,7 +201,8 @@ def _names_a_file(name: str) -> bool:
     path = os.fsencode(name)
     if b"\0" in path or len(path) >= LONGEST_PATH or max(map(len, path.split(b"/"))) >= LONGEST_NAME:
         return False
-    return bool(FILE_NAME.fullmatch(name)) or Path(_parts(name)[0]).is_file()
+    here = Path(_parts(name)[0])
+    return bool(FILE_NAME.fullmatch(name)) or os.path.lexists(here) and not here.is_dir()
 
 
 def _as_it_ends(span: Span) -> Iterator[str]:
