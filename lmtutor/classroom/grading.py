@@ -279,21 +279,30 @@ def _is_test(cell: Any) -> bool:
 def _keep_scores(api: Any, course: Path, name: str, student: str, when: datetime | None, cells: list) -> None:
     """Put the scores of the tests into the gradebook, and the cells where Formgrader shows them.
 
-    Points that a person gave stay as long as the answer stays the same.
+    Points and comments of a person stay as long as the answer stays the same.
     """
     path = course / "autograded" / student / name / f"{name}.ipynb"
-    texts = [{_facts(c).get("grade_id"): c.source for c in one} for one in (graded_cells(course, name, student), cells)]
+    before, now = (
+        {_facts(cell)["grade_id"]: cell.source for cell in one if _facts(cell).get("solution")}
+        for one in (graded_cells(course, name, student), cells)
+    )
+    changed = {question_of(each) for each in before | now if before.get(each) != now.get(each)}
     with api.gradebook as gradebook:
         gradebook.update_or_create_student(student)
         submission = gradebook.update_or_create_submission(name, student, timestamp=when)
+        for comment in submission.notebooks[0].comments:
+            if question_of(comment.name) in changed:
+                comment.manual_comment = None
         for one in submission.notebooks[0].grades:
+            if question_of(one.name) in changed:
+                one.manual_score = one.extra_credit = None
             cell = next((cell for cell in cells if _facts(cell).get("grade_id") == one.name), None)
             if cell is None or _is_test(cell):
                 passed = cell is not None and not any(output.output_type == "error" for output in cell.outputs)
                 one.auto_score, one.needs_manual_grade = one.max_score_gradecell if passed else 0, False
             elif TEXT_STUB in cell.source and len(cell.source) < 2 * len(TEXT_STUB):
                 one.auto_score, one.needs_manual_grade = 0, False
-            elif one.manual_score is None or texts[0].get(one.name) != texts[1].get(one.name):
+            elif one.manual_score is None:
                 one.needs_manual_grade = True
         gradebook.db.commit()
     write_atomically(path, nbformat.writes(nbformat.v4.new_notebook(cells=cells)).encode())
@@ -315,8 +324,5 @@ def _scores(api: Any, course: Path, name: str, student: str, most: bool = False)
         gradebook.db.commit()
         row = {"score": sum(scores.values()) - penalty, "points": submission.max_score}
         row["to_read"] = sum(one.max_score_gradecell for one in grades if one.needs_manual_grade)
-        return (
-            row
-            | {"late_hours": round(late / 3600, 2), "penalty": penalty, "seed": seed_of(course, name, student)}
-            | scores
-        )
+        row |= {"late_hours": math.ceil(late / 36) / 100, "penalty": penalty, "seed": seed_of(course, name, student)}
+        return row | scores

@@ -146,6 +146,32 @@ def test_lateness_is_punished_once_and_alike_in_nbgrader_s_export(read):
     assert "31 hours late; 4 points are taken off" in page_of(read, "ann")
 
 
+def test_points_of_a_person_are_for_the_answer_that_was_read(read):
+    with nbgrader_api(read.course).gradebook as gradebook:
+        for student in FREE:
+            one = gradebook.find_grade("a1-q5", "a1", "a1", student)
+            one.manual_score, one.needs_manual_grade = 3, False
+            gradebook.find_grade("a1-q1-test", "a1", "a1", student).manual_score = 1
+            gradebook.find_comment("a1-q5", "a1", "a1", student).manual_comment = "Well seen."
+        gradebook.db.commit()
+    notebook = read.notebook()
+    cell_of(notebook, "a1-q5").source = "Another answer"
+    read.hand_in("ann", notebook)
+    read.place("bob").write_text("no notebook")
+    table = grading.grade(read.course, "a1")
+    assert table["a1-q5"].to_dict() == {"ann": 0, "bob": 0, "cleo": 3}
+    assert table["a1-q1"].to_dict() == {"ann": 1, "bob": 0, "cleo": 1}, "ann has changed another answer"
+    assert table["to_read"].to_dict() == {"ann": 4, "bob": 0, "cleo": 0} and table.loc["bob", "score"] == 0
+    assert "Well seen." in page_of(read, "cleo") and "Well seen." not in page_of(read, "ann")
+
+
+def test_a_second_too_late_is_told(read):
+    (read.course / "own_config.py").write_text("c = get_config()\nc.LatePenalty.percent_a_day = 10\n")
+    set_due(read.course, "a1", "2027-01-17T00:59:59+00:00")
+    assert grading.report(read.course, "a1").loc["ann", ["penalty", "late_hours"]].tolist() == [2, 0.01]
+    assert "0.01 hours late; 2 points are taken off" in page_of(read, "ann")
+
+
 def test_other_assignment_and_nothing_handed_in_get_a_row(classroom):
     classroom.hand_in("ann", classroom.notebook("a2"))
     (classroom.place("bob").parent / "not-taken.txt").write_text("nothing handed in")
