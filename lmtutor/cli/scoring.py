@@ -58,7 +58,10 @@ def evaluate(
     encoding: Encoding = None,
     device: Device = "auto",
 ) -> None:
-    """Score a text, or a split of the run's corpus: batch 1, state carried, every token but the first."""
+    """Score a text, or a split of the run's corpus: batch 1, state carried, every token but the first.
+
+    The rows of --per-line sum to the whole, but for treebank words, which read each line as a paragraph of its own.
+    """
     from lmtutor.runs.reproduction import score_kept
     from lmtutor.runs.run import find_run
     from lmtutor.runs.tuning import adapted_score
