@@ -13,6 +13,7 @@ from lmtutor.classroom.intake import Refused, plain_notebook, take
 from lmtutor.classroom.sources import STILL_OPEN, TEXT_STUB, fingerprint, is_test, question_of
 from lmtutor.system.errors import LMTutorError
 
+MISSING = "a cell with its tests is missing"
 LARGE = 10  # megabytes; some platforms take no larger file
 
 
@@ -65,7 +66,10 @@ def check(path: Path, seconds: float = 300.0) -> Receipt:
             )
     digest, now = hashlib.sha256(content).hexdigest()[:16], datetime.now().astimezone()
     warnings = _about_the_file(path, content, facts["assignment"]) + _about_the_cells(cells, ids, facts)
-    results = _run(cells, ids, path.resolve().parent, seconds)
+    said = _run(cells, ids, path.resolve().parent, seconds)
+    tests = [mark for mark, _ in facts["cells"] if is_test(mark)]
+    lost = {question_of(mark) for mark in tests if mark not in ids}
+    results = {each: MISSING if each in lost else said[each] for each in map(question_of, tests)}
     return Receipt(facts["assignment"], facts["title"], digest, f"{now:%Y-%m-%d %H:%M %z}", results, warnings)
 
 

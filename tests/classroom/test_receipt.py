@@ -68,9 +68,12 @@ def test_warnings(mine, tmp_path):
     notebook.cells.insert(0, notebook.cells.pop(notebook.cells.index(cell_of(notebook, "a1-q4"))))
     notebook.cells.append(nbformat.v4.new_markdown_cell("x" * 11 * 2**20))
     other = cell_of(release(read_assignment("a2")), "a2-q1")
-    notebook.cells.append(other)
+    notebook.cells += [other, cell_of(release(read_assignment("a2")), "a2-q1-test")]
     (tmp_path / "a1-Copy1.ipynb").write_text("{}")
-    said = "\n".join(check(mine(notebook, "a2")).warnings)
+    receipt = check(mine(notebook, "a2"))
+    assert list(receipt.results) == ["a1-q1", "a1-q2", "a1-q3", "a1-q4"], "those of this assignment, in its order"
+    assert receipt.results["a1-q3"] == "a cell with its tests is missing" and receipt.passed < 4
+    said = "\n".join(receipt.warnings)
     for warning in (
         "this is assignment a1, and the file is called a2.ipynb",
         "11 MB: clear the outputs",
