@@ -102,9 +102,10 @@ def test_top_p_bears_rounding(types):
 @pytest.mark.parametrize("end", ["<eos>", "\n"])
 def test_without_a_prompt_a_text_begins_as_after_the_end_of_a_line(end):
     """Also where lines end in a character of the vocabulary, and the first id is another's."""
-    vocab = Vocabulary([" ", "a", "b", end], Characters() if end == "\n" else Words())
+    written = ["<eos>"] if end == "\n" else []  # as a text about language models may have it: it ends no line
+    vocab = Vocabulary([" ", "a", "b", end, *written], Characters() if end == "\n" else Words())
     ids = torch.tensor([3, 1, 0, 2] * 50)  # after a line end an a, after a blank a b
-    model = NGramLM(order=2, smoothing="mle").fit(ids, 4)
+    model = NGramLM(order=2, smoothing="mle").fit(ids, len(vocab))
     assert generate(model, vocab, "", 1, seed=1) == "a"
     table = score_text(model, vocab, "a")
     assert list(table["token"]) == ["a"] and table["log_probability"].tolist() == [0.0]

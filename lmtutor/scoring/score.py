@@ -130,8 +130,8 @@ def read_ids(model: Scorer, vocab, text: str | Path) -> tuple[Tensor, int]:
 
 
 def line_end(vocab) -> int | None:
-    """The id of what ends a line: `<eos>`, or a line feed where lines end in a character; None where neither is."""
-    return vocab.eos_id if vocab.eos_id is not None or "\n" not in vocab else vocab["\n"]
+    """The id of what ends a line: a line feed where that is a type, else `<eos>`; None where neither is."""
+    return vocab["\n"] if "\n" in vocab else vocab.eos_id
 
 
 def check_ids(model: Scorer, ids: Tensor) -> None:
