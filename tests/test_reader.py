@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lmtutor as lm
-from lmtutor.text import sources
+from lmtutor.text import sources, tokenizers
 from lmtutor.text.encoding import encode_whole
 from lmtutor.text.sources import read_text
 from lmtutor.text.tokenizers import Normalisation, Tokenizer
@@ -131,8 +131,25 @@ def test_tokens_do_not_depend_on_where_a_text_is_cut_in_blocks(text, size):
         blocks = [*sources.blocks([sources.Span(text.encode())])]
     assert "".join(blocks) == whole
     for tokenizer in FITTED + ALL_CHANGED:
-        tokens = [token for block in tokenizer.tokenize_blocks(blocks) for token in block]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(tokenizers, "PIECE", size)
+            tokens = [token for block in tokenizer.tokenize_blocks(blocks) for token in block]
         assert tokens == tokenizer.tokenize(whole), tokenizer
+
+
+@pytest.mark.parametrize("name", ["words", "characters", "bpe"])
+def test_an_endless_line_is_cut_into_tokens_in_little_memory(name):
+    """As the text8 of many papers is: 100 million characters without a line end."""
+    tokenizer = next(one for one in FITTED if one.name == name)
+    peaks = []
+    for words in (40_000, 160_000):
+        text = " ".join(["the", "cat"] * words)
+        tracemalloc.start()
+        count = sum(map(len, tokenizer.tokenize_blocks([text])))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert count >= 2 * words
+    assert peaks[1] < 2 * peaks[0] + 1_000_000
 
 
 def test_what_punkt_takes_back_when_more_comes():

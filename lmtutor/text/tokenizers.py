@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property
+from itertools import chain
 from typing import Any, ClassVar
 
 from lmtutor.system.errors import LMTutorError, one_of
@@ -16,6 +17,8 @@ from lmtutor.system.limits import fits
 
 SPECIALS = ("<unk>", "<eos>", "<bos>", "<pad>")
 SPECIAL = re.compile("|".join(SPECIALS))
+PIECE = 1 << 16  # characters that are cut into tokens, or learned from, at a time
+BEFORE_A_WORD = re.compile(r"(?<=\S) (?=\S)")
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class Tokenizer:
         return self._cut_blocks(map(self.normalisation, texts))
 
     def _cut_blocks(self, texts: Iterable[str]) -> Iterator[list[str]]:
-        return map(self._cut, texts)
+        return map(self._cut, chain.from_iterable(map(_before_words, texts)))
 
     def detokenize(self, tokens: Iterable[str]) -> str:
         """Return the text that tokens stand for, as nearly as the scheme remembers it."""
@@ -178,7 +181,6 @@ PUNKT = {  # what Punkt learns
     "sent_starters": [str],
     "ortho_context": {str: int},
 }
-PIECE = 1 << 16  # characters from which it learns at a time
 
 
 class Treebank(Tokenizer):
@@ -274,6 +276,15 @@ _FULL_STOP = re.compile(r"[。！？]++['」』）]*+(?!\Z)")  # with what close
 def _spaced(text: str) -> str:
     text = SPECIAL.sub(r" \g<0> ", text).translate(_QUOTES)
     return _FULL_STOP.sub("\\g<0>\n\n", text)
+
+
+def _before_words(text: str) -> Iterator[str]:
+    """Cut a long block, such as an endless line, before blanks between words, where no token goes across."""
+    start = 0
+    while len(text) - start > PIECE and (found := BEFORE_A_WORD.search(text, start + PIECE)):
+        yield text[start : found.start()]
+        start = found.start()
+    yield text[start:]
 
 
 def _in_pieces(texts: Iterable[str], size: int) -> Iterator[str]:
