@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lmtutor.display import plots
-from lmtutor.display.diagrams import join_tree, layer_diagram
+from lmtutor.display import diagrams, plots
+from lmtutor.display.diagrams import join_tree
 from lmtutor.display.figures import COLOURS, DASHES, INK, MUTED, PAPER, to_html
 from lmtutor.display.narrow import narrow
 from lmtutor.runs.recipe import read_recipe, recipe_names
@@ -118,8 +118,22 @@ def test_a_phone_gets_a_narrow_picture_and_both_have_letters(history):
     slim, wide = pictures(page)
     assert re.findall(r'width="(\d+)" height', page) == ["413", "691"] and '<source media="(max-width: 576px)"' in page
     assert ">nats per token</text>" in slim and ">nats per token</text>" in wide
-    assert re.findall(r'width="(\d+)" height', to_html(join_tree(), "x"))[0] == "499"  # its boxes need room
-    assert len(pictures(to_html(layer_diagram(), "x"))) == 1  # its parts have their places
+    assert re.findall(r'width="(\d+)" height', to_html(join_tree(), "x"))[0] == "475"  # its boxes need room
+
+
+@pytest.mark.parametrize("name", [name for name in vars(diagrams) if name.endswith(("_diagram", "_tree", "_band"))])
+def test_letters_of_a_drawing_have_nine_pixels_on_a_phone_and_its_boxes_room(name):
+    fig = vars(diagrams)[name]()
+    slim = pictures(to_html(fig, "x"))[0]
+    width = float(re.search(r'viewBox="0 0 ([\d.]+)', slim)[1])
+    words = re.findall(r"<text.*?</text>", slim, flags=re.S)
+    sizes = [max(map(float, re.findall(r"font(?:-size)?: [^;\"]*?([\d.]+)px", word))) for word in words]
+    assert words and min(sizes) * 358 / width >= 9, "a phone of 390 pixels gives a figure 358"
+    with narrow(fig, fig.narrow):
+        fig.draw_without_rendering()
+        for axes in fig.axes:
+            frames = [text.get_bbox_patch().get_window_extent() for text in axes.texts if text.get_bbox_patch()]
+            assert not [(a, b) for i, a in enumerate(frames) for b in frames[:i] if a.overlaps(b)]
 
 
 def test_narrow_stacks_panels_wraps_titles_thins_labels_and_puts_all_back():

@@ -24,7 +24,7 @@ from sphinx.transforms import SphinxTransform
 from tidy import end_of
 
 IMAGE = re.compile(
-    r'(?:<source [^>]*base64,(?P<narrow>[^"]+)"[^>]*>)?'
+    r'<source [^>]*base64,(?P<narrow>[^"]+)"[^>]*>'
     r'<img src="data:image/svg\+xml;base64,(?P<wide>[^"]+)"[^>]*?alt="(?P<alt>[^"]*)"[^>]*>'
 )
 CAPTION = re.compile(r"<figcaption>(.*?)</figcaption>", flags=re.S)
@@ -192,11 +192,9 @@ def draw_in(page: str, numbers: count, prefix: str) -> str:
 
     def draw(match: re.Match) -> str:
         alt, number = html.unescape(match["alt"]), next(numbers)
-        shown = {"wide" if match["narrow"] else "only": match["wide"], "narrow": match["narrow"]}
         drawn = [
-            drawing(base64.b64decode(data).decode(), f"{prefix}{number}{name[0]}", alt, name)
-            for name, data in shown.items()
-            if data
+            drawing(base64.b64decode(match[name]).decode(), f"{prefix}{number}{name[0]}", alt, name)
+            for name in ("wide", "narrow")
         ]
         return f'<div class="lm-figure">{"".join(drawn)}</div>'
 

@@ -25,7 +25,7 @@
   const [, place] = dialog.children;
   let picture, home;
   const enlarge = (figure) => {
-    picture = figure.querySelector(".wide, .only");
+    picture = figure.querySelector(".wide");
     home = picture.nextSibling;
     place.ariaLabel = picture.getAttribute("aria-label");
     place.append(picture); // itself, not a copy: its parts have names that a page holds once

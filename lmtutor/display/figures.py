@@ -68,13 +68,13 @@ def figure(
     *,
     height: float = 3.2,
     width: float = WIDTH,
-    narrow: float | None = NARROW,
+    narrow: float = NARROW,
     **keywords,
 ):
     """An empty `BookFigure` and its axes (one, or an array), in the style of the book; sizes in inches.
 
-    A phone shows the figure laid out anew, `narrow` inches wide. With None it shows the same, smaller: for a drawing
-    whose parts have their places.
+    A phone shows the figure laid out anew, `narrow` inches wide, fitted to its screen: letters of 9 points are at
+    least 9 pixels there as long as that is at most 4.95.
     """
     with style():
         fig = _figure_class()(figsize=(width, height), layout="constrained")
@@ -98,9 +98,8 @@ def to_html(fig, alt: str, caption: str | None = None) -> str:
     with style():
         in_style(fig)
         image = f'<img {_source("src", fig)} alt="{html.escape(alt)}" style="max-width:100%;height:auto">'
-        if width := getattr(fig, "narrow", NARROW):
-            with narrow(fig, width):
-                image = f'<source media="{PHONE}" {_source("srcset", fig)}>{image}'
+        with narrow(fig, getattr(fig, "narrow", NARROW)):
+            image = f'<source media="{PHONE}" {_source("srcset", fig)}>{image}'
     below = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
     return f'<figure style="margin:1em 0"><picture>{image}</picture>{below}</figure>'
 
@@ -161,7 +160,9 @@ def plain_log(axis) -> None:
     low, high = sorted(axis.get_view_interval())
     decades = math.log10(high / low)
     subs = (
-        (1, 2, 5)
+        (1,)
+        if decades > 4
+        else (1, 2, 5)
         if decades > 1.5
         else (1, 1.5, 2, 3, 4, 5, 6, 8)
         if decades > 0.5

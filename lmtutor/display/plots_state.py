@@ -83,7 +83,7 @@ def plot_costs(passes: pd.DataFrame, steps: pd.DataFrame) -> "Figure":
         ax.tick_params(labelsize=8)
     axes[1].legend(fontsize=8)
     lines, names = axes[0].get_legend_handles_labels()
-    fig.legend(lines, names, loc="outside lower center", ncols=columns_on_a_phone(names), fontsize=7.5, title="left")
+    fig.legend(lines, names, loc="outside lower center", ncols=columns_on_a_phone(names), fontsize=8, title="left")
     return described(
         fig, f"Training speed, time and memory of a token, on logarithmic axes. Tokens per second: {'; '.join(said)}."
     )

@@ -87,6 +87,17 @@ def test_code_wraps_on_a_phone_and_is_copied_as_it_was(opened):
     assert not faults
 
 
+def test_the_summary_of_a_chapter_is_whole_on_a_phone(browser, site, chapter):
+    view = browser.new_page(viewport={"width": 390, "height": 800})
+    view.goto((site / f"{chapter.name}.html").as_uri())
+    boxes = "[...document.querySelectorAll('.admonition.tip, .admonition.tip :is(table, td, div)')]"
+    cut = view.evaluate(f"{boxes}.filter(e => e.scrollWidth > e.clientWidth + 2).map(e => e.textContent.slice(0, 60))")
+    ends = view.evaluate("[...document.querySelectorAll('.prev-next-area .fa-solid')].map(e => e.clientWidth)")
+    view.close()
+    assert not cut
+    assert min(ends) >= 12, "the arrow beside a long title is squeezed"
+
+
 @pytest.mark.parametrize("name", ["genindex", "py-modindex", "search"])
 def test_what_sphinx_adds_fits_on_a_phone(opened, name):
     view, faults = opened(f"{name}.html")

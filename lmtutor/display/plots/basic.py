@@ -202,7 +202,7 @@ def plot_dots(
             ax.annotate(form.format(value), (value, row), (8, 0), textcoords="offset points", va="center")
         if reference:
             floor_line(ax, reference[1], reference[0], horizontal=False)
-            ax.legend(loc="lower right")
+            ax.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2)  # above, where no dot is
         if "xlim" not in settings and settings.get("xscale") != "log":
             ax.set_xlim(0, 1.2 * max(at))
         ax.set(xlabel=label, ylim=(len(rows) - 0.5, -0.5), **settings)

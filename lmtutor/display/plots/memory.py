@@ -88,7 +88,7 @@ def plot_cache_surface(surface: pd.DataFrame, best: Mapping, title: str) -> "Fig
     middle = (table.to_numpy().min() + table.to_numpy().max()) / 2
     for (i, j), value in np.ndenumerate(table.to_numpy()):
         colour = ON_DARK if value > middle else ON_BRIGHT
-        left.text(j, i, f"{value:.4g}", ha="center", va="center", fontsize=7.5, color=colour)
+        left.text(j, i, f"{value:.4g}", ha="center", va="center", fontsize=8, color=colour)
     left.set_xticks(range(table.shape[1]), table.columns)
     left.set_yticks(range(table.shape[0]), table.index)
     left.set(xlabel="θ", ylabel="window", title=f"{title}: perplexity at the best λ")

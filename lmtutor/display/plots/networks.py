@@ -105,7 +105,7 @@ def plot_network_steps(letters: Sequence[str], states, probabilities, alphabet: 
     alphabet
         The V letters.
     """
-    fig, axes = figure(height=3.9, narrow=5.2)
+    fig, axes = figure(height=3.9, narrow=4.95)
     arrows = (((0.3, -0.6), (0.3, -0.1)), ((0.3, 2.5), (0.3, 3.1)), ((0.65, 1.2), (2.35, 1.2)))
     for t, (letter, state, p) in enumerate(zip(letters, states, probabilities, strict=True)):
         left = 2.4 * t
