@@ -258,8 +258,7 @@ def find_documents(path: str, encoding: str | None = None) -> list[Span]:
         return [text_span(path, encoding)]
     pattern, _ = _parts(path)
     files = sorted(name for name in glob.glob(pattern, recursive=True) if Path(name).is_file())
-    if not files:
-        raise LMTutorError(f"no file matches {path!r}: check the pattern.")
+    refuse({f"no file matches {path!r}: check the pattern": not files})
     return [text_span(file + path[len(pattern) :], encoding) for file in files]
 
 
@@ -310,8 +309,7 @@ def _line_end(file: BinaryIO, near: int, stop: int, reach: int = 1 << 16) -> int
 def by_documents(spans: Sequence[Span], shares: Sequence[float]) -> tuple[Splits, str]:
     """Deal whole documents, in their order, to the three splits so that their sizes are near the shares."""
     train, valid, _ = _checked(shares)
-    if len(spans) < 3:
-        raise LMTutorError(f"{len(spans)} document(s) cannot be dealt to three splits: give more, or one long file.")
+    refuse({f"{len(spans)} document(s) cannot be dealt to three splits: give more, or one long file": len(spans) < 3})
     middles, done = [], 0.0  # bytes before the middle of each document
     for start, stop in (span.bounds for span in spans):
         middles.append(done + (stop - start) / 2)
