@@ -132,7 +132,8 @@ CUT = """() => [...document.querySelectorAll(".lm-figure svg")].filter(e => e.ch
 }).map(e => e.getAttribute("aria-label"))"""
 OUTSIDE = """() => [...document.querySelectorAll(".lm-figure svg text")].filter(e => e.checkVisibility()).filter(e => {
     const box = e.getBoundingClientRect(), whole = e.closest("svg").getBoundingClientRect();
-    return box.left < whole.left - 2 || box.right > whole.right + 2 || box.bottom > whole.bottom + 2;
+    return box.left < whole.left - 2 || box.right > whole.right + 2 || box.top < whole.top - 2
+        || box.bottom > whole.bottom + 2;
 }).map(e => e.textContent)"""
 
 

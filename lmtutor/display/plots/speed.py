@@ -121,7 +121,7 @@ def plot_sweep(
         axes[1, column].set(xlabel=title)
         axes[1, column].minorticks_off()
         axes[1, column].set_xticks(ticks, [f"{tick:,}" for tick in ticks])
-    axes[0, 0].set(ylabel="tokens / processor second")
+    axes[0, 0].set(ylabel="tokens / processor\nsecond")
     axes[1, 0].set(ylabel="memory, MiB")
     axes[0, -1].legend(loc="center")
     return described(fig, f"Curves in two rows: speed above, memory below. {'; '.join(said)}.")
