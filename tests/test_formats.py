@@ -140,8 +140,10 @@ def test_what_is_no_text_is_named(kind, tmp_path):
         assert kind in str(caught.value) and str(tmp_path / name) in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "raw", [gzip.compress(b""), zipped(), gzip.compress(gzip.compress(b"a b")), zipped("b.xz", raw=lzma.compress(b"a"))]
+@pytest.mark.parametrize(  # with names of their own: a gzip file holds the second in which it was made
+    "raw",
+    [gzip.compress(b""), zipped(), gzip.compress(gzip.compress(b"a b")), zipped("b.xz", raw=lzma.compress(b"a"))],
+    ids=["nothing", "no file", "twice", "an archive in an archive"],
 )
 def test_archives_without_a_text_in_them(raw, tmp_path):
     (tmp_path / "a.txt").write_bytes(raw)

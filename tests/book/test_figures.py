@@ -262,7 +262,7 @@ def test_letters_on_a_heat_map_keep_their_colours_as_it_does():
     fig = plots.plot_cache_surface(pd.DataFrame(rows), dict(window=17, theta=0.0, lam=0.1), "x")
     soup = BeautifulSoup(draw_in(to_html(fig, "A map with numbers."), count(), "p-"), "html.parser")
     for svg in soup.select("svg:has(image)"):
-        letters = {text.get_text(): text["style"] for text in svg.select("text") if "7.5px" in text["style"]}
+        letters = {text.get_text(): text["style"] for text in svg.select("text") if ":8px" in text["style"]}
         assert all("var(--c010101,#010101)" in letters[number] for number in ("51", "52"))
         assert all("var(--cfefefe,#fefefe)" in letters[number] for number in ("81", "82"))
     assert all(in_the_dark(colour) == colour for colour in ("fefefe", "010101"))
