@@ -218,8 +218,9 @@ def test_training_scores_and_keeps_the_average_and_walks_on_from_its_own_weights
         assert all(torch.equal(kept[name], average[name]) for name in kept)
 
 
-def test_resume_with_averages_is_exact(tmp_path):
-    corpus, config = tiny_corpus(), dataclasses.replace(CONFIG, lr=4.0, epochs=5)
+@pytest.mark.parametrize(("optimizer", "lr"), [("nt-asgd", 4.0), ("nt-adamw", 0.5)])
+def test_resume_with_averages_is_exact(tmp_path, optimizer, lr):
+    corpus, config = tiny_corpus(), dataclasses.replace(CONFIG, optimizer=optimizer, lr=lr, epochs=5)
     whole = Watched(tiny_model(), corpus, config, None, False)
     whole.run()
     Watched(tiny_model(), corpus, dataclasses.replace(config, epochs=3), tmp_path, False).run()
