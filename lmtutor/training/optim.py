@@ -140,7 +140,7 @@ class AveragedSGD(Averaging, torch.optim.SGD):
 
 
 class AveragedAdamW(Averaging, torch.optim.AdamW):
-    """AdamW with the mean of its walk: nt-adamw. Nobody's published method; the paper's trigger on a faster walk."""
+    """AdamW with the mean of its walk: nt-adamw. Not the paper's optimizer, but its trigger and its mean."""
 
 
 def parameters_of(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:

@@ -146,9 +146,9 @@ def test_figures_are_whole_at_every_width(browser, site, page, width):
     view = browser.new_page(viewport={"width": width, "height": 900})
     view.goto(page.path.as_uri())
     view.evaluate("document.fonts.ready")
-    found = [view.evaluate(CUT), view.evaluate(OUTSIDE), view.evaluate(LETTERS, 8.5)]
+    found = [view.evaluate(CUT), view.evaluate(OUTSIDE), view.evaluate(LETTERS, 9)]
     view.close()
-    assert found == [[], [], []], "cut off, words outside, or letters below 8.5 pixels"
+    assert found == [[], [], []], "cut off, words outside, or letters below 9 pixels"
 
 
 @pytest.mark.book
