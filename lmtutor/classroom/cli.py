@@ -196,9 +196,8 @@ def doctor(
     road: Annotated[str | None, typer.Option(help="bubblewrap, namespaces or user; default: the best.")] = None,
 ) -> None:
     """Say which promises about student code this machine keeps; each is tried. Exit code 1 where one is not."""
-    from lmtutor.classroom.confine import roads
     from lmtutor.classroom.doctor import examine
 
-    table = examine(road)
-    typer.echo(f"by {road or roads()[0]}:\n{table.to_string(index=False, justify='left')}")
+    used, table = examine(road)
+    typer.echo(f"by {used}:\n{table.to_string(index=False, justify='left')}")
     sys.exit(int((table["kept"] == "NO").any()))

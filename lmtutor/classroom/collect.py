@@ -1,13 +1,13 @@
 """From a folder or a zip of submissions into the course: one notebook a student, or the reason why not."""
 
 import re
-import tempfile
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from lmtutor.classroom.intake import Refused, hidden, plain_files, printable, read_time, safe_name, take, unzip
 from lmtutor.classroom.platforms import NAMES, Roster
+from lmtutor.classroom.scratch import scratch
 from lmtutor.system.errors import LMTutorError
 
 CLASS_MEGABYTES, STUDENT_MEGABYTES = 8_000, 400  # unpacked
@@ -63,10 +63,10 @@ def collect(
     due : when it is due, in UTC. Canvas says who is late and not by how much: that counts as a second.
     """
     done = Collected()
-    with tempfile.TemporaryDirectory(prefix="lmtutor-collect-") as space:
+    with scratch() as space:
         folder = source
         if source.is_file():
-            folder = Path(space) / "all"
+            folder = space / "all"
             folder.mkdir()
             try:
                 done.left += unzip(source, folder, CLASS_MEGABYTES)
@@ -81,7 +81,7 @@ def collect(
             for old in ("timestamp.txt", "came-as.txt", "not-taken.txt", f"{name}.ipynb"):
                 (place / old).unlink(missing_ok=True)
             try:
-                best = _choose(entries, name, Path(space) / student, done.left)
+                best = _choose(entries, name, space / student, done.left)
                 (place / f"{name}.ipynb").write_bytes(take(best.path))
                 _note_time(best, place, roster, timestamps, due, done.left)
                 done.taken += 1

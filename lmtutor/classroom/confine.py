@@ -26,15 +26,15 @@ import struct
 import subprocess
 import sys
 import sysconfig
-import tempfile
 from pathlib import Path
 
+from lmtutor.classroom.scratch import scratch
 from lmtutor.system.files import CHECKOUT, PACKAGE
 
 NEWNS, NEWUSER, NEWPID, NEWNET, NEWIPC = 0x00020000, 0x10000000, 0x20000000, 0x40000000, 0x08000000
 REC, PRIVATE, BIND, NOSUID, NODEV, DETACH = 0x4000, 1 << 18, 0x1000, 2, 4, 2
 RDONLY, AT_FDCWD, AT_RECURSIVE, MOUNT_SETATTR = 1, -100, 0x8000, 442
-NO_NEW_PRIVS, PDEATHSIG, SECCOMP, FILTER = 38, 1, 22, 2
+NO_NEW_PRIVS, PDEATHSIG, DUMPABLE, SECCOMP, FILTER = 38, 1, 4, 22, 2
 FIRST_USER, USERS = 61_000, 4_000  # numbers that no distribution gives to people
 SYSTEM = "/lib /lib64 /usr/lib /usr/lib64 /usr/share/zoneinfo /usr/share/fonts /etc/fonts /etc/ld.so.cache".split()
 LIBRARIES = ("numpy", "pandas", "torch", "matplotlib", "IPython")  # what answers import, and what runs them
@@ -70,16 +70,16 @@ def roads() -> list[str]:
     found: list[str] = []
     if not sys.platform.startswith("linux"):
         return found
-    with tempfile.TemporaryDirectory(prefix="lmtutor-trial-") as folder:
+    with scratch() as folder:
         if shutil.which("bwrap"):
-            done = subprocess.run([*bubblewrap(Path(folder), 1), "-c", "pass"], capture_output=True, timeout=60)
+            done = subprocess.run([*bubblewrap(folder, 1), "-c", "pass"], capture_output=True, timeout=60)
             found += ["bubblewrap"] if done.returncode == 0 else []
         child = os.fork()
         if child == 0:
             status = 1
             with contextlib.suppress(BaseException):
                 enter_namespaces()
-                enter_root(Path(folder), os.getuid(), 1, 100)
+                enter_root(folder, os.getuid(), 1, 100)
                 status = 0
             os._exit(status)
         found += ["namespaces"] if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0 else []
@@ -208,20 +208,36 @@ def open_only(folder: Path) -> None:
     _call(libc.syscall, LANDLOCK[2], rules, 0)
 
 
-def holds(folder: Path, process: int, most: int) -> tuple[int, int]:
+def holds(folder: Path, process: int, most: int, largest: int) -> tuple[int, int]:
     """How many files and folders lie in a folder, counted up to `most`, and how many bytes the students' own take.
 
-    With the files that a process has open, since no folder need name them; a library that it reads takes nothing.
+    With the files that a process has open or mapped, since no folder need name them; a library that it reads takes
+    nothing. What cannot be counted, such as a folder that is closed to us or too deep, is too many.
+
+    Parameters
+    ----------
+    largest : bytes that a file may have: what is counted for one that is mapped and not named any more.
     """
     files, sizes, places = 0, {}, [str(folder), f"/proc/{process}/fd"]
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+        for line in Path(f"/proc/{process}/maps").read_text(errors="replace").splitlines():
+            _, _, _, device, number, *path = line.split(maxsplit=5)
+            if path and path[0].startswith(str(folder)) and path[0].endswith(" (deleted)"):
+                sizes[device, number] = largest
     while places and files <= most:
-        with contextlib.suppress(OSError), os.scandir(places.pop()) as found:
-            for entry in itertools.islice(found, most + 1):
-                files += 1 if len(entry.path) < LONGEST else most + 1  # too deep to be counted is too many
-                with contextlib.suppress(OSError):  # closed or removed meanwhile
-                    seen = entry.stat(follow_symlinks=entry.path.startswith("/proc/"))
-                    sizes[seen.st_dev, seen.st_ino] = seen.st_blocks * 512 * (0 <= seen.st_uid - FIRST_USER < USERS)
-                    places += [entry.path] if entry.is_dir(follow_symlinks=False) else []
+        try:
+            with os.scandir(places.pop()) as found:
+                for entry in itertools.islice(found, most + 1):
+                    files += 1 if len(entry.path) < LONGEST else most + 1
+                    with contextlib.suppress(FileNotFoundError):  # closed or removed meanwhile
+                        seen = entry.stat(follow_symlinks=entry.path.startswith("/proc/"))
+                        theirs = 0 <= seen.st_uid - FIRST_USER < USERS
+                        sizes[seen.st_dev, seen.st_ino] = seen.st_blocks * 512 * theirs
+                        places += [entry.path] if entry.is_dir(follow_symlinks=False) else []
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # a folder that was removed, a process that ended
+        except PermissionError:
+            files += most + 1
     return files, sum(sizes.values())
 
 
@@ -275,6 +291,7 @@ def drop_privileges(user: int) -> None:
         os.setgroups([])
         os.setresgid(user, user, user)
         os.setresuid(user, user, user)
+        _call(libc.prctl, DUMPABLE, 1, 0, 0, 0)  # so that whoever watches, as this user, sees its open files
     _call(libc.prctl, NO_NEW_PRIVS, 1, 0, 0, 0)
     header, nothing = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
     _call(libc.capset, header, nothing)

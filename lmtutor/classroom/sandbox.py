@@ -23,6 +23,8 @@ from pathlib import Path
 
 from lmtutor.classroom import confine
 from lmtutor.classroom.intake import plain_files, printable
+from lmtutor.classroom.scratch import remove, scratch
+from lmtutor.classroom.sources import definitions
 from lmtutor.system.errors import LMTutorError
 from lmtutor.system.files import PACKAGE
 
@@ -108,8 +110,9 @@ class Sandbox:
             "PYTHONHASHSEED": "0",  # sets in one order each time: the same file gets the same grade
             "PYTHONPATH": os.pathsep.join(map(str, [PACKAGE.parent, *confine.module_folders()])),
         }
-        self.home = tempfile.mkdtemp(prefix="lmtutor-grading-")
-        os.chmod(self.home, 0o755)
+        self.kept = contextlib.ExitStack()
+        self.home = self.kept.enter_context(scratch())
+        self.home.chmod(0o711)  # students' folders lie here; another user passes through to its own
         if self.isolation == "bubblewrap":
             self.next = _Process(self)
         else:
@@ -117,10 +120,9 @@ class Sandbox:
         theirs.close()
         return self
 
-    def start(self, python: list[str], theirs: socket.socket, *more: str, home: str | None = None) -> subprocess.Popen:
+    def start(self, python: list[str], theirs: socket.socket, *more: str, home: Path | None = None) -> subprocess.Popen:
         """Start a worker that holds this end of a socket."""
-        home = home or self.home
-        environment = self.environment | {"HOME": home, "MPLCONFIGDIR": home, "IPYTHONDIR": home}
+        environment = self.environment | dict.fromkeys(("HOME", "MPLCONFIGDIR", "IPYTHONDIR"), str(home or self.home))
         number = theirs.fileno()
         line = [*python, "-m", "lmtutor.classroom.worker", str(number), *more]
         return subprocess.Popen(line, pass_fds=[number], env=environment, cwd=self.home, stdin=subprocess.DEVNULL)
@@ -136,14 +138,16 @@ class Sandbox:
         else:
             self.server.terminate()  # it may still be loading
             self.server.wait(timeout=30)
-        shutil.rmtree(self.home, ignore_errors=True)
+        self.kept.close()
 
     def run(self, cells: Sequence[Cell], files: Path | None = None) -> list[Outcome]:
         """Run cells in order, as a notebook, beside a copy of `files`; one outcome per cell.
 
-        When a cell has ended the process, the others are run again without it.
+        When a cell has ended the process, the others are run again without it. Of a test, the functions that it
+        defines remain, since tests below may call them.
         """
         outcomes: list[Outcome | None] = [None] * len(cells)
+        to_run = list(cells)
         end = time.monotonic() + self.limits.notebook_seconds
         while None in outcomes:
             with self.lock:
@@ -153,10 +157,8 @@ class Sandbox:
                 self.next = _Process(self) if self.isolation == "bubblewrap" else None
             with process:
                 process.begin(files)
-                for number, cell in enumerate(cells):
+                for number, cell in enumerate(to_run):
                     before = outcomes[number]
-                    if before is not None and before.stopped:
-                        continue
                     seconds = min(self.limits.cell_seconds, end - time.monotonic())
                     if seconds <= 0:
                         late = Outcome(error="NotRun", message="the time for the whole notebook was used up")
@@ -164,6 +166,8 @@ class Sandbox:
                     outcome = process.cell(cell, seconds)
                     outcomes[number] = outcome if before is None or outcome.stopped else before
                     if outcome.stopped:
+                        own = cell.test and before is None
+                        to_run[number] = Cell(definitions(cell.code) if own else "")
                         break
         return outcomes
 
@@ -174,11 +178,11 @@ class _Process:
     def __init__(self, sandbox: Sandbox):
         self.box, self.buffer, self.pid = sandbox, b"", 0
         self.user = confine.FIRST_USER + random.SystemRandom().randrange(confine.USERS)
-        self.folder = Path(tempfile.mkdtemp(prefix="lmtutor-student-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="student-", dir=sandbox.home))
         self.connection, self.theirs = socket.socketpair()
         if sandbox.isolation == "bubblewrap":
             python = confine.bubblewrap(self.folder, sandbox.limits.disk_megabytes)
-            self.wrap = sandbox.start(python, self.theirs, "once", home=str(self.folder))
+            self.wrap = sandbox.start(python, self.theirs, "once", home=self.folder)
             self.pid = self.wrap.pid
             self.theirs.close()
 
@@ -234,7 +238,7 @@ class _Process:
         self.connection.close()
         if self.box.isolation == "user":
             _end_all_of(self.user)
-        subprocess.run(["rm", "-rf", "--", self.folder])  # at home in folders of any depth, as shutil is not
+        remove(self.folder)
 
     def copy(self, files: Path, room: int) -> None:
         """Copy what fits of a student's files."""

@@ -6,6 +6,7 @@ Every assignment gets two cells that no source needs to write: one that installs
 An instructor can keep hidden tests of their own in a folder outside the tree, `FOLDER/a1.py`, a block a test cell.
 """
 
+import ast
 import copy
 import hashlib
 import re
@@ -78,6 +79,14 @@ def question_of(grade_id: str) -> str:
 def is_test(grade_id: str) -> bool:
     """Whether this is the id of a cell with tests, of a first or a further part."""
     return question_of(grade_id) != grade_id
+
+
+def definitions(code: str) -> str:
+    """What a test defines and imports."""
+    tree = ast.parse(code)
+    kept = ast.FunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom
+    tree.body = [node for node in tree.body if isinstance(node, kept)]
+    return ast.unparse(tree)
 
 
 def assignment_names(folder: Path = SOURCES) -> list[str]:

@@ -4,7 +4,6 @@ Two kinds of answers. `answers/NAME.py` holds whole ones, written from the relea
 the code. The lists below take the solution with one piece replaced; a piece of None replaces the whole cell.
 """
 
-import ast
 import contextlib
 import io
 import re
@@ -12,10 +11,11 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import torch
 
 import lmtutor as lm
 from lmtutor.classroom.hints import NO_MISTAKE
-from lmtutor.classroom.sources import HIDDEN, SOLUTION, assignment_names, question_of, read_assignment
+from lmtutor.classroom.sources import HIDDEN, SOLUTION, assignment_names, definitions, question_of, read_assignment
 
 WRONG = [
     # a1: perplexity, places, discount, model
@@ -317,20 +317,13 @@ SET = regression_set()
 NAMED = [pytest.param(*one, id=f"{one[0]} {one[1]}: {one[2][:50]}") for one in SET]
 
 
-def definitions(code: str) -> str:
-    """The functions and classes that a test cell shows to the cells below it."""
-    tree = ast.parse(HIDDEN.sub("", code))
-    tree.body = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
-    return ast.unparse(tree)
-
-
 def run(question: str, answer: str, seed: int | None) -> list | dict:
     """Run the answers up to a question with one of them changed; return what each part of its tests raised.
 
     Without a seed, return the names that are there before the tests.
     """
     space, errors = dict(prepared(question.split("-")[0])), []
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), torch.enable_grad():
         for grade_id, cell in cells(question.split("-")[0]).items():
             facts, asked = cell.metadata.nbgrader, question_of(grade_id)
             if cell.cell_type == "markdown":
@@ -340,7 +333,7 @@ def run(question: str, answer: str, seed: int | None) -> list | dict:
                     break
                 exec(compile(answer if asked == question else solved(asked), grade_id, "exec"), space)
             elif facts.grade and asked != question:
-                exec(definitions(cell.source), space)
+                exec(definitions(HIDDEN.sub("", cell.source)), space)
             elif facts.grade and seed is not None:
                 try:
                     exec(compile(cell.source.replace("default_rng()", f"default_rng({seed})"), grade_id, "exec"), space)
@@ -361,6 +354,30 @@ def test_wrong_answers_lose_points_and_right_ones_keep_them(question, kind, why,
             assert not any(errors), f"with seed {seed}: {errors!r}"
 
 
+CODE = [
+    grade_id
+    for name in assignment_names()
+    for grade_id, cell in cells(name).items()
+    if cell.cell_type == "code" and cell.metadata.nbgrader.solution
+]
+
+
+@pytest.mark.parametrize("wrong", ["nothing is defined", "None comes back"])
+@pytest.mark.parametrize("question", CODE)
+def test_a_wrong_answer_costs_the_points_of_its_own_question_alone(question, wrong):
+    """Of its own tests only what they define is there, as where they end the process."""
+    space, names = dict(prepared(question.split("-")[0])), re.findall(r"^(?:def|class) (\w+)", solved(question), re.M)
+    lost = [f"def {name}(*a, **k): return None" for name in names if wrong != "nothing is defined"]
+    with contextlib.redirect_stdout(io.StringIO()):
+        for grade_id, cell in cells(question.split("-")[0]).items():
+            asked, is_code = question_of(grade_id), cell.cell_type == "code"
+            if is_code and cell.metadata.nbgrader.solution:
+                exec(compile("\n".join(lost) if asked == question else solved(asked), grade_id, "exec"), space)
+            elif is_code and cell.metadata.nbgrader.grade:
+                test = cell.source.replace("default_rng()", "default_rng(1)")
+                exec(compile(definitions(test) if asked == question else test, grade_id, "exec"), space)
+
+
 @pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
 @pytest.mark.parametrize("name", assignment_names())
 def test_hints_help_with_wrong_answers_and_raise_no_false_alarm(name):
@@ -369,7 +386,8 @@ def test_hints_help_with_wrong_answers_and_raise_no_false_alarm(name):
         if not question.startswith(f"{name}-"):
             continue
         function = first_function(question, answer)
-        hint = lm.check(question, function)
+        with torch.enable_grad():  # whatever an answer switches off, the next one finds it on
+            hint = lm.check(question, function)
         if kind == "right":
             assert hint == NO_MISTAKE, f"{question}, right ({why}): {hint}"
         else:

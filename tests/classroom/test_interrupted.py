@@ -1,6 +1,7 @@
 """Grading is stopped half-way: no student's process is left, no file is half-written, a second run does it all."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from lmtutor.classroom import confine
+from lmtutor.classroom.scratch import LOCKED, scratch
 
 pytest.importorskip("nbgrader")
 from lmtutor.classroom import grading  # noqa: E402
@@ -52,6 +54,7 @@ def test_stopped_half_way(classroom, work, monkeypatch, kind):
         classroom.with_answer(student, "a1-q1", "def perplexity(log_probs):\n    while True: pass")
     classroom.with_answer("fay", "a1-q1", "import time\ntime.sleep(3600)")
     monkeypatch.setenv("TMPDIR", str(work))
+    monkeypatch.setattr(tempfile, "tempdir", str(work))
     line = [sys.executable, "-c", START, "assignments", "grade", "a1", "--course", str(classroom.course)]
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as grader:
         told = next((said for said in grader.stdout if said.startswith("bob: 16 of 20")), None)
@@ -76,3 +79,22 @@ def test_stopped_half_way(classroom, work, monkeypatch, kind):
         classroom.hand_in(student, classroom.notebook())
     table = grading.grade(classroom.course, "a1", Limits(cell_seconds=60, megabytes=1000))
     assert table["score"].tolist() == [16] * 6
+    assert not list(work.iterdir()), "nothing is left, of the run that was killed either"
+
+
+def test_only_what_is_ours_and_abandoned_is_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "file").write_text("kept")
+    for name in ("killed", "another's"):
+        (tmp_path / f"{LOCKED}{name}" / "x").mkdir(parents=True)
+    (tmp_path / f"{LOCKED}link").symlink_to(tmp_path / "precious")
+    theirs = {"lmtutor-work-another's"} if os.getuid() == 0 else set()
+    if theirs:
+        os.chown(tmp_path / "lmtutor-work-another's", 61_000, 61_000)
+    with scratch() as live, scratch() as second:
+        assert live.is_dir() and second.is_dir(), "a second run leaves that of the first alone"
+        left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"precious", f"{LOCKED}link", live.name, second.name} | theirs
+    assert (tmp_path / "precious" / "file").read_text() == "kept"
+    assert {path.name for path in tmp_path.iterdir()} == {"precious", f"{LOCKED}link"} | theirs

@@ -393,3 +393,39 @@ def kneser_ney(tokens, D):
         n = N[i].sum()
         return low if n == 0 else max(N[i, j] - D, 0) / n + D * (N[i] > 0).sum() / n * low
     return p
+
+# %% a1-q4 wrong: asking enters the word
+def kneser_ney(tokens, D):
+    pairs, followers, predecessors, kinds = count_places(tokens)
+    heads = Counter(tokens[:-1])
+    def p(x, u):
+        pairs[u, x] += 1
+        lower = predecessors[x] / kinds
+        if not heads[u]:
+            return lower
+        return max(pairs[u, x] - 1 - D, 0) / heads[u] + D * followers[u] / heads[u] * lower
+    return p
+
+# %% a1-q1 right: a generator and fsum
+def perplexity(log_probs):
+    return math.exp(math.fsum(-float(x) for x in log_probs) / len(log_probs))
+
+# %% a1-q2 right: Counter.update over sets
+def count_places(tokens):
+    pairs = Counter()
+    pairs.update((a, b) for a, b in zip(tokens, tokens[1:]))
+    left, right = Counter(), Counter()
+    for a, b in pairs.keys():
+        left.update([a]); right.update([b])
+    return pairs, left, right, sum(1 for _ in pairs)
+
+# %% a1-q4 right: probabilities kept in a table of rows
+def kneser_ney(tokens, D):
+    pairs, followers, predecessors, kinds = count_places(tokens)
+    total = Counter()
+    for (u, _), n in pairs.items():
+        total[u] += n
+    low = {x: n / kinds for x, n in predecessors.items()}
+    weight = {u: D * followers[u] / total[u] for u in total}
+    high = {(u, x): max(n - D, 0) / total[u] for (u, x), n in pairs.items()}
+    return lambda x, u: high.get((u, x), 0.0) + weight.get(u, 1.0) * low.get(x, 0.0)

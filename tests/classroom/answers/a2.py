@@ -542,3 +542,24 @@ def numeric_gradient(loss, theta, s=1e-5):
         theta[i] = old
         slopes[i] = np.subtract(*values) / (2 * s)
     return slopes
+
+# %% a2-q1 right: through differences of all pairs
+def softmax(z):
+    return 1.0 / np.exp(np.minimum(z[..., None, :] - z[..., :, None], 700)).sum(axis=-1)
+
+# %% a2-q2 right: log-softmax
+def forward(params, x, y, h0):
+    states = np.zeros((len(x) + 1, len(h0)))
+    states[0] = h0
+    for t, s in enumerate(x):
+        states[t + 1] = np.tanh(params["W_xh"][s] + states[t] @ params["W_hh"] + params["b_h"])
+    z = states[1:] @ params["W_hy"] + params["b_y"]
+    logp = z - z.max(1, keepdims=True)
+    logp = logp - np.log(np.exp(logp).sum(1, keepdims=True))
+    return -sum(logp[t, y[t]] for t in range(len(y))), states, np.exp(logp)
+
+# %% a2-q5 right: as torch does
+def clip_by_norm(grads, limit):
+    total = np.sqrt(sum(np.linalg.norm(g) ** 2 for g in grads.values()))
+    coef = np.clip(limit / (total + 1e-6), None, 1.0)
+    return {k: coef * v for k, v in grads.items()}

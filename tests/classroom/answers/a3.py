@@ -577,3 +577,52 @@ def kept(f):
         return np.ones(f.shape)
     below = kept(f[1:])
     return np.vstack([below[:1] * f[1:2], below])
+
+# %% a3-q1 wrong: relative to the mean slope
+def wrong_gradients(loss, params, grads, tolerance=1e-4):
+    wrong = set()
+    for name, theta in params.items():
+        s, num = 1e-5, np.zeros_like(theta)
+        for i in np.ndindex(theta.shape):
+            old = theta[i]
+            theta[i] = old + s; up = loss()
+            theta[i] = old - s; down = loss()
+            theta[i] = old
+            num[i] = (up - down) / (2 * s)
+        if np.abs(num - grads[name]).max() > tolerance * np.abs(num).mean():
+            wrong.add(name)
+    return wrong
+
+# %% a3-q3 wrong: nothing is below one in a hundred million
+def kept(f):
+    s = np.ones_like(f)
+    for t in range(len(f) - 2, -1, -1):
+        s[t] = np.maximum(s[t + 1] * f[t + 1], 1e-8)
+    return s
+
+# %% a3-q3 right: a product of each tail
+def kept(f):
+    s = np.ones(f.shape)
+    for t in range(len(f) - 1):
+        s[t] = np.prod(f[t + 1:], axis=0)
+    return s
+
+# %% a3-q1 right: norms of maxima by ravel
+def wrong_gradients(loss, params, grads, tolerance=1e-4):
+    s, names = 1e-5, []
+    for name in params:
+        flat = params[name].reshape(-1)
+        slopes = []
+        for k in range(flat.size):
+            old = flat[k].item()
+            flat[k] = old + s
+            plus = loss()
+            flat[k] = old - s
+            minus = loss()
+            flat[k] = old
+            slopes.append((plus - minus) / (2 * s))
+        slopes = np.array(slopes)
+        worst = np.max(np.abs(slopes - np.ravel(grads[name])))
+        if worst > tolerance * np.max(np.abs(slopes)):
+            names.append(name)
+    return set(names)

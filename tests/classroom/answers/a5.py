@@ -591,3 +591,44 @@ def apply_merges(word, merges):
     for pair in merges:
         parts = _join(parts, pair)
     return parts
+
+# %% a5-q3 wrong: pairs seen once are not merged
+def learn_merges(words, n):
+    pieces, merges = {w: list(w) for w in words}, []
+    for _ in range(n):
+        pairs = Counter()
+        for w, p in pieces.items():
+            for pair in zip(p, p[1:]):
+                pairs[pair] += words[w]
+        if not pairs or (max(pairs.values()) < 2 and merges):
+            break
+        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append(best)
+        pieces = {w: apply_merges(w, merges) for w in words}
+    return merges
+
+def apply_merges(word, merges):
+    p = list(word)
+    for a, b in merges:
+        i = 0
+        while i < len(p) - 1:
+            if (p[i], p[i + 1]) == (a, b):
+                p[i : i + 2] = [a + b]
+            i += 1
+    return p
+
+# %% a5-q1 right: verbose, with a scanner
+def tokenize(text):
+    rule = re.compile(r"""(?P<end>\n) | <unk> | <eos> | [^\W\d_]+ (?: ['’\-] [^\W\d_]+ )* | \d+ (?: [.,] \d+ )* | \S""", re.X)
+    return ["<eos>" if m["end"] else m[0] for m in rule.finditer(text)]
+
+# %% a5-q2 right: most_common, sorted twice
+def build_vocabulary(tokens, min_count):
+    n = Counter(t for t in tokens if t != "<unk>")
+    types = sorted(t for t, k in n.items() if k >= min_count)
+    types.sort(key=lambda t: n[t], reverse=True)
+    return ["<unk>", *types]
+
+def oov_rate(tokens, vocabulary):
+    known = {t for t in vocabulary if t != "<unk>"}
+    return float(np.mean([t not in known for t in tokens]))

@@ -336,3 +336,34 @@ def should_average(earlier, now, n):
 def should_average(earlier, now, n):
     old = np.asarray(earlier, dtype=float)[: max(0, len(earlier) - n)]
     return bool(old.size) and np.min(old) < now
+
+# %% a6-q3 wrong: the input is cut off
+def weight_dropped(lstm, x, state, p):
+    if not lstm.training or not p:
+        return lstm(x, state)
+    new = {"weight_hh_l0": nn.functional.dropout(lstm.weight_hh_l0, p)}
+    return torch.func.functional_call(lstm, new, (x.detach(), state))
+
+# %% a6-q4 wrong: rounded to two digits
+def should_average(earlier, now, n):
+    return len(earlier) > n and round(now, 2) > round(min(earlier[: len(earlier) - n]), 2)
+
+# %% a6-q1 right: new_empty and bernoulli_
+def locked_dropout(x, p, training):
+    if not training:
+        return x
+    m = x.new_empty(1, x.size(1), x.size(2)).bernoulli_(1 - p)
+    return x * m.div_(1 - p).expand_as(x)
+
+# %% a6-q2 right: dropout on a column of ones
+def embed(weight, ids, p, training):
+    keep = nn.functional.dropout(weight.new_ones(weight.size(0), 1), p, training)
+    return nn.functional.embedding(ids, keep * weight) if training else weight[ids]
+
+# %% a6-q4 right: a loop
+def should_average(earlier, now, n):
+    past = len(earlier) - n
+    best = float("inf")
+    for k in range(max(past, 0)):
+        best = min(best, earlier[k])
+    return past > 0 and now > best

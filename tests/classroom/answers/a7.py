@@ -439,3 +439,29 @@ def tune(states, words, model_log_probs, thetas, lams, window):
         return -mix(model_log_probs, cache_matrix(states, words, pair[0], window), pair[1]).mean()
     best = min(product(thetas, lams), key=nats)
     return (*best, float(torch.exp(nats(best))))
+
+# %% a7-q3 wrong: the model's whole probability wherever the cache is empty
+def mix(model_log_probs, cache_probs, lam):
+    if lam == 0:
+        return model_log_probs.clone()
+    mixed = torch.logaddexp(model_log_probs + math.log1p(-lam), cache_probs.log() + math.log(lam))
+    first = int((cache_probs > 0).float().argmax())
+    mixed[: max(first, 1)] = model_log_probs[: max(first, 1)]
+    return mixed
+
+# %% a7-q1 right: einsum
+def cache_loop(states, words, theta, window):
+    probs = [states.new_zeros(())]
+    for t in range(1, words.numel()):
+        past = torch.arange(max(0, t - window), t)
+        a = torch.einsum("ih,h->i", states[past], states[t]).mul(theta).softmax(0)
+        probs.append(torch.where(words[past] == words[t], a, torch.zeros_like(a)).sum())
+    return torch.stack(probs)
+
+# %% a7-q3 right: stacked and reduced
+def mix(model_log_probs, cache_probs, lam):
+    out = model_log_probs.clone()
+    if lam > 0:
+        parts = torch.stack([model_log_probs[1:] + math.log(1 - lam), torch.log(lam * cache_probs[1:])])
+        out[1:] = torch.logsumexp(parts, dim=0)
+    return out
