@@ -86,6 +86,9 @@ def test_columns_and_windows_are_read_where_they_are_asked_for(folder, capsys):
     ):
         out, score = run("evaluate", str(folder / "run"), text, *words, capsys=capsys), evaluate(model, batches)
         assert f"perplexity {score.perplexity:.2f} " in out and f"protocol: {score.protocol}\n" in out
+        bits = float(re.search(r"([\d.]+) bits per character", out)[1])  # of the characters of what is scored
+        characters = len((folder / "cats.txt").read_text()) / (len(ids) - 1)  # to a token
+        assert bits == pytest.approx(score.bits_per_token / characters, rel=0.005)
 
 
 @pytest.mark.parametrize(

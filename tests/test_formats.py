@@ -208,6 +208,11 @@ def tables(folder):
     (folder / "a.tsv").write_bytes(codecs.BOM_UTF8 + "\n".join(lines).encode())
 
 
+def test_a_csv_may_have_semicolons_as_excel_writes_them(tmp_path):
+    (tmp_path / "a.csv").write_text('id;text\r\n1;so, so .\r\n2;"a; b"\r\n')
+    assert read_text(f"{tmp_path}/a.csv:text") == "so, so .\na; b\n"
+
+
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.jsonl.gz", "a.tsv"])
 def test_one_column_of_a_table(name, tmp_path):
     tables(tmp_path)

@@ -1,6 +1,7 @@
 """Tokenizers and the vocabulary: what goes in comes out, and specials stay whole."""
 
 import json
+import time
 import unicodedata
 from collections import Counter
 
@@ -93,6 +94,12 @@ def test_letters_of_the_private_use_area_are_letters_like_any_other():
 def test_treebank_reads_sentences_across_lines_and_stops_at_blank_ones():
     tokens = FITTED["treebank"].tokenize("A line\nof prose. And\n\nmore of it")
     assert tokens == "A line of prose . <eos> And <eos> more of it".split()
+
+
+def test_a_long_run_of_full_stops_is_read_once():
+    began = time.process_time()
+    assert FITTED["treebank"].tokenize("。" * 100_000) == ["。" * 100_000]
+    assert time.process_time() - began < 4  # with each sign anew, half a minute
 
 
 def test_byte_pairs_spell_what_they_never_saw_and_merge_what_they_did():

@@ -67,7 +67,7 @@ def evaluate(
     from lmtutor.runs.tuning import adapted_score
     from lmtutor.scoring.neural_cache import NeuralCache
     from lmtutor.scoring.score import score_lines
-    from lmtutor.text.batches import cut_batches
+    from lmtutor.text.batches import cut_batches, scored_tokens
     from lmtutor.text.sources import text_blocks
 
     whole, pieces = text is not None, context or batch_size > 1
@@ -95,6 +95,8 @@ def evaluate(
     cut = cutting(found.recipe.training, whole, batch_size, context, stride)
     if cut and (settings or dynamic):
         raise LMTutorError("The cache and dynamic evaluation read one stream, neither columns nor windows nor samples.")
+    if cut.get("cut") == "stream":  # columns leave tokens out: as large a share of the characters belongs to the others
+        characters = round(characters * scored_tokens(ids, vocab, "stream", batch_size) / (len(ids) - 1))
     options = dict(cache=settings, dynamic=dynamic, characters=characters, progress=True)
     train = found.load_corpus(vocab).train if dynamic else None
     result = adapted_score(model, cut_batches(ids, vocab, **cut) if cut else ids, train, **options)

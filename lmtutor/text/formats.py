@@ -130,8 +130,9 @@ def _column(text: str, name: str, kind: str, column: str) -> str:
     """One column of a table: the text of each row, with a line end."""
     csv.field_size_limit(LIMIT)
     lines = io.StringIO(text, newline="")
+    mark = max(",;", key=text.partition("\n")[0].count)  # where the comma is the decimal sign, Excel writes semicolons
     rows = {
-        "csv": lambda: csv.DictReader(lines),
+        "csv": lambda: csv.DictReader(lines, delimiter=mark),
         "tsv": lambda: csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE),
     }.get(kind, lambda: map(json.loads, filter(str.strip, lines)))()
     texts = []

@@ -270,7 +270,8 @@ class Treebank(Tokenizer):
 
 
 _QUOTES = str.maketrans({"“": "``", "”": "''", "‘": "`", "’": "'"})
-_FULL_STOP = re.compile(r"[。！？]++['」』）]*+(?!\Z)")  # with what closes after it; Punkt waits for a space
+# With what closes after it, for Punkt waits for a space; not from within a run, which would be read once a sign.
+_FULL_STOP = re.compile(r"(?<![。！？])[。！？]++['」』）]*+(?!\Z)")
 
 
 def _spaced(text: str) -> str:
