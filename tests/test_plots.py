@@ -12,7 +12,7 @@ import pytest
 from lmtutor.display import diagrams, plots
 from lmtutor.display.diagrams import join_tree
 from lmtutor.display.figures import COLOURS, DASHES, INK, MUTED, PAPER, to_html
-from lmtutor.display.narrow import narrow
+from lmtutor.display.narrow import narrow, uncrowded
 from lmtutor.runs.recipe import read_recipe, recipe_names
 from lmtutor.system.errors import LMTutorError
 
@@ -154,6 +154,55 @@ def test_narrow_stacks_panels_wraps_titles_thins_labels_and_puts_all_back():
     assert [axes.get_position().bounds for axes in fig.axes] == [pytest.approx(bounds, abs=0.01) for bounds in before]
     assert not right.yaxis.get_ticklabels()
     assert all(label.get_visible() for label in left.get_xticklabels())
+
+
+def test_labels_below_an_axis_do_not_touch_in_either_layout():
+    curves = {"a": np.linspace(6, 2, 50), "b": np.linspace(5, 3, 50)}
+    names = {"order 4": 2.5, "Kneser–Ney, n = 5": 4.0}
+    fig = plots.plot_lines({"left": curves, "right": curves}, np.geomspace(1, 2000, 50), xscale="log", levels=names)
+    for layout in (uncrowded(fig), narrow(fig)):
+        with layout:
+            fig.draw_without_rendering()
+            for axes in fig.axes:
+                boxes = [one.get_window_extent() for one in axes.get_xticklabels() if one.get_visible()]
+                assert len(boxes) > 4 and all(a.x1 < b.x0 for a, b in zip(boxes, boxes[1:], strict=False))
+                frame = axes.get_window_extent()
+                assert all(text.get_window_extent().x0 >= frame.x1 for text in axes.texts), "beside it, on no curve"
+    assert all(one.get_visible() for axes in fig.axes for one in axes.get_xticklabels())
+
+
+def test_numbers_of_narrow_bars_stand_upright_on_a_phone():
+    table = pd.DataFrame(np.linspace(1, 2, 18).reshape(6, 3), list("uvwxyz"), list("abc"))
+    for fig, turned in ((plots.plot_bars(table), 90), (plots.plot_bars(table[:2]), 0)):
+        (axes,) = fig.axes
+        with narrow(fig):
+            fig.draw_without_rendering()
+            boxes = [text.get_window_extent() for text in axes.texts]
+            assert {text.get_rotation() for text in axes.texts} == {turned}
+            assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]
+        assert {text.get_rotation() for text in axes.texts} == {0}
+
+
+def test_letters_below_an_axis_stand_in_two_rows_on_a_phone_and_words_are_slanted():
+    line = plots.plot_gates({"forget gate": np.full((60, 3), 0.5)}, list("the door opens " * 4))
+    bars = plots.plot_bars(pd.DataFrame({"nats": range(6)}, [f"all other words {n}" for n in range(6)]))
+    with narrow(line), narrow(bars):
+        for fig in (line, bars):
+            fig.draw_without_rendering()
+            assert all(label.get_visible() for label in fig.axes[0].get_xticklabels()), "none is left out"
+        boxes = [label.get_window_extent() for label in line.axes[0].get_xticklabels()]
+        assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.padded(-0.5).overlaps(b.padded(-0.5))]
+        assert {label.get_rotation() for label in bars.axes[0].get_xticklabels()} == {40}
+    assert {label.get_position()[1] for label in line.axes[0].get_xticklabels()} == {0}
+
+
+def test_a_legend_stands_where_no_curve_is_or_below_the_panels():
+    crowded = {name: np.full(20, i) for i, name in enumerate("abcdefg")}
+    for curves, moved in ((crowded, True), ({"a": np.r_[2, np.zeros(19)], "b": np.r_[1, np.zeros(19)]}, False)):
+        fig = plots.plot_lines(curves, ylim=(0, 6))
+        with uncrowded(fig):
+            assert len(fig.legends) == moved and fig.axes[0].get_legend().get_visible() != moved
+        assert not fig.legends and fig.axes[0].get_legend().get_visible()
 
 
 def test_many_words_stand_upright_on_a_phone_and_do_not_touch():

@@ -1,4 +1,7 @@
-"""Each line of code in an element of its own, that knows how far it is indented: so a phone can wrap it legibly."""
+"""Each line of code in an element of its own, that knows how far it is indented: so a phone can wrap it legibly.
+
+An option of a command is not broken after its hyphens.
+"""
 
 import re
 
@@ -14,6 +17,7 @@ class Lines(HtmlFormatter):
             shown = re.sub(r"<[^>]*>", "", line)
             depth = len(shown) - len(shown.lstrip(" "))
             indent = f' style="--in:{depth}"' if depth and shown.strip() else ""
+            line = re.sub(r"(?<=[\s>])(--[a-z-]+)", r'<span class="unbroken">\1</span>', line)
             yield is_code, f'<span class="line"{indent}>{line}</span>' if is_code else line
 
 

@@ -31,6 +31,8 @@ RULES = [
         rf"(?<!\"unbroken\">)(?<![(“])([(“]+{FORMULA}[.,;:?!)”]*|{FORMULA}[.,;:?!)”]+)",
         r'<span class="unbroken">\1</span>',
     ),
+    # an option of a command is not broken after its hyphens
+    (r"<span class=\"pre\">(?=--[a-z])", '<span class="pre unbroken">'),
     # docutils: entries of a bibliography are items of a list
     (r"role=\"doc-biblioentry\"", 'role="listitem"'),
     # docutils, Sphinx and the theme each say how wide a page is
@@ -88,10 +90,13 @@ def lay_out(match: re.Match) -> str:
 
 
 def keep_whole(table: str) -> str:
-    """Return a table whose short entries are not broken."""
+    """Return a table whose short entries are not broken, and whose long names of rows are marked."""
     table = BeautifulSoup(table, "html.parser").table
     for cell in table.tbody.find_all(["th", "td"]):
-        if re.search(r"[ -]", text := cell.get_text(strip=True)) and len(text) <= WHOLE:
+        text = cell.get_text(strip=True)
+        if len(text) > WHOLE and cell.name == "th":
+            mark(cell, "long")
+        elif len(text) <= WHOLE and re.search("[ -]", text):
             mark(cell, "whole")
     return str(table)
 

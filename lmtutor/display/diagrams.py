@@ -200,8 +200,8 @@ def upright_band(steps: int = 4, window: int = 3):
     left.set_title(f"as it lies: {columns} numbers from row to row")
     right.set_title(f"as it is read: {columns + 1}")
     alt = (
-        f"Left, a matrix of {steps} rows and {columns} columns numbered as it lies in memory; a diagonal "
-        f"band {window} wide is shaded. Right, the same numbers alone, upright: {steps} rows of {window}."
+        f"First, a matrix of {steps} rows and {columns} columns numbered as it lies in memory; a diagonal "
+        f"band {window} wide is shaded. Then the same numbers alone, upright: {steps} rows of {window}."
     )
     return described(fig, alt)
 

@@ -11,7 +11,7 @@ import math
 from contextlib import contextmanager
 from functools import cache
 
-from lmtutor.display.narrow import NARROW, narrow
+from lmtutor.display.narrow import NARROW, narrow, uncrowded
 from lmtutor.system.errors import LMTutorError
 
 PAPER, INK, MUTED, GRID = "#fbfaf6", "#1f2a30", "#55636b", "#dfe1dc"
@@ -97,7 +97,8 @@ def to_html(fig, alt: str, caption: str | None = None) -> str:
     """A figure as one HTML element that needs nothing else: SVG images with their alternative text."""
     with style():
         in_style(fig)
-        image = f'<img {_source("src", fig)} alt="{html.escape(alt)}" style="max-width:100%;height:auto">'
+        with uncrowded(fig):
+            image = f'<img {_source("src", fig)} alt="{html.escape(alt)}" style="max-width:100%;height:auto">'
         with narrow(fig, getattr(fig, "narrow", NARROW)):
             image = f'<source media="{PHONE}" {_source("srcset", fig)}>{image}'
     below = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""

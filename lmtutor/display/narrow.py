@@ -1,6 +1,10 @@
-"""A figure laid out anew for a phone: narrower, its panels below one another, its words as large as before."""
+"""What a figure needs beside its drawing: labels that do not touch, and a layout for a phone.
+
+On a phone it is narrower, its panels stand below one another, and its words are as large as before.
+"""
 
 import math
+import re
 from contextlib import ExitStack, contextmanager
 
 NARROW = 4.3  # inches: shown on a phone at four fifths of its size
@@ -24,10 +28,26 @@ def narrow(fig, width: float = NARROW):
             title.set_wrap(True)
             afterwards.callback(title.set_wrap, False)
         _words_upright(fig, afterwards)
-        for label in _crowded_labels(fig):
-            label.set_visible(False)
-            afterwards.callback(label.set_visible, True)
+        _numbers_upright(fig, afterwards)
+        afterwards.enter_context(uncrowded(fig))
         yield
+
+
+@contextmanager
+def uncrowded(fig):
+    """Keep labels below an axis apart and legends off the curves within the ``with`` block."""
+    with ExitStack() as afterwards:
+        for ax in fig.axes:
+            _labels_apart(fig, ax, afterwards)
+        _legends_off_curves(fig, afterwards)
+        yield
+
+
+def legend_below(fig, handles, names, size: float = 8):
+    """Put a legend below the panels, in as many columns as a narrow figure has room for; return it."""
+    longest = max(map(len, names)) * 0.6 * size + 5 * size  # points, with the line before it and the gap
+    columns = max(1, min(len(names), 4, int(72 * NARROW / longest)))
+    return fig.legend(handles, names, loc="outside lower center", ncols=columns, fontsize=size)
 
 
 def _stack_panels(fig, afterwards: ExitStack) -> int:
@@ -53,26 +73,59 @@ def _words_upright(fig, afterwards: ExitStack) -> None:
     for ax in fig.axes:
         slanted = [label for label in ax.get_xticklabels() if label.get_rotation() % 90]
         for label in slanted if len(slanted) > MANY else ():
-            look = ("rotation", "horizontalalignment", "rotation_mode", "fontsize")
-            afterwards.callback(label.set, **{name: getattr(label, f"get_{name}")() for name in look})
-            label.set(rotation=90, horizontalalignment="center", rotation_mode="default", fontsize=8)
+            upright = {"rotation": 90, "horizontalalignment": "center", "rotation_mode": "default"}
+            _change(afterwards, label, fontsize=8, **upright)
         for number in ax.texts if len(slanted) > MANY else ():
-            number.set_visible(False)
-            afterwards.callback(number.set_visible, True)
+            _change(afterwards, number, visible=False)
 
 
-def _crowded_labels(fig) -> list:
-    """Return the labels below an axis that would run into the one before."""
+def _numbers_upright(fig, afterwards: ExitStack) -> None:
+    """Where the numbers above neighbouring bars would touch, stand all of them upright."""
     fig.draw_without_rendering()
-    crowded = []
     for ax in fig.axes:
-        end = -math.inf
-        for label in ax.get_xticklabels():
-            if not label.get_text() or label.get_rotation():
-                continue
-            box, room = label.get_window_extent(), 3 if len(label.get_text()) > 1 else 0  # pixels; letters stand close
-            if box.x0 < end + room:
-                crowded.append(label)
-            else:
-                end = box.x1
-    return crowded
+        numbers = [text for text in ax.texts if text.get_visible() and ax.patches and not text.get_bbox_patch()]
+        boxes = [number.get_window_extent().padded(1) for number in numbers]
+        if any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i]):
+            for number in numbers:
+                _change(afterwards, number, rotation=90)
+
+
+def _change(afterwards: ExitStack, artist, **look) -> None:
+    """Set properties of an artist until the end of the block."""
+    afterwards.callback(artist.set, **{name: getattr(artist, f"get_{name}")() for name in look})
+    artist.set(**look)
+
+
+def _labels_apart(fig, ax, afterwards: ExitStack) -> None:
+    """Where labels below an axis touch: letters go in two rows, words are slanted, and of numbers some are left out."""
+    fig.draw_without_rendering()
+    labels = [one for one in ax.get_xticklabels() if one.get_visible() and one.get_text() and not one.get_rotation()]
+    crowded, end = [], -math.inf
+    for label in labels:
+        box, room = label.get_window_extent(), 3 if len(label.get_text()) > 1 else -0.5  # pixels
+        if box.x0 < end + room:
+            crowded.append(label)
+        else:
+            end = box.x1
+    if crowded and all(len(label.get_text()) == 1 for label in labels):
+        height = labels[0].get_window_extent().height / ax.get_window_extent().height
+        for label in labels[1::2]:
+            _change(afterwards, label, position=(label.get_position()[0], -1.2 * height))
+    elif any(re.search("[A-Za-z]{2}", label.get_text()) for label in crowded):
+        for label in labels:
+            _change(afterwards, label, rotation=40, horizontalalignment="right", rotation_mode="anchor")
+    else:
+        for label in crowded:
+            _change(afterwards, label, visible=False)
+
+
+def _legends_off_curves(fig, afterwards: ExitStack) -> None:
+    """Where a panel has no room for its legend beside curves and bars, put the legend below the panels."""
+    fig.draw_without_rendering()
+    for legend in (ax.get_legend() for ax in fig.axes if ax.get_legend()):
+        ax, room = legend.axes, legend.get_window_extent().padded(-4)
+        paths = (line.get_path().transformed(line.get_transform()) for line in ax.lines)
+        on_curve = any(path.intersects_bbox(room, filled=False) for path in paths)
+        if on_curve or any(bar.get_window_extent().overlaps(room) for bar in ax.patches):
+            _change(afterwards, legend, visible=False)
+            afterwards.callback(legend_below(fig, *ax.get_legend_handles_labels()).remove)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from lmtutor.display.figures import COLOURS, MUTED, described, figure, floor_line, line, plain_log, style
-from lmtutor.display.plots.basic import columns_on_a_phone
+from lmtutor.display.narrow import legend_below
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,18 +61,20 @@ def plot_recall(history: pd.DataFrame, capacity: Mapping[str, int], chance: floa
 @style()
 def plot_costs(passes: pd.DataFrame, steps: pd.DataFrame) -> "Figure":
     """Tokens per second of a training pass against length, at batch 1; time and bytes of a token against those read."""
-    fig, axes = figure(1, 3, height=3.9)
+    fig, axes = figure(1, 3, height=4.1)
     said = []
     alone = passes[passes["batch"] == 1]
-    for i, (name, part) in enumerate(alone.groupby("layer", sort=False)):
-        line(axes[0], part["steps"], part["tokens_per_second"], i, name)
-        axes[0].lines[-1].set_alpha(1 if i < 6 else 0.55)
-        said.append(f"{name}: {part['tokens_per_second'].iloc[0]:,.0f} to {part['tokens_per_second'].iloc[-1]:,.0f}")
-    steps = steps.assign(KiB=steps["bytes"] / 1024)
-    for ax, column in ((axes[1], "milliseconds"), (axes[2], "KiB")):
-        for i, (name, part) in enumerate(steps.groupby("model", sort=False)):
-            line(ax, part["read"], part[column], i, name)
-            said.append(f"{column}, {name}: {part[column].iloc[0]:,.3g} to {part[column].iloc[-1]:,.3g}")
+    both = dict.fromkeys(("attention", "Transformer"), "attention, Transformer")  # the layer, and the model of it
+    shown = list(dict.fromkeys(both.get(name, name) for name in [*alone["layer"], *steps["model"]]))
+    panels = [(alone, "layer", "steps", "tokens_per_second"), (steps, "model", "read", "milliseconds")]
+    panels.append((steps.assign(KiB=steps["bytes"] / 1024), "model", "read", "KiB"))
+    for ax, (table, which, x, y) in zip(axes, panels, strict=True):
+        for name, part in table.groupby(which, sort=False):
+            i = shown.index(both.get(name, name))
+            line(ax, part[x], part[y], i, shown[i])
+            ax.lines[-1].set_alpha(1 if i < 6 else 0.55)
+            ends = [f"{end:,.0f}" if end >= 100 else f"{end:.3g}" for end in part[y].iloc[[0, -1]]]
+            said.append(f"{y.replace('_', ' ')}, {name}: {' to '.join(ends)}")
     titles = {"training, tokens/s": "length", "one more token, ms": "tokens read", "the state, KiB": "tokens read"}
     for ax, (title, x), ticks in zip(axes, titles.items(), (alone["steps"], steps["read"], steps["read"]), strict=True):
         ax.set(xscale="log", yscale="log", title=title, xlabel=x)
@@ -81,12 +83,9 @@ def plot_costs(passes: pd.DataFrame, steps: pd.DataFrame) -> "Figure":
         ax.minorticks_off()
         plain_log(ax.yaxis)
         ax.tick_params(labelsize=8)
-    axes[1].legend(fontsize=8)
-    lines, names = axes[0].get_legend_handles_labels()
-    fig.legend(lines, names, loc="outside lower center", ncols=columns_on_a_phone(names), fontsize=8, title="left")
-    return described(
-        fig, f"Training speed, time and memory of a token, on logarithmic axes. Tokens per second: {'; '.join(said)}."
-    )
+    handles = {name: one for ax in axes for one, name in zip(*ax.get_legend_handles_labels(), strict=True)}
+    legend_below(fig, handles.values(), handles)
+    return described(fig, f"Training speed, time and memory of a token, on logarithmic axes. {'; '.join(said)}.")
 
 
 @style()

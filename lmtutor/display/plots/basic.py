@@ -24,7 +24,7 @@ from lmtutor.display.figures import (
     style,
     whole_numbers,
 )
-from lmtutor.display.narrow import NARROW
+from lmtutor.display.narrow import legend_below
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,8 +67,8 @@ def plot_lines(
         curves = {str(name): frame[name].dropna() for name in frame}
         for label, level in (levels or {}).items():
             ax.axhline(level, color=MUTED, linestyle=":", linewidth=1.2)
-            ax.annotate(label, (1, level), (-2, 2), xycoords=("axes fraction", "data"), textcoords="offset points",
-                        ha="right", fontsize=8, color=MUTED)  # fmt: skip
+            ax.annotate(label.replace(", ", "\n"), (1, level), (3, 0), xycoords=("axes fraction", "data"),
+                        textcoords="offset points", va="center", fontsize=8, color=MUTED)  # fmt: skip
         ends = _draw(ax, curves, mark or {})
         if title in (at or {}):
             ax.axvline(at[title], color=MUTED, linewidth=1)
@@ -130,19 +130,13 @@ def _ticks(ax, places, panels: int) -> None:
         whole_numbers(ax)
 
 
-def columns_on_a_phone(names, size: float = 8) -> int:
-    """Return how many columns of a legend with these names, written in `size` points, a narrow figure has room for."""
-    longest = max(len(name) for name in names) * 0.6 * size + 5 * size  # with the line before it, and the gap
-    return max(1, min(len(names), 4, int(72 * NARROW / longest)))
-
-
 def _legend(fig, axes) -> None:
     """One legend where the panels have the same curves, below them where it is long; else one per panel."""
     most = max((ax.get_legend_handles_labels() for ax in axes), key=lambda both: len(both[1]))
     names = most[1]
     alike = all(set(ax.get_legend_handles_labels()[1]) <= set(names) for ax in axes)
-    if alike and len(axes) > 1 and len(names) > 3:
-        fig.legend(*most, loc="outside lower center", ncols=columns_on_a_phone(names), fontsize=8)
+    if alike and len(axes) > 1 and len(names) > 2:
+        legend_below(fig, *most)
         return
     for ax in axes[:1] if alike else axes:
         if len(ax.get_legend_handles_labels()[1]) > 1 or not alike:

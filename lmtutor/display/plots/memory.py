@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lmtutor.display.figures import COLOURS, ON_BRIGHT, ON_DARK, described, figure, style
+from lmtutor.display.narrow import legend_below
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,7 +42,7 @@ def plot_weights(weights, same, words: Sequence[str], word: str, named: int = 5,
         ax.annotate(words[i], (back[i], weights[i]), (0, 8 if place % 2 else 2), fontsize=8, ha="center",
                     textcoords="offset points")  # fmt: skip
     ax.set(xlabel="words back", ylabel="weight", ylim=(0, max(0.03, 1.2 * weights.max())), title=title)
-    ax.legend(loc="upper left")
+    legend_below(fig, *ax.get_legend_handles_labels())
     return described(
         fig,
         f"Weights of the last {len(weights):,} words as lines. {title}".strip()
@@ -70,7 +71,7 @@ def plot_band(products, window: int, hits) -> "Figure":
     ax.plot(*np.nonzero(hits)[::-1], "x", color=ORANGE, markersize=5, label="the stored word is the word to come")
     ax.set(xlabel="stored states, oldest first", ylabel="words to predict")
     ax.grid(visible=False)
-    ax.legend(loc="upper right")
+    legend_below(fig, *ax.get_legend_handles_labels())
     fig.colorbar(image, ax=ax, label="inner product")
     return described(
         fig,

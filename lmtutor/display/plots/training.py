@@ -197,8 +197,8 @@ def plot_valley(path: np.ndarray, mean: np.ndarray, curvature: Sequence[float], 
     right.legend(loc="lower left")
     return described(
         fig,
-        "Left: a walk in a narrow valley that jumps between the walls, and the mean of its places, a short line near "
-        f"the bottom. Right: the loss of the walk ends at {loss(path)[-1]:.2g}, the mean's at {loss(mean)[-1]:.2g}.",
+        "A walk in a narrow valley that jumps between the walls, and the mean of its places, a short line near the "
+        f"bottom. Then the losses: that of the walk ends at {loss(path)[-1]:.2g}, the mean's at {loss(mean)[-1]:.2g}.",
     )
 
 

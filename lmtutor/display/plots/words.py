@@ -90,7 +90,7 @@ def plot_readings(readings: Mapping[str, pd.DataFrame]) -> "Figure":
 
 @style()
 def plot_discount(words: Sequence[str], counts, kept, dealt, discount: float, history: str) -> "Figure":
-    """Left the counts after a history with what each loses; right what each word kept and what it was dealt."""
+    """The counts after a history with what each loses; what each word kept and what it was dealt."""
     fig, (left, right) = figure(1, 2, height=3, width_ratios=(1, 3))
     seen = int((counts > 0).sum())
     taken = {"color": COLOURS[1], "hatch": "//", "edgecolor": PAPER}
@@ -105,7 +105,7 @@ def plot_discount(words: Sequence[str], counts, kept, dealt, discount: float, hi
     most = [words[i] for i in np.argsort(-np.asarray(dealt), kind="stable")[:3]]
     return described(
         fig,
-        f"Left, bars of the counts of {' and '.join(words[:seen])}, the top {discount:g} of each hatched. Right, a bar "
+        f"Bars of the counts of {' and '.join(words[:seen])}, the top {discount:g} of each hatched. Then a bar "
         f"for each word: {' and '.join(words[:seen])} have a part that they kept, and every word a small hatched one, "
         f"largest for {', '.join(most)}.",
     )
