@@ -60,8 +60,8 @@ $scripts
 
 def unfit(config: dict, vocab: Vocabulary) -> str:
     """What keeps a model from running in the page: an empty string if nothing does."""
-    wanted = {"kind": "recurrent", "cell": "lstm", "tied": True, "head": "softmax"}
-    odd = [f"{key} is {config.get(key)}" for key, value in wanted.items() if config.get(key) != value]
+    wanted = {"kind": ["recurrent"], "cell": ["lstm"], "tied": [True], "head": ["softmax", "sampled"]}
+    odd = [f"{key} is {config.get(key)}" for key, values in wanted.items() if config.get(key) not in values]
     if vocab.tokenizer.to_dict() != Vocabulary(["a"]).tokenizer.to_dict():
         odd.append(f"its tokens are {vocab.tokenizer.name}")
     if vocab.eos_id is None or vocab.unk_id is None:
@@ -183,10 +183,9 @@ def write_page(run: Run, out: Path) -> int:
     LMTutorError : a model that is no tied word LSTM, or a run without its weights.
     """
     (model, vocab), title = run.load(), run.packed or run.name
-    config = config_to_dict(model.config)
     tensors = pack_rows({key: value.detach() for key, value in model_tensors(model).items()})
     load_tensors(model, unpack_rows(tensors))  # what the page shows without its script is from the same 8 bits
-    script = model_script(title, tensors, {**config, "head": config["head"].replace("sampled", "softmax")}, vocab)
+    script = model_script(title, tensors, config_to_dict(model.config), vocab)
     folder = next(folder for folder in ASSETS if folder.is_dir())
     files = {name: (folder / name).read_text(encoding="utf-8") for name in (*SCRIPTS, *STYLES, "book.css")}
     try:

@@ -52,6 +52,23 @@ def test_the_page_holds_scripts_and_weights_and_asks_for_nothing(made):
     assert read_recipe(path.parent / "recipe.toml").corpus["name"] in text
 
 
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("transformer-200", dict(embedding=8, hidden=8, layers=1)),
+        ("awd-lstm", dict(embedding=8, hidden=8)),
+        ("lstm-200", dict(embedding=8, hidden=8, tied=False)),
+        ("lstm-200", dict(embedding=8, hidden=8, head="adaptive")),
+    ],
+)
+def test_another_model_is_refused_in_a_line(name, changes, tmp_path):
+    vocab = lm.Vocabulary(["<unk>", "<eos>", "the", "cat", "sat"])
+    (tmp_path / "recipe.toml").write_text(RECIPE.format(text="cats.txt"))
+    save_checkpoint(tmp_path / "checkpoint", lm.build_model(name, vocab, **changes), vocab)
+    with pytest.raises(lm.LMTutorError, match="cannot run in a page.*take a tied LSTM"):
+        write_page(Run(tmp_path), tmp_path / "page.html")
+
+
 @pytest.mark.browser
 def test_the_page_predicts_as_the_package_does(made, browser):
     path, model, vocab = made
