@@ -118,6 +118,8 @@ def test_the_command_takes_a_grid(run, tmp_path):
     found = invoke(*words)
     assert found.exit_code == 0 and "the best settings of 4" in found.output and "without the cache" not in found.output
     assert pd.read_csv(tmp_path / "cache.csv")["window"].tolist() == [5, 5, 20, 20]
+    best = json.loads((tmp_path / "cache.json").read_text())  # where evaluate --cache does not look
+    assert f"--window {best['window']} --theta {best['theta']:g} --lam 0.1\n" in found.output
     for wrong, says in (("5;20", "with commas between"), ("0", "at least 1")):
         assert says in str(invoke(*words, "--windows", wrong).exception)
 

@@ -165,7 +165,7 @@ def page(
     run: RunName,
     out: Annotated[Path, typer.Argument(help="The file to write.", metavar="FILE", callback=not_there_yet)],
 ) -> None:
-    """Write an HTML page that runs a tied word LSTM in a browser, offline: the book's playground with your model."""
+    """Write an HTML page that runs a tied LSTM of words in a browser, offline: the playground with your model."""
     from lmtutor.display.page import write_page
     from lmtutor.runs.run import find_run
 

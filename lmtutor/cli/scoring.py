@@ -172,7 +172,8 @@ def tune_cache(
     typer.echo(f"{without}with it: {record['valid']['perplexity']:.2f}")
     if record["at_the_edge"]:
         typer.echo(f"note: the best {', '.join(record['at_the_edge'])} is at an end of what was tried")
-    typer.echo(f"kept in {folder / 'cache.json'}; score with lmtutor evaluate {run} --cache")
+    how = "--window {window} --theta {theta:g} --lam {lam:g}".format(**record) if out else "--cache"
+    typer.echo(f"kept in {folder / 'cache.json'}; score with lmtutor evaluate {run} {how}")
 
 
 def generate(

@@ -24,6 +24,7 @@ from lmtutor.scoring.sampling import generate
 from lmtutor.scoring.score import score_text
 from lmtutor.system.errors import LMTutorError
 from lmtutor.system.files import CHECKOUT, PACKAGE, write_atomically
+from lmtutor.text.tokenizers import Treebank
 from lmtutor.text.vocabulary import Vocabulary
 from lmtutor.training.checkpoint import load_tensors, model_tensors
 
@@ -180,9 +181,11 @@ def write_page(run: Run, out: Path) -> int:
 
     Raises
     ------
-    LMTutorError : a model that is no tied word LSTM, or a run without its weights.
+    LMTutorError : a model that is no tied LSTM of words or Treebank words, or a run without its weights.
     """
     (model, vocab), title = run.load(), run.packed or run.name
+    if vocab.tokenizer.to_dict() | {"punkt": None} == Treebank().to_dict():
+        vocab = Vocabulary(vocab.tokens)  # the page cuts at blanks, and frees words of their punctuation
     tensors = pack_rows({key: value.detach() for key, value in model_tensors(model).items()})
     load_tensors(model, unpack_rows(tensors))  # what the page shows without its script is from the same 8 bits
     script = model_script(title, tensors, config_to_dict(model.config), vocab)

@@ -13,6 +13,7 @@ from lmtutor.display.page import SCRIPTS, write_page
 from lmtutor.runs.pretrained import pack_rows, unpack_rows
 from lmtutor.runs.recipe import read_recipe
 from lmtutor.runs.run import Run
+from lmtutor.text.tokenizers import get_tokenizer
 from lmtutor.training.checkpoint import load_tensors, model_tensors, save_checkpoint
 from tests.book.test_playground import expected, read_script, said, settle
 
@@ -26,18 +27,19 @@ hidden = 8
 """
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
+@pytest.fixture(scope="module", params=["words", "treebank"])
+def made(tmp_path_factory, request):
     """A run whose vocabulary would end a script, and the page of it."""
     folder = tmp_path_factory.mktemp("page")
     torch.manual_seed(0)
-    vocab = lm.Vocabulary(["<unk>", "<eos>", "the", "cat", "sat", "</script>", "<!--", "<script", "&amp;", "café"])
+    types = ["<unk>", "<eos>", "the", "cat", "sat", "</script>", "<!--", "<script", "&amp;", "café"]
+    vocab = lm.Vocabulary(types, get_tokenizer(request.param).fit(["the cat sat .\n"]))
     model = lm.build_model("lstm-200", vocab, embedding=12, hidden=8)
     (folder / "recipe.toml").write_text(RECIPE.format(text=folder / "cats.txt"))
     save_checkpoint(folder / "checkpoint", model, vocab)
     write_page(Run(folder), folder / "page.html")
     load_tensors(model, unpack_rows(pack_rows(model_tensors(model))))
-    return folder / "page.html", model.eval(), vocab
+    return folder / "page.html", model.eval(), lm.Vocabulary(types)  # in the page, words stand between blanks
 
 
 def test_the_page_holds_scripts_and_weights_and_asks_for_nothing(made):
