@@ -120,6 +120,20 @@ def test_generate_and_score(folder, capsys):
     assert re.search(r"zebra\s+<unk>\s+-\d", out) and re.search(r"\d nats, perplexity \d", out)
 
 
+def test_a_scheme_that_does_not_fit_is_told_beside_the_output(folder, tmp_path, capsys):
+    (tmp_path / "zh.txt").write_text("我爱北京。\n")
+    for words, says in (
+        (["score", str(folder / "run"), "the cat sat, and the cat."], "use the tokenizer 'treebank'"),
+        (["score", str(folder / "run"), "the cat sat"], ""),
+        (["tokenize", str(tmp_path / "zh.txt"), "--run", str(folder / "run")], "no spaces between words"),
+        (["tokenize", str(tmp_path / "zh.txt")], "no spaces between words"),
+        (["tokenize", str(tmp_path / "zh.txt"), "--tokenizer", "characters"], ""),
+    ):
+        cli.app(words, standalone_mode=False)
+        told = capsys.readouterr()
+        assert says in told.err and bool(says) == bool(told.err) and "Hint" not in told.out
+
+
 def test_a_text_becomes_the_ids_of_a_run_and_comes_back(folder, tmp_path, capsys):
     (tmp_path / "own.txt").write_text("the cat sat 12\nthe dog\n")  # 12 is no word of it
     cut = run("tokenize", str(tmp_path / "own.txt"), "--run", str(folder / "run"), capsys=capsys)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lmtutor.cli.texts import Encoding, not_there_yet
+from lmtutor.cli.texts import Encoding, advise, not_there_yet
 from lmtutor.system.errors import LMTutorError, refuse
 
 REPEATS = 0.1  # share of repeated runs of four words from which a sample is said to repeat itself
@@ -236,7 +236,9 @@ def score(
     from lmtutor.text.sources import read_text
 
     model, vocab = load(find_run(run), device)
-    table = score_text(model, vocab, read_text(text, encoding))
+    whole = read_text(text, encoding)
+    table = score_text(model, vocab, whole)
+    advise(text, whole, vocab, table["type"].tolist())
     typer.echo(table.to_string(index=False, float_format="{:.4f}".format))
     mean = table["log_probability"].mean()
     typer.echo(f"{-table['log_probability'].sum():.4f} nats, perplexity {math.exp(min(-mean, 700)):.2f}")

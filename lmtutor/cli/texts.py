@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,14 @@ def not_there_yet(path: Path | None) -> Path | None:
     if path and path.exists():
         raise LMTutorError(f"{path} is there already: name another file.")
     return path
+
+
+def advise(name: str, text: str, vocab, tokens: Sequence[str]) -> None:
+    """Say on the error stream which tokenizer would fit a text better, if one would."""
+    from lmtutor.text.hints import hint
+
+    if advice := hint(name, text[: 1 << 15], vocab.tokenizer, tokens.count("<unk>") / max(1, len(tokens))):
+        typer.echo(advice, err=True)
 
 
 corpora = typer.Typer(
@@ -108,9 +117,10 @@ def tokenize(
     from lmtutor.text.tokenizers import get_tokenizer
     from lmtutor.text.vocabulary import Vocabulary
 
+    whole = ""
     if run:
-        vocab = find_run(run).load()[1]
-        ids = vocab.encode_text(read_text(text, encoding))
+        vocab, whole = find_run(run).load()[1], read_text(text, encoding)
+        ids = vocab.encode_text(whole)
     elif split or text in catalogue():
         corpus = load_corpus(text, tokenizer=tokenizer, encoding=encoding)
         vocab, ids = corpus.vocab, corpus.split(split or "train")
@@ -120,6 +130,7 @@ def tokenize(
         tokens = scheme.tokenize(whole)
         vocab = Vocabulary.build(tokens, scheme)
         ids = vocab.encode(tokens)
+    advise(text, whole, vocab, vocab.decode(ids[: 1 << 12]))
     for number, token in zip(ids[:limit].tolist(), vocab.decode(ids[:limit]), strict=True):
         typer.echo(f"{number:>7} {token!r}")
 
