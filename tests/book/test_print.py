@@ -96,9 +96,10 @@ def test_headings_and_text_are_dark_on_white_paper(browser, site, theme):
     assert ground in ("rgb(255, 255, 255)", "rgba(0, 0, 0, 0)")
 
 
-def test_no_sheet_is_half_empty(browser, site, tmp_path):
-    """All sheets but the last are filled to two thirds and more, in one chapter to three quarters on average."""
-    printed, _ = one_page(browser, site, "light", "book/chapters/03-lstm", tmp_path)
+@pytest.mark.parametrize("name", ["book/chapters/02-vanilla-rnn", "book/chapters/09-the-return-of-the-state"])
+def test_no_sheet_is_half_empty(browser, site, tmp_path, name):
+    """Sheets are filled to three quarters on average; one before a figure may be less so."""
+    printed, _ = one_page(browser, site, "light", name, tmp_path)
     used = []
     for page in printed.pages[:-1]:
         heights = []
@@ -109,4 +110,4 @@ def test_no_sheet_is_half_empty(browser, site, tmp_path):
 
         page.extract_text(visitor_text=note)
         used.append((max(heights) - min(heights)) / float(page.mediabox.height) if heights else 0)
-    assert sum(used) / len(used) > 0.6, used
+    assert sum(used) / len(used) > 0.74 and sorted(used)[2] > 0.5, used
