@@ -82,7 +82,7 @@ def model_script(name: str, tensors: dict[str, Tensor], config: dict, vocab: Voc
     LMTutorError : a model that is no tied word LSTM.
     """
     if reason := unfit(config, vocab):
-        raise LMTutorError(f"The model {name} cannot run in a page ({reason}): take a tied LSTM of whitespace words.")
+        raise LMTutorError(f"The model {name} cannot run in a page ({reason}): take a tied LSTM of words.")
     arrays = {
         "b_y": tensors["head.bias"],
         "E.scale": tensors["embedding.weight.scale"],
