@@ -118,5 +118,8 @@
   });
 
   find(".buttons").hidden = false;
-  if (!matchMedia("(prefers-reduced-motion: reduce)").matches) setTimeout(() => clock ?? play(), 1500);
+  if (!matchMedia("(prefers-reduced-motion: reduce)").matches) {
+    const opening = setTimeout(play, 1500); // by itself, unless the reader is quicker
+    find(".buttons").addEventListener("click", () => clearTimeout(opening));
+  }
 })();

@@ -252,6 +252,17 @@ def test_it_plays_only_where_motion_is_welcome(browser, served):
 
 @pytest.mark.book
 @pytest.mark.browser
+def test_a_reader_who_is_quicker_is_not_played_over(browser, served):
+    view = open_front(browser, served, reduced_motion="no-preference")
+    view.locator(".step").click()
+    mine = view.evaluate(STATE)
+    view.wait_for_timeout(3000)
+    assert view.evaluate(STATE) == mine and view.locator(".play").inner_text() == "play"
+    view.context.close()
+
+
+@pytest.mark.book
+@pytest.mark.browser
 def test_ones_own_line_is_read_by_the_model_itself(browser, served):
     view = open_front(browser, served)
     built = view.evaluate(STATE)
