@@ -3,11 +3,13 @@
 import io
 import re
 from itertools import count
+from pathlib import Path
 
 import numpy as np
 import pytest
 from bs4 import BeautifulSoup
 
+BOOK = Path(__file__).resolve().parents[2] / "book"
 ALT = re.compile(r"\.(png|svg|jpe?g|gif)$")
 
 
@@ -52,6 +54,18 @@ def test_the_gate_can_fail(html, complaint):
 
 
 # --- In the pages
+
+
+def test_captions_are_true_where_panels_stand_below_one_another():
+    """A phone stacks what stands side by side. Two captions of chapter 04 wait for its next recording."""
+    side = r"(^|[.:;,(] )(On the |From )?(left|right|middle)( to right)?[,:;)]|on the (left|right)\b"
+    waiting = {"On the right our curve", "From left to right: as the model"}
+    said = []
+    for file in sorted(BOOK.rglob("*.md")):
+        for caption in re.findall(r"caption: \|\n((?: {6}.*\n)+)", file.read_text(encoding="utf-8")):
+            words = " ".join(caption.split())
+            said += [words for _ in re.finditer(side, words, flags=re.I) if not any(one in words for one in waiting)]
+    assert not said
 
 
 @pytest.mark.book
@@ -137,6 +151,35 @@ OUTSIDE = """() => [...document.querySelectorAll(".lm-figure svg text")].filter(
 }).map(e => e.textContent)"""
 
 
+TOUCHING = """() => [...document.querySelectorAll(".lm-figure svg")].filter(e => e.checkVisibility()).flatMap(svg => {
+    const flat = e => Math.abs(e.getScreenCTM().b) < 0.01, found = [];
+    const frames = [...svg.querySelectorAll("path")].filter(e => getComputedStyle(e).fill !== "none")
+        .map(e => e.getBoundingClientRect());
+    const framed = a => frames.some(f => f.left <= a.left + 1 && f.right >= a.right - 1 && f.top <= a.top
+        && f.bottom >= a.bottom && f.width < a.right - a.left + 30);  // a paper of its own
+    const boxes = [...svg.querySelectorAll("text")].filter(e => e.textContent.trim() && flat(e)).map(e => {
+        const {left, right, top, bottom, height} = e.getBoundingClientRect();  // letters fill three fifths of it
+        return {left, right, top: top + height / 5, bottom: bottom - height / 5, said: e.textContent.trim()};
+    });
+    boxes.forEach((a, i) => boxes.slice(0, i).forEach(b => {
+        const across = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+        const down = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+        if (across > 0.5 && down > 1) found.push(`${b.said} on ${a.said}`);
+    }));
+    const bare = boxes.filter(box => !framed(box));
+    for (const path of svg.querySelectorAll("path")) {
+        const {fill, stroke, strokeWidth} = getComputedStyle(path), length = path.getTotalLength();
+        if (fill !== "none" || stroke === "none" || parseFloat(strokeWidth) < 1.2 || length < 40) continue;
+        for (let at = 0; at <= length; at += Math.max(2, length / 4000)) {
+            const {x, y} = path.getPointAtLength(at).matrixTransform(path.getScreenCTM());
+            const under = b => x > b.left + 1 && x < b.right - 1 && y > b.top + 1 && y < b.bottom - 1;
+            found.push(...bare.filter(under).map(b => `a line on ${b.said}`));
+        }
+    }
+    return [...new Set(found)];
+})"""
+
+
 @pytest.mark.book
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [1440, 820, 390])
@@ -146,9 +189,9 @@ def test_figures_are_whole_at_every_width(browser, site, page, width):
     view = browser.new_page(viewport={"width": width, "height": 900})
     view.goto(page.path.as_uri())
     view.evaluate("document.fonts.ready")
-    found = [view.evaluate(CUT), view.evaluate(OUTSIDE), view.evaluate(LETTERS, 9)]
+    found = [view.evaluate(CUT), view.evaluate(OUTSIDE), view.evaluate(LETTERS, 9), view.evaluate(TOUCHING)]
     view.close()
-    assert found == [[], [], []], "cut off, words outside, or letters below 9 pixels"
+    assert found == [[], [], [], []], "cut off, words outside, letters below 9 pixels, or something on a word"
 
 
 @pytest.mark.book
