@@ -128,6 +128,12 @@ def test_corpora_of_many_files_are_read_as_they_are_published(by_name, tmp_path,
     assert corpora.corpus_available(name)
 
 
+def test_a_folder_with_splits_of_its_own_is_read_by_them_whatever_lies_below(tmp_path, monkeypatch):
+    own = {f"{split}.txt": b"the cat sat .\n" for split in ("train", "valid", "test")}
+    stand_in(tmp_path, monkeypatch, own | {f"below/{name}": text for name, text in POEMS.items()})
+    assert len(load_corpus(tmp_path).train) == 5
+
+
 def gutenberg(blank_lines="\n", heading="{}. {}"):
     contents = "".join(f"   {n}. {t.title()}\n" for n, t in zip(ROMAN, TITLES, strict=True))
     stories = "".join(

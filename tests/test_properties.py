@@ -1,6 +1,7 @@
 """What holds for every text, setting and file: sums of probabilities, no good end for divergence, no traceback."""
 
 import dataclasses
+import itertools
 import math
 import random
 
@@ -16,7 +17,7 @@ from lmtutor.models.base import eval_mode
 from lmtutor.models.ngram import SMOOTHINGS
 from lmtutor.runs.run import Run
 from lmtutor.scoring.neural_cache import NeuralCache
-from lmtutor.system.errors import LMTutorError
+from lmtutor.system.errors import Diverged, LMTutorError
 from lmtutor.text.vocabulary import Vocabulary
 from lmtutor.training.checkpoint import load_state
 from lmtutor.training.config import TrainConfig
@@ -109,6 +110,29 @@ def test_what_is_divergent_never_ends_with_exit_0(lr, optimizer, clip, epochs, t
         assert all(run.score(split).nats_per_token < guess + 0.5 for split in ("valid", "test"))
     else:
         assert "diverged" in str(done.exception) and not (folder / "runs" / "own" / "result.json").exists()
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+@pytest.mark.parametrize("value", [math.nan, -math.inf, -1e6])
+def test_nor_does_what_breaks_in_the_very_last_step(value, epochs, tmp_path, monkeypatch):
+    """Of two epochs the first is sound and stays as the best, but the run has no result."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.txt").write_text("the cat sat on the mat .\na dog sat on a log .\n" * 60)
+    (tmp_path / "own.toml").write_text(RECIPE + "lr = 1.0\n")
+    step, taken = Session.train_step, itertools.count(1)
+
+    def spoilt(self, *batch):
+        loss = step(self, *batch)
+        if next(taken) == epochs * sum(1 for _ in self.batches()):
+            with torch.no_grad():
+                self.model.head.bias[3] = value
+        return loss
+
+    monkeypatch.setattr(Session, "train_step", spoilt)
+    done = CliRunner().invoke(commands.app, ["train", "own.toml", "--set", f"epochs={epochs}"])
+    assert isinstance(done.exception, Diverged) and next(taken) == epochs * 22 + 1
+    assert not (tmp_path / "runs/own/result.json").exists()
+    assert (tmp_path / "runs/own/checkpoint").exists() == (epochs == 2)
 
 
 STRANGE = [None, True, 3, -1, 0.5, math.nan, "x", [], [1], {}, {"a": 1}, (1,), torch.zeros(2), torch.zeros(3).long()]

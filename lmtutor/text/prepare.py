@@ -8,7 +8,7 @@ from pathlib import Path
 from lmtutor.system.errors import LMTutorError
 from lmtutor.system.files import reading
 from lmtutor.system.limits import fits
-from lmtutor.text.sources import Span, Splits, blocks, by_documents, by_shares, read_text
+from lmtutor.text.sources import SPLIT_NAMES, Span, Splits, blocks, by_documents, by_shares, read_text
 
 _BODY = re.compile(r"^\*\*\* ?START OF .*\*\*\*\n(.*?)^\*\*\* ?END OF ", re.MULTILINE | re.DOTALL)
 _STORY = re.compile(r"^(?:ADVENTURE )?([IVX]+)\. ([A-Z][^a-z\n]{3,})\n", re.MULTILINE)
@@ -82,6 +82,8 @@ def _one_file(files: dict[str, Path]) -> tuple[Splits, str]:
 
 def published_folder(folder: Path) -> tuple[Splits, str] | None:
     """The splits of a corpus whose authors publish it as a folder of many files; None where it is not such a folder."""
+    if any(SPLIT_NAMES["train"].search(file.name) for file in folder.iterdir() if file.is_file()):
+        return None  # whatever lies below it
     if training := sorted(folder.rglob("training-monolingual.tokenized.shuffled/news.en-*")):
         heldout = training[0].parents[1] / "heldout-monolingual.tokenized.shuffled"
         valid, test = (heldout / f"news.en.heldout-0000{n}-of-00050" for n in (1, 0))
