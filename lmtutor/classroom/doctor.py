@@ -4,8 +4,10 @@ import socket
 
 import pandas as pd
 
+from lmtutor.classroom.confine import roads
 from lmtutor.classroom.sandbox import Cell, Limits, Sandbox
 from lmtutor.classroom.scratch import scratch
+from lmtutor.system.errors import one_of
 
 WAIT = "\nimport time; time.sleep(5)"  # where files are not limited by the kernel, but watched
 # What must fail, and how it is tried. OPEN, CLOSED and FREE are files planted for it, PORT and SOCKET listen.
@@ -32,6 +34,8 @@ TIDY = "import os\nfor name in os.listdir('.'): os.path.isfile(name) and os.remo
 
 def examine(isolation: str | None = None) -> tuple[str, pd.DataFrame]:
     """Try every promise, on the road that grading would take or on the one named; return it and a table, yes or NO."""
+    if isolation is not None:
+        one_of("road of this machine", isolation, roads())
     limits = Limits(cell_seconds=20, megabytes=400, file_megabytes=5, disk_megabytes=20)
     with (
         scratch() as folder,

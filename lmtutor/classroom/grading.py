@@ -32,7 +32,12 @@ from lmtutor.system.errors import LMTutorError
 from lmtutor.system.files import write_atomically
 
 # What an answer has no use for, and an attack on the tests has; the summary says where it stands.
-SUSPECT = re.compile(r"get_ipython|_getframe|currentframe|f_back|tb_frame|\bgc\b|ctypes|ast_transformers|linecache")
+SUSPECT = re.compile(
+    r"get_ipython|_getframe|currentframe|f_back|tb_frame|\bgc\b|ctypes|ast_transformers|linecache|settrace|setprofile|"
+    r"__eq__|__ne__|__builtins__|\bbuiltins\b|sys\.modules|\.\w*(?:close|equal) *=(?!=)"
+)
+FORMULA = tuple("=+-@＝＋－＠")  # how a text begins that a spreadsheet would compute, of full width too
+MOST_NOTES = 20  # a page full of them tells a student what is run, not what is wrong
 
 
 class UseOurCommand(Preprocessor):
@@ -113,8 +118,8 @@ def _grade_all(api: Any, course: Path, name: str, students: list, limits: Any, i
                 try:
                     row = _record(api, course, name, student, running.pop(student).result())
                 except Exception as error:  # whatever one student's files do, the others are graded
-                    status = f"the grader failed ({type(error).__name__}: {error})"
-                    row = {"student": printable(student), "status": printable(status)}
+                    status = printable(f"the grader failed ({type(error).__name__}: {error})")
+                    row = {"student": printable(student), "status": status}
                     row |= dict.fromkeys(("score", "points", "to_read", "late_hours", "penalty"), 0.0) | {"notes": ""}
                 rows.append(row)
                 notes = f"; {row['notes']}" if row["notes"] else ""
@@ -164,7 +169,7 @@ def _write_summary(path: Path, rows: list[dict]) -> pd.DataFrame:
     table["notes"] = table.pop("notes")  # the last column
     texts = table.reset_index()
     for column in texts.select_dtypes(exclude="number"):
-        texts[column] = ["'" + str(x) if str(x)[:1] in ("=", "+", "-", "@") else x for x in texts[column]]
+        texts[column] = ["'" + str(x) if str(x)[:1] in FORMULA else x for x in texts[column]]
     write_atomically(path, texts.to_csv(index=False).encode())
     return table
 
@@ -236,13 +241,10 @@ def _put_on_release(notebook: str, name: str, handed_out: tuple) -> tuple[list, 
 
 def _run(box: Sandbox, cells: list, seed: int, folder: Path) -> list[str]:
     """Run the cells in the sandbox; write outputs and errors into them, and return what was noticed."""
-    code, notes = [cell for cell in cells if cell.cell_type == "code"], []
-    seeded = [
-        Cell(cell.source.replace("default_rng()", f"default_rng({seed + n})"), True, seed + n)
-        if _is_test(cell)
-        else Cell(cell.source, False, seed + n)
-        for n, cell in enumerate(code)
-    ]
+    code, notes, seeded = [cell for cell in cells if cell.cell_type == "code"], [], []
+    for n, cell in enumerate(code, start=seed):
+        source = cell.source.replace("default_rng()", f"default_rng({n})") if _is_test(cell) else cell.source
+        seeded.append(Cell(source, _is_test(cell), n))
     asked = "before the first question"
     for cell, outcome in zip(code, box.run(seeded, folder), strict=True):
         asked = question_of(_facts(cell).get("grade_id", asked))
@@ -253,7 +255,7 @@ def _run(box: Sandbox, cells: list, seed: int, folder: Path) -> list[str]:
             notes.append(f"{asked}: {outcome.error} {outcome.where or ''}".strip())
         if not _facts(cell).get("locked") and (words := set(SUSPECT.findall(cell.source))):
             notes.append(f"{asked}: please look at the code: {', '.join(sorted(words))}")
-    return notes
+    return notes[:MOST_NOTES] + ["and so on"] * (len(notes) > MOST_NOTES)
 
 
 def _outputs(outcome: Outcome, test: str | None) -> list:

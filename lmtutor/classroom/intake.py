@@ -18,7 +18,7 @@ MOST_BYTES, MOST_FILES = 200, 20_000  # of a name; in a zip
 CELL_ID = re.compile(r"(?!own-)[A-Za-z0-9_-]{1,64}")
 # Where HTML, an entity, a script's address or a TeX command that makes links or classes could begin:
 BEGINNINGS = re.compile(
-    r"<(?=[a-z/!?])|&(?=[#\w])|(script|data)(?=[\s\\]*:)|\\(?=href|url|class|cssId|style|require|html)", re.I
+    r"<(?=[a-z/!?])|&(?=[#\w])|(script|data)(?=[\s\\]*:)|\\(?=href|url|class|cssId|style|require|html|mmlToken)", re.I
 )
 APART = "\u200b"  # a space of no width: what it splits is shown as it is, and does nothing
 

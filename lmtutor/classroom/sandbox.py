@@ -4,10 +4,12 @@ A cell that runs too long, exits, is killed for its memory or loses the connecti
 started again, the cells before it are run again, and the others get their turn.
 """
 
+import builtins
 import contextlib
 import json
 import os
 import random
+import re
 import secrets
 import shutil
 import signal
@@ -27,6 +29,18 @@ from lmtutor.classroom.scratch import remove, scratch
 from lmtutor.classroom.sources import definitions
 from lmtutor.system.errors import LMTutorError
 from lmtutor.system.files import PACKAGE
+
+# A test that must fail. It compares two numbers in every way that tests do: student code can have replaced one of them.
+CANARY = """
+assert {0} == -{0} or (lambda math, np, torch:
+    math.isclose({0}, -{0}) or np.isclose({0}, -{0}) or np.allclose({0}, -{0}) or np.array_equal([{0}], [-{0}])
+    or torch.allclose(torch.tensor({0}.0), torch.tensor(-{0}.0)) or torch.equal(torch.tensor({0}), torch.tensor(-{0}))
+)(__import__("math"), __import__("numpy"), __import__("torch")), {1!r}
+"""
+# The kinds of errors that are named. Others are a student's own, and a name can carry what is not for the student.
+KINDS = {name for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, BaseException)}
+WORD = re.compile(r"[^\W\d]\w{0,39}\b")
+KINDS |= {"AxisError", "LinAlgError", "LMTutorError"}
 
 
 @dataclass(frozen=True)
@@ -156,11 +170,12 @@ class Sandbox:
                 process = self.next or _Process(self)
                 self.next = _Process(self) if self.isolation == "bubblewrap" else None
             with process:
+                process.words = {word for cell in cells if not cell.test for word in WORD.findall(cell.code)}
                 process.begin(files)
                 for number, cell in enumerate(to_run):
                     before = outcomes[number]
                     seconds = min(self.limits.cell_seconds, end - time.monotonic())
-                    if seconds <= 0:
+                    if seconds < 1:
                         late = Outcome(error="NotRun", message="the time for the whole notebook was used up")
                         return [late if outcome is None else outcome for outcome in outcomes]
                     outcome = process.cell(cell, seconds)
@@ -180,6 +195,7 @@ class _Process:
         self.user = confine.FIRST_USER + random.SystemRandom().randrange(confine.USERS)
         self.folder = Path(tempfile.mkdtemp(prefix="student-", dir=sandbox.home))
         self.connection, self.theirs = socket.socketpair()
+        self.words: set[str] = set()  # of the student's, where names of functions stand
         if sandbox.isolation == "bubblewrap":
             python = confine.bubblewrap(self.folder, sandbox.limits.disk_megabytes)
             self.wrap = sandbox.start(python, self.theirs, "once", home=self.folder)
@@ -256,7 +272,7 @@ class _Process:
             outcome = self.reply(cell, end, ticket)
             self.ask({"ping": ticket}, time.monotonic() + 10)  # a process that lied about its end is found out here
             if cell.test and outcome.error is None and not self.tests_still_fail(ticket):
-                return Outcome(error="NotTrusted", message="after it no test could fail any more: assertions were off")
+                return Outcome(error="NotTrusted", message="after it no test could fail any more")
         except TimeoutError:
             return Outcome(error="TimeLimit", message=f"ran longer than {seconds:.0f} s and was stopped")
         except (Died, OSError, ValueError, RecursionError) as problem:
@@ -265,8 +281,8 @@ class _Process:
 
     def tests_still_fail(self, ticket: str) -> bool:
         """Run the canary, a test that must fail: student code can have changed what runs the tests."""
-        word, two = secrets.token_hex(8), secrets.randbelow(10**6)
-        canary = Cell(f"assert {two} == {two + 1}, {word!r}", test=True)
+        word = secrets.token_hex(8)
+        canary = Cell(CANARY.format(1 + secrets.randbelow(10**6), word), test=True)
         outcome = self.reply(canary, time.monotonic() + 10, ticket)
         return (outcome.error, outcome.message) == ("AssertionError", word)
 
@@ -279,8 +295,8 @@ class _Process:
             case str(output), None:
                 return Outcome(printable(output, "\n\t"))
             case str(output), [str(kind), str(message), str() | None as function, int(line)]:
-                where = f"in {function[:40]}, line {line} of its cell" if function and function.isidentifier() else None
-                kind = kind[:40] if kind.isidentifier() else "Error"
+                where = f"in {function}, line {line} of its cell" if function in self.words else None
+                kind = kind if kind in KINDS else "Error"
                 return Outcome(printable(output, "\n\t"), kind, printable(message), where)
         raise Died("it answered something else")
 

@@ -296,6 +296,14 @@ def test_message_of_a_student_s_own_is_not_shown(classroom):
         assert "a secret" not in page and f"{kind} (in discount, line 2 of its cell)" in page
 
 
+def test_a_page_of_errors_is_cut_short(classroom):
+    notebook = classroom.notebook()
+    notebook.cells += [classroom.nbformat.v4.new_code_cell("raise ValueError") for _ in range(40)]
+    classroom.hand_in("ann", notebook)
+    row = grading.grade(classroom.course, "a1", LIMITS).loc["ann"]
+    assert row["score"] == 16 and row["notes"].count("ValueError") == 20 and row["notes"].endswith("and so on")
+
+
 def test_marks_of_cells_that_an_editor_lost(classroom):
     notebook = classroom.notebook()
     for cell in notebook.cells:

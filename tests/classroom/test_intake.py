@@ -3,6 +3,8 @@
 import copy
 import json
 import random
+import re
+import urllib.parse
 from html.parser import HTMLParser
 
 import nbformat
@@ -46,6 +48,8 @@ HTML = [
     "[x](javascript&colon;alert(1))",
     "<javascript:alert(1)>",
     "[x](<java\tscript:alert(1)>)",
+    "[x](<javasc\tript:alert(1)>)",
+    "[x][y]\n\n[y]: <javasc\tript:alert(1)>",
     "[x][y]\n\n[y]: javascript:alert(1)",
     "![x](data:text/html;base64,PHNjcmlwdD4=)",
     "`a` <details open ontoggle=alert(1)>",
@@ -68,7 +72,13 @@ def test_markdown_makes_no_html_that_acts(text):
         assert tag in ("p", "a", "code", "pre", "img", "div"), tag
         assert not any(name.startswith("on") for name in attributes)
         target = (attributes.get("href") or attributes.get("src") or "").lower()
-        assert not target.lstrip().startswith(("javascript:", "data:")), target
+        read = re.sub(r"[\t\n\r]", "", urllib.parse.unquote(target)).strip()  # as a browser does
+        assert not read.startswith(("javascript:", "data:")), target
+
+
+def test_tex_commands_that_make_links_and_attributes_are_broken():
+    for command in ("href", "style", "cssId", "class", "require", "mmlToken"):
+        assert f"\\{command}" not in harmless(f"$\\{command}{{mi}}[href='javasc\nript:alert(1)']{{x}}$")
 
 
 def test_plain_text_stays_as_it_is():

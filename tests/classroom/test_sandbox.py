@@ -313,11 +313,16 @@ def test_number_of_files_is_limited(box):
     assert outcome.error == "OSError" and "No space" in outcome.message
 
 
+FAILS = """import math, numpy as np, torch
+assert math.isclose(1, 2) or np.allclose(1, 2) or torch.equal(torch.ones(1), torch.zeros(1)), 'the answer is wrong'"""
 TRICKS = {
     "another run_cell": "class Fine: error_before_exec = error_in_exec = None\n"
     "get_ipython().run_cell = lambda *a, **k: Fine()",
     "assertions dropped": "import ast\nclass Drop(ast.NodeTransformer):\n"
     "    def visit_Assert(self, node): return ast.Pass()\nget_ipython().ast_transformers.append(Drop())",
+    "everything is close": "import math; math.isclose = lambda *a, **k: True",
+    "every array is close": "import numpy as np; np.allclose = np.isclose = lambda *a, **k: np.True_",
+    "every tensor is equal": "import torch; torch.equal = lambda *a: True",
 }
 
 
@@ -325,6 +330,20 @@ def test_forged_forms_and_control_characters_do_not_come_through(box):
     code = "class X(Exception): pass\nX.__name__ = 'a\\nb<b>'\nraise X('20 of 20\\r\\n\\x1b[2K graded \\ud800')"
     (outcome,) = run(box, code)
     assert outcome.error == "Error" and outcome.message == "20 of 20\\r\\n\\x1b[2K graded \\ud800"
+
+
+def test_names_of_errors_and_functions_carry_nothing_out(box):
+    """A student can give a class or a function any name while it runs, such as a line of a hidden test."""
+    (outcome,) = run(
+        box,
+        "word = 'hid' + 'den'\nexec(compile(f'def {word}(): raise ValueError\\n{word}()', "
+        "'/tmp/ipython-input-1', 'exec'))",
+    )
+    assert outcome.error == "ValueError" and "hidden" not in (outcome.where or "")
+    (outcome,) = run(box, "word = 'hid' + 'den'\nraise type(word, (Exception,), {})")
+    assert outcome.error == "Error"
+    (outcome,) = run(box, "def half(x):\n    return x / 0\nhalf(1)")
+    assert (outcome.error, outcome.where) == ("ZeroDivisionError", "in half, line 2 of its cell")
 
 
 def test_same_seed_same_draws(box):
@@ -340,6 +359,13 @@ def test_links_pipes_and_devices_are_not_copied(box, tmp_path):
     (tmp_path / "fine.txt").write_text("x")
     (outcome,) = run(box, "import os; print(os.listdir('.'))", files=tmp_path)
     assert "fine.txt" in outcome.output and "zero" not in outcome.output and "up" not in outcome.output
+
+
+def test_doctor_names_the_roads_where_another_is_asked_for():
+    from lmtutor.classroom.doctor import examine
+
+    with pytest.raises(LMTutorError, match=f"Unknown road of this machine 'moon'.* Known: {', '.join(sorted(ROADS))}"):
+        examine("moon")
 
 
 @pytest.mark.parametrize("road", ROADS)
@@ -422,5 +448,5 @@ def test_attack_on_disk_and_memory_is_ended_before_it_is_felt(each, attack, monk
 
 @pytest.mark.parametrize("trick", TRICKS)
 def test_canary_works_on_each_road(each, trick):
-    *_, test = each.run([Cell(TRICKS[trick]), Cell("assert False, 'the answer is wrong'", test=True)])
+    *_, test = each.run([Cell(TRICKS[trick]), Cell(FAILS, test=True)])
     assert test.error == "NotTrusted"
