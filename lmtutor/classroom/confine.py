@@ -291,7 +291,7 @@ def drop_privileges(user: int) -> None:
         os.setgroups([])
         os.setresgid(user, user, user)
         os.setresuid(user, user, user)
-        _call(libc.prctl, DUMPABLE, 1, 0, 0, 0)  # so that whoever watches, as this user, sees its open files
+        _call(libc.prctl, DUMPABLE, 1, 0, 0, 0)  # so that a process that watches, as this user, sees its open files
     _call(libc.prctl, NO_NEW_PRIVS, 1, 0, 0, 0)
     header, nothing = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
     _call(libc.capset, header, nothing)
