@@ -1,6 +1,6 @@
 """Record what the cache and dynamic evaluation do for a trained run: the figures of chapter 07.
 
-    LMTUTOR_DATA=FOLDER python tests/benchmarks/record_cache.py RUN OUT
+    LMTUTOR_DATA=FOLDER python -m tests.benchmarks.record_cache RUN OUT
 
 Everything is chosen on the validation split; the test split is scored once for each of the four protocols. Into the
 folder OUT go
@@ -139,7 +139,7 @@ def main():
         corpus=corpus.note,
         **provenance(device_of(model), run.recipe.training.seed),
     )
-    result["command"] = shlex.join(["python", *sys.argv])
+    result["command"] = shlex.join(["python", "-m", "tests.benchmarks.record_cache", *sys.argv[1:]])
 
     def write():
         result["wall_seconds"] = round(time.time() - began)
