@@ -39,9 +39,14 @@ def read_page(page: Path):
     return read_myst_markdown_notebook(page.read_text(encoding="utf-8"), add_source_map=False)
 
 
+def code(notebook) -> list:
+    """Return the code cells."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
 def cells(notebook) -> list[str]:
     """Return what decides whether a recording still is the chapter's: the source of its code cells."""
-    return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    return [cell.source for cell in code(notebook)]
 
 
 def record(root: Path, name: str, corpus: str) -> Path:
@@ -56,7 +61,7 @@ def record(root: Path, name: str, corpus: str) -> Path:
     cores = os.cpu_count()
     said = f"Recorded on {corpus}, {datetime.date.today()}, {platform.machine()} with {cores} cores."
     mark = {"text/html": f'<p class="recorded">{html.escape(said)}</p>', "text/plain": said}
-    notebook.cells = [cell for cell in notebook.cells if cell.cell_type == "code"]  # the text is in the chapter
+    notebook.cells = code(notebook)  # the text is in the chapter
     asking = next(cell for cell in notebook.cells if "corpus_here(" in cell.source)
     asking.outputs.insert(0, nbformat.v4.new_output("display_data", mark))
     for cell in notebook.cells:
@@ -72,7 +77,9 @@ def lay_in(root: Path, folder: Path) -> None:
     cache = get_cache(str(folder))
     for kept in sorted((root / "data" / "recorded").glob("*.ipynb")):
         notebook, page = nbformat.read(kept, as_version=4), page_of(root, kept.stem)
-        if page.exists() and cells(notebook) == cells(read_page(page)):
+        if page.exists() and cells(notebook) == cells(now := read_page(page)):
+            for cell, its in zip(notebook.cells, code(now), strict=True):
+                cell.metadata = its.metadata  # a caption may be reworded: the cache compares that too
             seconds = {"execution_seconds": notebook.metadata["recorded"]["seconds"]}
             bundle = CacheBundleIn(notebook, str(page), data=seconds)
             cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)

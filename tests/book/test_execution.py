@@ -125,6 +125,9 @@ def test_a_recording_is_shown_until_its_cells_are_edited(tmp_path):
     (cell,) = (cell for cell in shown.cells if cell.cell_type == "code")
     assert 'class="recorded"' in cell.outputs[0].data["text/html"]
     assert cell.outputs[1].text == "on the real corpus\n"
+    page.write_text(PAGE.replace("ipython3\n", "ipython3\n:tags: [hide-input]\n\n"))  # or another caption
+    record.lay_in(tmp_path, tmp_path / "options")
+    assert get_cache(str(tmp_path / "options")).match_cache_notebook(record.read_page(page))
     page.write_text(PAGE.replace("real", "other"))
     record.lay_in(tmp_path, tmp_path / "second")
     assert not get_cache(str(tmp_path / "second")).list_cache_records()
