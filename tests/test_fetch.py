@@ -139,7 +139,7 @@ def test_a_mirror_that_is_down_is_passed_over(server):
 
 def test_when_all_mirrors_fail_each_is_named_with_its_reason(server):
     message = fails(server.url("/gone.txt"), server.url("/other.txt"))
-    assert message.count("404") == 2 and "LMTUTOR_DATA" in message
+    assert message.count("404 Not Found") == 2 and "LMTUTOR_DATA" in message
 
 
 def test_servers_that_refuse_pythons_user_agent(server):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lmtutor.classroom.intake import Refused, hidden, plain_files, printable, read_time, safe_name, take, unzip
 from lmtutor.classroom.platforms import NAMES, Roster
-from lmtutor.classroom.scratch import scratch
+from lmtutor.classroom.workspace import work_folder
 from lmtutor.system.errors import LMTutorError
 
 CLASS_MEGABYTES, STUDENT_MEGABYTES = 8_000, 400  # unpacked
@@ -63,7 +63,7 @@ def collect(
     due : when it is due, in UTC. Canvas says who is late and not by how much: that counts as a second.
     """
     done = Collected()
-    with scratch() as space:
+    with work_folder() as space:
         folder = source
         if source.is_file():
             folder = space / "all"

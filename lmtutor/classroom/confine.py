@@ -28,7 +28,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from lmtutor.classroom.scratch import scratch
+from lmtutor.classroom.workspace import work_folder
 from lmtutor.system.files import CHECKOUT, PACKAGE
 
 NEWNS, NEWUSER, NEWPID, NEWNET, NEWIPC = 0x00020000, 0x10000000, 0x20000000, 0x40000000, 0x08000000
@@ -70,7 +70,7 @@ def roads() -> list[str]:
     found: list[str] = []
     if not sys.platform.startswith("linux"):
         return found
-    with scratch() as folder:
+    with work_folder() as folder:
         if shutil.which("bwrap"):
             done = subprocess.run([*bubblewrap(folder, 1), "-c", "pass"], capture_output=True, timeout=60)
             found += ["bubblewrap"] if done.returncode == 0 else []

@@ -6,7 +6,7 @@ import pandas as pd
 
 from lmtutor.classroom.confine import roads
 from lmtutor.classroom.sandbox import Cell, Limits, Sandbox
-from lmtutor.classroom.scratch import scratch
+from lmtutor.classroom.workspace import work_folder
 from lmtutor.system.errors import one_of
 
 WAIT = "\nimport time; time.sleep(5)"  # where files are not limited by the kernel, but watched
@@ -38,7 +38,7 @@ def examine(isolation: str | None = None) -> tuple[str, pd.DataFrame]:
         one_of("road of this machine", isolation, roads())
     limits = Limits(cell_seconds=20, megabytes=400, file_megabytes=5, disk_megabytes=20)
     with (
-        scratch() as folder,
+        work_folder() as folder,
         socket.create_server(("127.0.0.1", 0)) as server,
         socket.socket(socket.AF_UNIX) as service,
         Sandbox(limits, isolation) as box,

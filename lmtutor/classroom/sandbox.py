@@ -25,8 +25,8 @@ from pathlib import Path
 
 from lmtutor.classroom import confine
 from lmtutor.classroom.intake import plain_files, printable
-from lmtutor.classroom.scratch import remove, scratch
 from lmtutor.classroom.sources import definitions
+from lmtutor.classroom.workspace import remove, work_folder
 from lmtutor.system.errors import LMTutorError
 from lmtutor.system.files import PACKAGE
 
@@ -125,7 +125,7 @@ class Sandbox:
             "PYTHONPATH": os.pathsep.join(map(str, [PACKAGE.parent, *confine.module_folders()])),
         }
         self.kept = contextlib.ExitStack()
-        self.home = self.kept.enter_context(scratch())
+        self.home = self.kept.enter_context(work_folder())
         self.home.chmod(0o711)  # students' folders lie here; another user passes through to its own
         if self.isolation == "bubblewrap":
             self.next = _Process(self)

@@ -67,7 +67,7 @@ def evaluate(
     from lmtutor.runs.tuning import adapted_score
     from lmtutor.scoring.neural_cache import NeuralCache
     from lmtutor.scoring.score import score_lines
-    from lmtutor.text.batches import cut_batches, scored_tokens
+    from lmtutor.text.batches import cut_batches
     from lmtutor.text.sources import text_blocks
 
     whole, pieces = text is not None, context or batch_size > 1
@@ -95,9 +95,7 @@ def evaluate(
     cut = cutting(found.recipe.training, whole, batch_size, context, stride)
     if cut and (settings or dynamic):
         raise LMTutorError("The cache and dynamic evaluation read one stream, neither columns nor windows nor samples.")
-    if cut.get("cut") == "stream":  # columns leave tokens out: as large a share of the characters belongs to the others
-        characters = round(characters * scored_tokens(ids, vocab, "stream", batch_size) / (len(ids) - 1))
-    options = dict(cache=settings, dynamic=dynamic, characters=characters, progress=True)
+    options = dict(cache=settings, dynamic=dynamic, characters=in_columns(characters, ids, vocab, cut), progress=True)
     train = found.load_corpus(vocab).train if dynamic else None
     result = adapted_score(model, cut_batches(ids, vocab, **cut) if cut else ids, train, **options)
     typer.echo(f"{what}: {result}\nprotocol: {result.protocol}\ntext: {about}")
@@ -108,6 +106,15 @@ def cutting(trained, whole: bool, batch_size: int, context: int | None, stride: 
     if context or batch_size > 1:
         return dict(cut="windows" if context else "stream", batch_size=batch_size, bptt=context or 35, stride=stride)
     return {} if whole or trained.cut == "stream" else {**trained.cutting, "random_bptt": False}
+
+
+def in_columns(characters: int, ids, vocab, cut: dict) -> int:
+    """The characters of what is scored: columns leave tokens out, and as large a share of the characters."""
+    from lmtutor.text.batches import scored_tokens
+
+    if cut.get("cut") != "stream":
+        return characters
+    return round(characters * scored_tokens(ids, vocab, "stream", cut["batch_size"]) / (len(ids) - 1))
 
 
 def cache_asked(found, cache: bool, chosen: dict[str, float]) -> dict[str, float] | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lmtutor.classroom import confine
-from lmtutor.classroom.scratch import LOCKED, scratch
+from lmtutor.classroom.workspace import LOCKED, work_folder
 
 pytest.importorskip("nbgrader")
 from lmtutor.classroom import grading  # noqa: E402
@@ -92,7 +92,7 @@ def test_only_what_is_ours_and_abandoned_is_removed(tmp_path, monkeypatch):
     theirs = {"lmtutor-work-another's"} if os.getuid() == 0 else set()
     if theirs:
         os.chown(tmp_path / "lmtutor-work-another's", 61_000, 61_000)
-    with scratch() as live, scratch() as second:
+    with work_folder() as live, work_folder() as second:
         assert live.is_dir() and second.is_dir(), "a second run leaves that of the first alone"
         left = {path.name for path in tmp_path.iterdir()}
     assert left == {"precious", f"{LOCKED}link", live.name, second.name} | theirs

@@ -14,7 +14,7 @@ NEW, LOCKED = "lmtutor-new-", "lmtutor-work-"
 
 
 @contextlib.contextmanager
-def scratch() -> Iterator[Path]:
+def work_folder() -> Iterator[Path]:
     """A folder of our own, gone at the end."""
     _remove_abandoned()
     new = tempfile.mkdtemp(prefix=NEW)
