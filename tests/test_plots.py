@@ -11,7 +11,7 @@ import pytest
 
 from lmtutor.display import diagrams, plots
 from lmtutor.display.diagrams import join_tree
-from lmtutor.display.figures import COLOURS, DASHES, INK, MUTED, PAPER, to_html
+from lmtutor.display.figures import COLOURS, DASHES, INK, MUTED, PAPER, figure, line, plain_log, to_html
 from lmtutor.display.narrow import narrow, uncrowded
 from lmtutor.runs.recipe import read_recipe, recipe_names
 from lmtutor.system.errors import LMTutorError
@@ -169,6 +169,25 @@ def test_labels_below_an_axis_do_not_touch_in_either_layout():
                 frame = axes.get_window_extent()
                 assert all(text.get_window_extent().x0 >= frame.x1 for text in axes.texts), "beside it, on no curve"
     assert all(one.get_visible() for axes in fig.axes for one in axes.get_xticklabels())
+
+
+def test_of_a_crowded_axis_the_powers_of_ten_stay():
+    fig, axes = figure(height=2)
+    fig.set_figwidth(3)
+    axes.plot(np.geomspace(2_000, 2_000_000, 9), range(9))
+    axes.set(xscale="log", xticks=[d * 10**n for n in (3, 4, 5, 6) for d in (1, 2, 5)])
+    plain_log(axes.xaxis)
+    axes.set_xlim(1_000, 3_000_000)
+    with uncrowded(fig):
+        shown = [one.get_text() for one in axes.get_xticklabels() if one.get_visible() and one.get_text()]
+    assert {"1,000", "10,000", "100,000", "1,000,000"} <= set(shown) and len(shown) < len(axes.get_xticklabels())
+
+
+def test_twelve_curves_are_told_apart():
+    _, axes = figure()
+    for i in range(12):
+        line(axes, [0, 1], [i, i], i, str(i))
+    assert len({(one.get_color(), one.get_marker()) for one in axes.lines}) == 12
 
 
 def test_numbers_of_narrow_bars_stand_upright_on_a_phone():

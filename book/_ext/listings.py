@@ -1,6 +1,6 @@
 """Each line of code in an element of its own, that knows how far it is indented: so a phone can wrap it legibly.
 
-An option of a command is not broken after its hyphens.
+An option of a command is not broken after its hyphens, nor a number before its exponent.
 """
 
 import re
@@ -17,7 +17,9 @@ class Lines(HtmlFormatter):
             shown = re.sub(r"<[^>]*>", "", line)
             depth = len(shown) - len(shown.lstrip(" "))
             indent = f' style="--in:{depth}"' if depth and shown.strip() else ""
-            line = re.sub(r"(?<=[\s>])(--[a-z-]+)", r'<span class="unbroken">\1</span>', line)
+            line = re.sub(
+                r"(?<=[\s>])(--[a-z-]+)|(?<![\w.])(\d[\d.]*e-\d+)", r'<span class="unbroken">\g<0></span>', line
+            )
             yield is_code, f'<span class="line"{indent}>{line}</span>' if is_code else line
 
 

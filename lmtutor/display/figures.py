@@ -137,9 +137,10 @@ def show(fig, alt: str | None = None, caption: str | None = None) -> None:
 
 
 def line(axes, x, y, i: int, label: str) -> None:
-    """Draw the i-th curve: its own colour, dashes, and markers as long as they are few."""
-    marker = MARKERS[i % 6] if len(x) <= 30 else ""
-    axes.plot(x, y, color=COLOURS[i % 6], linestyle=DASHES[i % 6], marker=marker, label=label)
+    """Draw the i-th curve: its own colour, dashes, and markers as long as they are few; from 6 on, other pairs."""
+    other = (i + i // 6) % 6
+    marker = MARKERS[other] if len(x) <= 30 else ""
+    axes.plot(x, y, color=COLOURS[i % 6], linestyle=DASHES[other], marker=marker, label=label)
 
 
 def floor_line(axes, value: float, label: str, *, horizontal: bool) -> None:

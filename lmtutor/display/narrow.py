@@ -3,7 +3,6 @@
 On a phone it is narrower, its panels stand below one another, and its words are as large as before.
 """
 
-import math
 import re
 from contextlib import ExitStack, contextmanager
 
@@ -97,16 +96,20 @@ def _change(afterwards: ExitStack, artist, **look) -> None:
 
 
 def _labels_apart(fig, ax, afterwards: ExitStack) -> None:
-    """Where labels below an axis touch: letters go in two rows, words are slanted, and of numbers some are left out."""
+    """Where labels below an axis touch: letters go in two rows, words are slanted, and of numbers some are left out.
+
+    The last to be left out are powers of ten.
+    """
     fig.draw_without_rendering()
     labels = [one for one in ax.get_xticklabels() if one.get_visible() and one.get_text() and not one.get_rotation()]
-    crowded, end = [], -math.inf
-    for label in labels:
-        box, room = label.get_window_extent(), 3 if len(label.get_text()) > 1 else -0.5  # pixels
-        if box.x0 < end + room:
+    crowded, placed = [], []
+    for label in sorted(labels, key=lambda one: not re.fullmatch(r"(0\.0*)?1[0,]*", one.get_text())):
+        room = 3 if len(label.get_text()) > 1 else -0.5  # pixels
+        box = label.get_window_extent()
+        if any(box.x0 < other.x1 + room and other.x0 < box.x1 + room for other in placed):
             crowded.append(label)
         else:
-            end = box.x1
+            placed.append(box)
     if crowded and all(len(label.get_text()) == 1 for label in labels):
         height = labels[0].get_window_extent().height / ax.get_window_extent().height
         for label in labels[1::2]:

@@ -190,3 +190,17 @@ def test_no_formula_is_parted_from_its_stop(chapter):
     formulas = [formula.parent for formula in chapter.article.select("span.math > math")]
     stopped = [f for f in formulas if isinstance(f.next_sibling, str) and f.next_sibling[:1] in {*".,;:?!)"}]
     assert formulas and all("unbroken" in formula.parent.get("class", []) for formula in stopped)
+
+
+def test_options_and_exponents_are_not_broken():
+    from listings import Lines
+    from pygments import highlight
+    from pygments.lexers import BashLexer, PythonLexer, TextLexer
+
+    for text, lexer, whole in (
+        ("lmtutor train x --log-every 5", BashLexer(), "--log-every"),
+        ("largest difference: 3e-13", TextLexer(), "3e-13"),
+        ("lr = 1.5e-2", PythonLexer(), "1.5e-2"),
+    ):
+        assert f'<span class="unbroken">{whole}</span>' in highlight(text, lexer, Lines())
+    assert "unbroken" not in highlight("a the-1 e-2 b", TextLexer(), Lines())

@@ -96,7 +96,9 @@ def test_headings_and_text_are_dark_on_white_paper(browser, site, theme):
     assert ground in ("rgb(255, 255, 255)", "rgba(0, 0, 0, 0)")
 
 
-@pytest.mark.parametrize("name", ["book/chapters/02-vanilla-rnn", "book/chapters/09-the-return-of-the-state"])
+@pytest.mark.parametrize(
+    "name", [f"book/chapters/{page}" for page in ("02-vanilla-rnn", "03-lstm", "09-the-return-of-the-state")]
+)
 def test_no_sheet_is_half_empty(browser, site, tmp_path, name):
     """Sheets are filled to three quarters on average; one before a figure may be less so."""
     printed, _ = one_page(browser, site, "light", name, tmp_path)

@@ -54,7 +54,7 @@ def test_what_is_built_is_the_parallel_form(line):
 
 @pytest.mark.book
 @pytest.mark.browser
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(4))
 def test_each_step_of_any_line_is_the_packages(view, seed):
     draw = random.Random(seed)
     lines = [*LINES, " ".join(draw.choice("abcdef") + draw.choice("0123456789?") for _ in range(30))]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lmtutor.display.figures import COLOURS, DASHES, GRID, INK, MUTED, described, figure, style
+from lmtutor.display.figures import COLOURS, DASHES, INK, MUTED, described, figure, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,7 +56,7 @@ def plot_error_by_lag(curves: Mapping[int, Sequence[float]], read: int) -> "Figu
     """
     fig, axes = figure(height=3)
     for other in curves.values():
-        axes.plot(other / other[0], color=GRID, linewidth=1.4)
+        axes.plot(other / other[0], color=MUTED, alpha=0.6, linewidth=1.4)
     size = curves[read] / curves[read][0]
     gone = int(np.argmax(size < 0.01))  # the first lag with less than a hundredth
     axes.plot(size, color=INK, linewidth=2.6)

@@ -134,7 +134,7 @@ def plot_beside_published(
     fig, axes = figure(height=3.8)
     for name, curve in published.items():
         if name != chosen:
-            axes.plot(curve["epoch"], curve["valid_perplexity"], color=GRID, linewidth=1.2)
+            axes.plot(curve["epoch"], curve["valid_perplexity"], color=MUTED, alpha=0.6, linewidth=1.2)
     curve = published[chosen]
     colour, dash = COLOURS[PUBLISHED], DASHES[PUBLISHED]
     axes.plot(curve["epoch"], curve["valid_perplexity"], color=colour, linestyle=dash, label=f"published: {chosen}")
