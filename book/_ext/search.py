@@ -10,7 +10,8 @@ import re
 from pathlib import Path
 
 PLACE = re.compile(
-    r'<section id="([^"]+)">\s*(?:<span id="[^"]*"></span>\s*)*<h\d>(.*?)</h\d>|<dt [^>]*id="([^"]+)">(.*?)</dt>',
+    r'<section [^>]*?id="([^"]+)"[^>]*>\s*(?:<span id="[^"]*"></span>\s*)*<h\d>(.*?)</h\d>|'
+    r'<dt [^>]*id="([^"]+)">(.*?)</dt>',
     flags=re.S,
 )
 BLOCK = re.compile(r"</?(?:p|div|li|ul|ol|dl|dt|dd|h\d|t[drh]|table|section|pre|figure|figcaption|summary|br)\b[^>]*>")
@@ -29,6 +30,9 @@ def sections(body: str) -> list[tuple[str, str, str]]:
     for here, after in zip(starts, [*starts[1:], None], strict=False):
         title = here[3].rsplit(".", 1)[-1] if here[3] and here[3].startswith("lmtutor") else plain(here[2] or here[4])
         found.append((here[1] or here[3], title, plain(body[here.end() : after.start() if after else None])))
+    for i in range(len(found) - 2, -1, -1):  # of several terms with one explanation, each has it
+        if starts[i][3] and not found[i][2]:
+            found[i] = (*found[i][:2], found[i + 1][2])
     return found
 
 

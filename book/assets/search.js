@@ -4,29 +4,46 @@
   const query = new URLSearchParams(location.search).get("q")?.trim() ?? "";
   field.value = query;
   if (!query) return;
-  const escape = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-  const words = query.toLowerCase().split(/\s+/).map((word) => (word.length > 3 ? word.replace(/s$/, "") : word));
-  const patterns = words.map((word) => new RegExp(`(?<![\\p{L}\\p{N}])${escape(word)}`, "giu"));
-  const phrase = query.toLowerCase();
+  // Words are looked for by their beginnings, little ones not at all; a hyphen, a dash and a space are one.
+  const little = "a an and are can do does for how i in is it my of the to what when where which why with".split(" ");
+  const stem = (word) => {
+    const one = word.replace(/ies$/, "y").replace(/([^su])s$/, "$1");
+    const short = one.replace(/(?:ing|ed|e|y)$/, "").replace(/([bdgmnprt])\1$/, "$1");
+    return short.length > 3 ? short : one;
+  };
+  const begins = (word) => stem(word).replace(/[.*+?^${}()|[\]\\]/g, "\\$&").replace(/[-–]/g, "[-–\\s]?");
+  const phrase = query.toLowerCase(), all = phrase.split(/\s+/).map((word) => word.replace(/^-+|\?+$/g, "")).filter(Boolean);
+  const large = all.filter((word) => !little.includes(word));
+  const patterns = (large.length ? large : all).map((word) => new RegExp(`(?<![\\p{L}\\p{N}])${begins(word)}`, "iu"));
+  const together = `(?<![\\p{L}\\p{N}])${all.map(begins).join("\\p{L}*[-–\\s]+")}`;
+  const near = new RegExp(together, "iu"), whole = new RegExp(`^(?:\\d[\\d.]* )?${together}\\p{L}*\\W*$`, "iu");
 
-  const found = [];
-  bookPages.forEach(([page, [title, reference, sections]]) => {
-    for (const [anchor, section, text] of sections) {
-      const counts = patterns.map((word) => (text.match(word)?.length ?? 0) + 8 * (section.match(word)?.length ?? 0));
-      if (!counts.every(Boolean)) continue;
-      const score = counts.reduce((sum, n) => sum + Math.min(n, 12), 0)
-        + 30 * (section.toLowerCase() === phrase) + 5 * text.toLowerCase().includes(phrase);
-      found.push({ page, title, anchor, section, text, reference, score });
-    }
-  });
+  const sections = bookPages.flatMap(([page, [title, reference, parts]]) => parts.map(([anchor, section, text]) => {
+    const counts = patterns.map((word) => Math.min(text.split(word).length - 1, 4) + 8 * word.test(section));
+    const score = counts.reduce((sum, n) => sum + n, 0) + 4 * patterns.filter((word) => word.test(title)).length
+      + 8 * near.test(text) + (section === title ? 32 : 16) * near.test(section) + 30 * whole.test(section)
+      - 8 * /exercises|check yourself/i.test(section);  // what explains comes before what asks
+    return { page, title, anchor, section, text, reference, score, words: counts.filter(Boolean).length };
+  }));
+  const most = Math.max(1, ...sections.map(({ words }) => words));
+  const found = sections.filter(({ words }) => words === most);
   found.sort((a, b) => a.reference - b.reference || b.score - a.score);
 
   const told = document.createElement("p");
   told.setAttribute("role", "status");
   const pages = new Set(found.map(({ page }) => page)).size;
-  told.textContent = found.length
-    ? `Search finished: ${found.length} section${found.length > 1 ? "s" : ""} on ${pages} page${pages > 1 ? "s" : ""}.`
-    : "Search finished: no section has all of these words.";
+  const number = `${found.length} section${found.length === 1 ? "" : "s"} on ${pages} page${pages === 1 ? "" : "s"}`;
+  told.textContent = "Search finished: " + (!found.length ? "no section has any of these words."
+    : most < patterns.length ? `no section has all of these words; ${number} have the most.` : `${number}.`);
+  const name = phrase.split(".").at(-1), depth = ({ anchor }) => anchor.split(".").length;
+  const named = sections.filter(({ reference, section }) => reference && section.toLowerCase() === name);
+  named.sort((a, b) => depth(a) - depth(b));
+  named.forEach(({ page, anchor }, i) => {
+    const link = document.createElement("a");
+    link.href = `${page}.html#${anchor}`;
+    link.textContent = anchor.replace("lmtutor.", "");
+    told.append(i ? ", " : " In the reference: ", link);
+  });
   const list = document.createElement("ul");
   list.className = "search";
   for (const { page, title, anchor, section, text } of found.slice(0, 60)) {
@@ -35,7 +52,7 @@
     link.textContent = section === title ? title : `${title} › ${section}`;
     const line = item.appendChild(document.createElement("p"));
     line.className = "context";
-    const first = Math.max(0, text.search(patterns.find((word) => text.search(word) >= 0) ?? /^/));
+    const first = Math.max(0, text.search([near, ...patterns].find((word) => word.test(text)) ?? /^/));
     const start = first < 60 ? 0 : text.indexOf(" ", first - 60) + 1;
     const shown = `${start ? "… " : ""}${text.slice(start, start + 200)}${text.length > start + 200 ? " …" : ""}`;
     const marks = new RegExp(patterns.map((word) => `${word.source}[\\p{L}\\p{N}]*`).join("|"), "giu");

@@ -1,5 +1,7 @@
 """Every page, in a headless Chromium, from the file system and over http: no request leaves, no error is logged."""
 
+from urllib.parse import quote_plus
+
 import pytest
 
 pytestmark = [pytest.mark.book, pytest.mark.browser]
@@ -132,6 +134,34 @@ def test_search_puts_chapters_before_the_reference(opened):
     assert any(reference) and reference == sorted(reference)
     view.goto(view.url.replace("backward", "nosuchword"))
     view.get_by_text("no section has").wait_for(timeout=5000)
+    assert not faults
+
+
+@pytest.mark.parametrize(
+    ("typed", "first"),
+    [
+        ("neural cache", "07-neural-cache.html#the-neural-cache"),  # the opening of a chapter is found
+        ("how to resume", "04-wikitext-2.html#stopping-and-resuming"),
+        ("out-of-vocabulary", "glossary.html#term-out-of-vocabulary"),
+        ("Kneser-Ney", "glossary.html#term-KneserNey-smoothing"),  # typed with a hyphen, printed with a dash
+        ("perplexities", "glossary.html#term-perplexity"),
+        ("my own text", "05-sherlock-holmes.html#bring-your-own-text"),
+        ("What is a token?", "05-sherlock-holmes.html#what-is-a-token"),
+        ("perplexity nosuchword", "#nats-bits-and-perplexity"),  # no section has both
+    ],
+)
+def test_search_finds_what_a_student_means(opened, typed, first):
+    view, faults = opened(f"search.html?q={quote_plus(typed)}")
+    view.get_by_text("Search finished").wait_for(timeout=5000)
+    assert first in view.locator("#search-results li > a").first.get_attribute("href")
+    assert not faults
+
+
+def test_search_names_an_entry_of_the_reference(opened):
+    view, faults = opened("search.html?q=lm.load_corpus")
+    entry = view.get_by_role("status").locator("a").first
+    assert entry.inner_text() == "text.corpora.load_corpus"
+    assert entry.get_attribute("href").endswith("api/text.html#lmtutor.text.corpora.load_corpus")
     assert not faults
 
 
