@@ -3,17 +3,30 @@
 Formulas are plain text, indented after a blank line; Sphinx would take them for quotations and run their lines
 together. A parameter whose name says its type is explained in the same line, ``lr : learning rate.``; Sphinx would
 take the sentence for a type, and in a list of errors for nothing at all. And a colon within a sentence is none between
-a name and its type, which has a blank on each side.
+a name and its type, which has a blank on each side. What a dataclass has to say of its fields stands in the comments
+beside them, which Sphinx does not read.
 """
 
+import inspect
 import re
 
 SECTION = re.compile(r"^-{3,}\s*$")
 SENTENCE, HIDDEN = re.compile(r"(?<=[^\s:`]):(?= |$)"), "\ue000"
 ARRAY = re.compile(r"~?(?:numpy\.)?ndarray\[tuple\[~?(?:typing\.)?Any, \.\.\.\], ~?(?:numpy\.)?dtype\[[^\]]*\]\]")
+ANYTHING = re.compile(r"^\(\*args(: ~?[\w.]+)?, \*\*kwargs(: ~?[\w.]+)?\)$")
 FACTORY = re.compile(r"(?<=: )(~?[\w.]+)(\[[^=:]*\])? = <factory>")
 EMPTY = {"list": "[]", "dict": "{}"}
+COMMENTED = re.compile(r"^    (\w+): .*?  # (.+)$", flags=re.M)  # a field of a dataclass or named tuple
 FIELD = re.compile(r"(?P<name>\*{0,2}\w[\w, *]*) : (?P<said>.+)$")
+
+
+def fields_are_parameters(app, what, name, thing, options, lines: list[str]) -> None:
+    """Add what the comments beside the fields of a dataclass or named tuple say, as its parameters, in place."""
+    if hasattr(thing, "__dataclass_fields__") or hasattr(thing, "_fields"):
+        fields = COMMENTED.findall(inspect.getsource(thing))
+        if fields:
+            lines += ["", "Parameters", "----------"]
+            lines += [line for field, said in fields for line in (field, f"    {said.removesuffix('.')}.")]
 
 
 def formulas_are_literal(app, what, name, thing, options, lines: list[str]) -> None:
@@ -65,14 +78,14 @@ def sentences_are_no_types(app, what, name, thing, options, lines: list[str]) ->
 
 
 def short_signature(app, what, name, thing, options, signature: str | None, returns: str | None):
-    """Return a signature with arrays as arrays, and with the defaults that a dataclass makes anew."""
+    """Return a signature with arrays as arrays and a dataclass's fresh defaults; none where it says nothing."""
 
     def default(match: re.Match) -> str:
         name = match[1].rsplit(".", 1)[-1]
         return f"{match[1]}{match[2] or ''} = {EMPTY.get(name, f'{name}()')}"
 
     def short(text: str | None) -> str | None:
-        return text and FACTORY.sub(default, ARRAY.sub("ndarray", text)).replace("t.Any", "Any")
+        return text and FACTORY.sub(default, ANYTHING.sub("", ARRAY.sub("ndarray", text))).replace("t.Any", "Any")
 
     return short(signature), short(returns)
 
@@ -85,6 +98,7 @@ def fields_say_more_than_their_number(app, what, name, thing, skip, options) -> 
 def setup(app):
     app.connect("autodoc-process-signature", short_signature)
     app.connect("autodoc-skip-member", fields_say_more_than_their_number)
+    app.connect("autodoc-process-docstring", fields_are_parameters, priority=390)
     app.connect("autodoc-process-docstring", formulas_are_literal, priority=400)
     app.connect("autodoc-process-docstring", sentences_are_no_types, priority=410)
     app.connect("autodoc-process-docstring", colons_are_no_types, priority=420)  # napoleon follows at 500

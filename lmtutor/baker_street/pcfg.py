@@ -1,6 +1,6 @@
 """A probabilistic context-free grammar with a small memory: it writes texts, reads them, and knows its own entropy.
 
-The memory holds what a text keeps coming back to. In the stories of `baker_street.py`, which is written in the
+The memory holds what a text keeps coming back to. In the stories of `rules.py`, which are written in the
 notation that this file reads: the names of the cast, the stolen thing, the house, the clue.
 
 Every grammar here is **LL(1)**: the next token always tells which alternative was taken, and the tests prove it. So a
@@ -78,14 +78,18 @@ def _filled(symbol: str, values: dict[str, str]) -> str:
     return re.sub(r"(?<=[:,@+])\w+", lambda found: values.get(found[0], found[0]), symbol)
 
 
-class Draw(NamedTuple):  # "+a": draw a word that the story does not hold yet, write it, keep it in the register
-    register: str
+class Draw(NamedTuple):
+    """`+a`: draw a word that the story does not hold yet, write it, keep it in the register."""
+
+    register: str  # a
 
 
-class Write(NamedTuple):  # "@a" or "@a.he": write the register, or the one of two forms that agrees with it
-    register: str
-    forms: tuple[str, str] | None
-    second: frozenset[str] = frozenset()
+class Write(NamedTuple):
+    """`@a` or `@a.he`: write the register, or the one of two forms that agrees with it."""
+
+    register: str  # a
+    forms: tuple[str, str] | None  # such as he and she; None: the word itself
+    second: frozenset[str] = frozenset()  # the words that take the second form
 
     def word(self, memory: dict[str, str]) -> str:
         word = memory[self.register]
@@ -113,6 +117,9 @@ class Choice:
 class Grammar:
     """An LL(1) probabilistic grammar with registers.
 
+    Two alternatives of a rule must not begin with the same token, and each register is drawn exactly once per story:
+    else derivations and strings would not be one to one, and the entropy would be wrong. The tests prove both.
+
     Parameters
     ----------
     rules
@@ -120,15 +127,15 @@ class Grammar:
     pools
         For each list of words: the registers that draw from it, without repetition; the words, frequent ones first.
     forms
-        "he": ("he", "she") says that ``@a.he`` writes the second if the register holds a word of `second`.
+        ``"he": ("he", "she")`` says that ``@a.he`` writes the second if the register holds a word of `second`.
+
+    second
+        The words of the pools that take the second form.
 
     Raises
     ------
     LMTutorError
         If a rule is missing.
-
-    Two alternatives of a rule must not begin with the same token, and each register is drawn exactly once a story: else
-    derivations and strings would not be one to one, and the entropy would be wrong. The tests prove both.
     """
 
     def __init__(

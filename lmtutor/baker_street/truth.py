@@ -1,6 +1,6 @@
 """The embedded corpus "baker-street": small detective stories of our own, and the true model that wrote them.
 
-The rules and the words are in `baker_street.py`, the machinery is in `pcfg.py`. No download, any size, the same text
+The rules and the words are in `rules.py`, the machinery is in `pcfg.py`. No download, any size, the same text
 for the same seed, and a floor that is known exactly: `baker_street_entropy()` is the expected loss of a perfect model.
 """
 

@@ -152,7 +152,7 @@ def return_(
 
 @app.command(epilog="Example: lmtutor assignments read a1")
 def read(name: Name, course: Course = COURSE) -> None:
-    """Write a page a question with all free answers, without names, on which to give points and comments."""
+    """Write one page per question with all free answers, without names, on which to give points and comments."""
     _grading()
     from lmtutor.classroom.reading import write_pages
 

@@ -1,4 +1,4 @@
-"""From a folder or a zip of submissions into the course: one notebook a student, or the reason why not."""
+"""From a folder or a zip of submissions into the course: one notebook per student, or the reason why not."""
 
 import re
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ CLASS_MEGABYTES, STUDENT_MEGABYTES = 8_000, 400  # unpacked
 class Collected:
     """What `collect` did."""
 
-    taken: int = 0
+    taken: int = 0  # notebooks
     left: list[str] = field(default_factory=list)  # what was not taken, and why
 
 
@@ -55,6 +55,7 @@ def collect(
 
     Parameters
     ----------
+    course, name : the course's folder, and the assignment, such as a1.
     source : a folder or a zip with files `STUDENT.ipynb`, folders or zips of a student's, or a platform's download.
     platform : "moodle" or "canvas": take only what is named as it names files. Default: whichever fits.
     roster : the list of the class; who is in it and has handed in nothing gets a row.

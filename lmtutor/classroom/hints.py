@@ -1,6 +1,6 @@
 """Hints for students: `lm.check("a2-q3", answer)` says what looks wrong, never what would be right.
 
-The hints of an assignment lie beside the package, in `data/hints/NAME.py`: a function a tested question, listed in
+The hints of an assignment lie beside the package, in `data/hints/NAME.py`: one function per tested question, listed in
 their order as `HINTS`. It tries the answer on small cases of its own and yields pairs: whether something looks wrong,
 and what to say then. The first that does is said. Finding none proves nothing; the tests look at more. Nothing is sent
 or stored.

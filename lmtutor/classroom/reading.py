@@ -1,4 +1,4 @@
-"""Free answers, read together: a page a question with the answers of all, without names, and the points taken back.
+"""Free answers, read together: a page per question with the answers of all, without names, and the points taken back.
 
 A page is one HTML file that needs nothing else. It keeps what is typed in the browser, and saves a CSV with a row an
 answer. Answers are named by a code that only the secret of the course turns back into a student.

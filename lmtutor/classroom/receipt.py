@@ -45,6 +45,7 @@ def check(path: Path, seconds: float = 300.0) -> Receipt:
 
     Parameters
     ----------
+    path : the notebook.
     seconds : the most that the whole notebook may take.
 
     Raises

@@ -1,9 +1,9 @@
-"""One source an assignment: read it, check it, and make the release and the solution of it.
+"""One source per assignment: read it, check it, and make the release and the solution of it.
 
 A source is a MyST notebook with nbgrader's cell metadata. Regions between `### BEGIN SOLUTION` and `### END SOLUTION`
 become a stub in the release; regions between `### BEGIN HIDDEN TESTS` and `### END HIDDEN TESTS` vanish from it.
 Every assignment gets two cells that no source needs to write: one that installs the package, one that asks who helped.
-An instructor can keep hidden tests of their own in a folder outside the tree, `FOLDER/a1.py`, a block a test cell.
+An instructor can keep hidden tests of their own in a folder outside the tree, `FOLDER/a1.py`, a block per test cell.
 """
 
 import ast
@@ -60,7 +60,7 @@ class Assignment:
 
     @property
     def points(self) -> pd.DataFrame:
-        """A row a question: question, how it is graded ("tests", "tests in 2 parts" or "read"), points."""
+        """A row per question: question, how it is graded ("tests", "tests in 2 parts" or "read"), points."""
         graded = {name: cell for name, cell in self.cells.items() if cell.metadata.nbgrader.grade}
         rows = []
         for question in dict.fromkeys(map(question_of, graded)):
@@ -101,6 +101,7 @@ def read_assignment(
 
     Parameters
     ----------
+    name, folder : of the source, such as a1, and where it lies.
     hidden : an instructor's folder; its `NAME.py`, where there is one, replaces the hidden tests of the source.
     requirement : what pip installs where the package is missing, such as the address of a wheel.
     """
@@ -185,7 +186,7 @@ def hidden_tests(assignment: Assignment) -> dict[str, str]:
 
 
 def write_hidden(assignment: Assignment, path: Path) -> None:
-    """Write the hidden tests in the form that `read_assignment` reads back: a block a cell after `# %% a1-q1-test`."""
+    """Write the hidden tests as `read_assignment` reads them back: a block per cell, after `# %% a1-q1-test`."""
     blocks = [f"# %% {name}\n{code}" for name, code in hidden_tests(assignment).items()]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(blocks), encoding="utf-8")

@@ -20,7 +20,7 @@ from lmtutor.classroom.cells import make_shell, run_cell
 
 
 def serve(connection: socket.socket) -> None:
-    """Run the cells that come, one JSON a line, until the connection closes."""
+    """Run the cells that come, one line of JSON each, until the connection closes."""
     shell, me = make_shell(), os.getpid()
     for line in connection.makefile("r", encoding="utf-8"):
         request = json.loads(line)

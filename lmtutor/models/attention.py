@@ -30,7 +30,7 @@ class TransformerConfig:
 
     embedding: int = 200  # E, units of a word vector and of what every layer reads and writes
     hidden: int = 800  # units inside the feed-forward half of a layer
-    layers: int = 4
+    layers: int = 4  # one above the other
     heads: int = 4  # attentions side by side, each on E / heads units
     context: int = 128  # tokens that a layer sees at each step, the present one among them
     rotary: bool = True  # positions, by rotation (Su et al. 2021); without, only the mask tells what came first
@@ -41,7 +41,7 @@ class TransformerConfig:
     tied: bool = True  # the head's weight is the embedding (Press & Wolf 2017)
     init_range: float = 0.1  # embedding and head start uniform in ± this
     mixer: str = "attention"  # what looks back; a state instead (chapter 09): gated, delta, min-gru, min-lstm, rglru
-    units: int = 32  # of a key and a value, where the state is a matrix a head: heads · units² numbers
+    units: int = 32  # of a key and a value, where the state is one matrix per head: heads · units² numbers
 
     def __post_init__(self):
         expect(vars(self), _LIMITS)
@@ -195,6 +195,11 @@ class TransformerLM(LanguageModel):
     L · (context − 1) steps. In training `fit` detaches the state between batches, as that of a recurrent model: tokens
     of earlier batches are seen but get no gradient, as in Transformer-XL (Dai et al. 2019). That paper keeps what the
     layers read and projects it anew with the present weights; here the keys and values are kept as they were.
+
+    Parameters
+    ----------
+    config : its shape.
+    vocab_size : V, the number of types.
     """
 
     def __init__(self, config: TransformerConfig, vocab_size: int):
@@ -209,7 +214,7 @@ class TransformerLM(LanguageModel):
             nn.init.uniform_(weight, -config.init_range, config.init_range)
 
     def initial_state(self, batch_size: int) -> State:
-        """No keys and no values: a tuple with a pair of (0, B, E) a layer; zeros where `mixer` is a state."""
+        """No keys and no values: a tuple with a pair of (0, B, E) per layer; zeros where `mixer` is a state."""
         return tuple(layer.attention.initial_state(batch_size) for layer in self.layers)
 
     def positions(self, before: int, steps: int, like: Tensor) -> Tensor:
@@ -224,7 +229,7 @@ class TransformerLM(LanguageModel):
     def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Read `inputs` (T, B) on from `state`; return what the head reads (T, B, E) and the new state.
 
-        A state of n tokens is a pair of (n, B, E) a layer; n grows up to ``context − 1``.
+        A state of n tokens is a pair of (n, B, E) per layer; n grows up to ``context − 1``.
         """
         vectors = F.embedding(inputs, self.embedding.weight, sparse=self.config.tied and self.training)
         vectors = vectors * math.sqrt(self.config.embedding)
@@ -251,7 +256,7 @@ ATTENTION_PRESETS = {
         *(200, 200, 2, 2, 35),
         **dict(rotary=False, sinusoidal=True, norm_first=False, activation="relu", dropout=0.2, tied=False),
     ),
-    # A matrix a head for a state, in the same block: chapter 09.
+    # One matrix per head for a state, in the same block: chapter 09.
     "gated-200": TransformerConfig(hidden=400, layers=2, mixer="gated"),
     "delta-200": TransformerConfig(hidden=400, layers=2, mixer="delta"),
 }

@@ -38,7 +38,7 @@ class AWDConfig:
     cell: str = "lstm"  # lstm, gru, qrnn
     embedding: int = 400  # units of a word vector, and of the last layer if tied
     hidden: int = 1150  # units of the other layers
-    layers: int = 3
+    layers: int = 3  # recurrent layers, one above the other
     tied: bool = True  # the head's weight is the embedding
     embedding_dropout: float = 0.1  # share of types that a batch does not see
     input_dropout: float = 0.65  # locked, on the word vectors
@@ -68,6 +68,11 @@ class AWDLM(LanguageModel):
 
     The model of Merity, Keskar and Socher (ICLR 2018); with ``cell="qrnn"`` that of *An Analysis of Neural Language
     Modeling at Multiple Scales* (2018). In evaluation mode it is a plain stack that uses every weight as it is.
+
+    Parameters
+    ----------
+    config : its shape.
+    vocab_size : V, the number of types.
     """
 
     def __init__(self, config: AWDConfig, vocab_size: int):
@@ -93,7 +98,7 @@ class AWDLM(LanguageModel):
         return AWD_CELLS[config.cell](below, above)
 
     def initial_state(self, batch_size: int) -> State:
-        """Zeros, an entry a layer: LSTM (h, c) of (1, B, H) each; GRU h; QRNN the cell and the inputs before."""
+        """Zeros, one entry per layer: LSTM (h, c) of (1, B, H) each; GRU h; QRNN the cell and the inputs before."""
         states = []
         for layer in self.layers:
             if isinstance(layer, QRNNLayer):

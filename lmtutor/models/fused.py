@@ -87,10 +87,10 @@ def linear_cross_entropy(
 
     Parameters
     ----------
-    hidden : (N, H) tensor
-    weight, bias : (V, H) and (V,) tensors
-    targets : (N,) tensor of ids; -100 is not scored
-    dtype : the type of the large products, by default that of `hidden`; sums, loss and gradients stay in the latter
+    hidden : (N, H), the states.
+    weight, bias : (V, H) and (V,), of the layer.
+    targets : (N,) ids; -100 is not scored.
+    dtype : the type of the large products, by default that of `hidden`, in which sums, loss and gradients stay.
 
     Returns
     -------

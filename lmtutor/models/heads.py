@@ -28,8 +28,8 @@ class Head(nn.Module):
         Of the large products in `loss`: "float32", "bfloat16", or "auto", which is bfloat16 where the processor
         multiplies it in hardware. Training sets it. Log-probabilities are float32 always.
     label_smoothing : float
-        ε: in training, each type gets the share ε / V of a target that is otherwise 1 − ε sure. Training sets it, and
-        `SoftmaxHead` heeds it. One of the sources shares its ε among the V − 1 other types; ours is the same at
+        The ε of training: each type gets the share ε / V of a target that is otherwise 1 − ε sure. Training sets it,
+        and `SoftmaxHead` heeds it. One of the sources shares its ε among the V − 1 other types; ours is the same at
         ε V / (V − 1).
     """
 
@@ -104,6 +104,11 @@ class SampledHead(Head):
     :math:`\hat Z` is unbiased, its logarithm a little too low; the loss is an estimate of the exact one, in nats.
     Outside training, and in every score, the softmax is exact. Ids have to run from frequent to rare, as those of a
     `Vocabulary` built from a text do.
+
+    Parameters
+    ----------
+    hidden_size, vocab_size, tied_weight : as of `SoftmaxHead`.
+    samples : S, types per batch.
     """
 
     def __init__(self, hidden_size: int, vocab_size: int, tied_weight: nn.Parameter | None = None, samples: int = 1024):
@@ -218,9 +223,9 @@ class AdaptiveHead(nn.Module):
 
     Parameters
     ----------
-    hidden_size, vocab_size : H, V
+    hidden_size, vocab_size : H features of a hidden state, V types.
     tied_weight : the (V, H) matrix of an embedding. Only the short list can share it: clusters have fewer units.
-    cutoffs : the ids at which the clusters begin; default: 6 % and 30 % of the vocabulary
+    cutoffs : the ids at which the clusters begin; default: 6 % and 30 % of the vocabulary.
 
     Raises
     ------

@@ -6,7 +6,7 @@ What is written is ``u_t = v_t`` (gated linear attention), or under the *delta r
 the value less what the key holds already. `in_steps` is that, step by step. `in_chunks` gives the same numbers from
 matrix products over many steps at once. The exponents in it are sums of log f over part of a chunk: none is positive.
 
-Shapes: q, k, v are (B, heads, T, d); log_f and beta (B, heads, T); S (B, heads, d, d), a key a row.
+Shapes: q, k, v are (B, heads, T, d); log_f and beta (B, heads, T); S (B, heads, d, d), one row per key.
 """
 
 import itertools
@@ -60,7 +60,7 @@ def in_chunks(q: Tensor, k: Tensor, v: Tensor, log_f: Tensor, beta: Tensor | Non
 
 
 class MatrixState(nn.Module):
-    """A layer with one matrix a head for a state, in the place of attention: T steps in, T out.
+    """A layer with one matrix per head for a state, in the place of attention: T steps in, T out.
 
     Each unit of queries, keys and values mixes the present input and the one before. At the start keys take the one
     before and the others the present: a value is filed under the word that stood before it, as in the neural cache.

@@ -8,7 +8,7 @@ gets a number, and a (k+1)-gram is the pair *(number of its first k ids, last id
     2-gram key              -  0·V+1 1·V+2 2·V+0 0·V+1   → sorted unique keys → number
     3-gram key              -    -   (number of "the dog")·V+2 …
 
-so that one sorted array an order holds the model, and looking up a text of any length is `np.searchsorted`.
+so that one sorted array per order holds the model, and looking up a text of any length is `np.searchsorted`.
 """
 
 from collections.abc import Sequence

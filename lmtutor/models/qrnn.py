@@ -110,7 +110,7 @@ class QRNNLayer(nn.Module):
     Parameters
     ----------
     input_size, hidden_size : E and H, units.
-    window : how many inputs a gate sees: 2 as above, 1 for :math:`x_t` alone, …
+    window : how many inputs a gate sees: 2 as above, 1 for :math:`x_t` alone, and so on.
     zoneout : probability that a unit keeps its :math:`c_{t-1}` for a step (f = 1) in training.
     weight_drop : probability of an entry of the gates' weight to be dropped for a batch.
 

@@ -72,6 +72,11 @@ class RecurrentLM(LanguageModel):
     GluonNLP's `StandardRNN`, whose figures several recipes aim at, differs in two things. Before the softmax it drops
     the same units at all steps of a batch, ours others at each step. And its layers begin with Xavier's weights
     (uniform in ± 0.0775 at 200 units) and biases of 0, ours as torch's do, all uniform in ± 1/√H.
+
+    Parameters
+    ----------
+    config : its shape.
+    vocab_size : V, the number of types.
     """
 
     def __init__(self, config: RecurrentConfig, vocab_size: int):
@@ -93,7 +98,7 @@ class RecurrentLM(LanguageModel):
             nn.init.uniform_(self.head.weight, -config.init_range, config.init_range)
 
     def initial_state(self, batch_size: int) -> State:
-        """Zeros: a tuple with one entry a layer, ``(1, B, H)`` or for an LSTM the pair ``(h, c)`` of such tensors."""
+        """Zeros: a tuple with one entry per layer, ``(1, B, H)`` or for an LSTM the pair ``(h, c)`` of such tensors."""
         like = self.embedding.weight
         states = []
         for layer in self.layers:

@@ -61,7 +61,7 @@ def embed_with_dropout(embedding: nn.Embedding, ids: Tensor, p: float) -> Tensor
     Parameters
     ----------
     embedding : its mode decides; in evaluation mode nothing is dropped. Weight (V, E).
-    ids : (T, B)
+    ids : (T, B), of the types to look up.
     p : probability of a type to be dropped.
 
     Returns

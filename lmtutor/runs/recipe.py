@@ -29,10 +29,10 @@ CORPUS_OPTIONS = {*OPTIONS, "shares"} - {"vocab"}  # of load_corpus, as TOML wri
 class Recipe:
     """A training, written down."""
 
-    name: str
+    name: str  # of the recipe, such as wikitext-2/lstm-200
     corpus: dict[str, Any]  # name, and options of load_corpus
     model: dict[str, Any]  # name of a preset, and fields of its config to change
-    training: TrainConfig = field(default_factory=TrainConfig)
+    training: TrainConfig = field(default_factory=TrainConfig)  # how to train
     published: dict[str, Any] = field(default_factory=dict)  # curve, valid, test: the figures aimed at, and source
     start: dict[str, Any] = field(default_factory=dict)  # run: whose weights it begins with
 

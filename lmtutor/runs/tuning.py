@@ -33,6 +33,8 @@ def tune_run(run: Run, model, valid_ids: Tensor, out: Path | None = None, **grid
 
     Parameters
     ----------
+    run, model : a run and its trained model.
+    valid_ids : (N,) ids of the validation split.
     out : the folder to write to; default: `own_folder`.
     grid : ``windows``, ``thetas``, ``lams``: what `tune_cache` is to try, if not its own choice.
 

@@ -66,6 +66,7 @@ def gradient_rms(
 
     Parameters
     ----------
+    model : a torch model of the package, trained.
     train_ids : (N,) ids of the training split.
     batch_size, bptt : columns and steps of the batches whose mean loss is differentiated. More tokens per batch make
         smaller gradients, and so larger steps afterwards: the learning rate belongs to these two.
@@ -102,6 +103,7 @@ class UpdateRule:
     """The step of dynamic evaluation: for each weight, how far a gradient moves it and how strongly it is pulled back.
 
     The mean of r gives each parameter tensor the same weight, as in the authors' program: its published settings hold.
+    The parameters are those of `dynamic_evaluate`.
     """
 
     def __init__(self, model: LanguageModel, rms: dict[str, Tensor], lr: float, decay: float, epsilon: float):

@@ -82,6 +82,7 @@ def generate(
 
     Parameters
     ----------
+    model, vocab : a model of the package, or one in a `NeuralCache`, and its vocabulary.
     prompt : text to read first; empty starts as after the end of a line.
     tokens : how many tokens to add, at most.
     temperature : 0 is greedy, the likeliest token each time.

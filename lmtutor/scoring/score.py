@@ -32,7 +32,7 @@ class Score:
     nats: float  # sum of −ln p over the scored tokens
     tokens: int  # scored tokens
     characters: int | None = None  # of the raw text, where known
-    protocol: str = STREAM_PROTOCOL
+    protocol: str = STREAM_PROTOCOL  # how the text was read, in words
 
     @property
     def nats_per_token(self) -> float:
@@ -183,6 +183,7 @@ def score_lines(model: Scorer, vocab, text: str | Iterable[str]) -> pd.DataFrame
 
     Parameters
     ----------
+    model, vocab : a model of the package, and its vocabulary.
     text : whole, or in blocks of whole lines.
 
     Returns

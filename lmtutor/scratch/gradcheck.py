@@ -14,7 +14,7 @@ class GradientCheck:
     """The largest relative error of each parameter's gradient, and the verdict."""
 
     errors: dict[str, float]  # by parameter name
-    tolerance: float
+    tolerance: float  # the largest error that counts as right
 
     @property
     def worst(self) -> float:
@@ -64,7 +64,7 @@ def check_gradients(
     grads : dict of arrays
         What `backward` says, by the same names.
     step : float
-        s in the formula, how far a number is moved.
+        How far a number is moved: s in the formula.
     tolerance : float
         Largest relative error that counts as right.
     entries : int, optional

@@ -42,7 +42,7 @@ class CharLSTM:
     seed : int
         Of the initial weights, which are normal with deviation `scale`.
     dtype : data type
-        float32 trains faster; the gradient check needs float64.
+        The gradient check needs float64; float32 trains faster.
     forget_bias : float
         First value of b_f: above 0 the cell begins by remembering.
 

@@ -28,7 +28,7 @@ class CharRNN:
     seed : int
         Of the initial weights, which are normal with deviation `scale`.
     dtype : data type
-        float32 trains faster; the gradient check needs float64.
+        The gradient check needs float64; float32 trains faster.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class CharRNN:
         x, y : int arrays (T, B)
             Symbols read, and the symbols that followed.
         state : float array (B, H)
-            h_0, from the window before.
+            From the window before: h_0.
 
         Returns
         -------
@@ -138,6 +138,8 @@ class CharRNN:
             The id that is read first; it is not part of what is returned.
         length : int
             Symbols to draw.
+        seed : int
+            Of the drawing.
         state : float array (1, H), optional
             Where to begin (default: zeros).
         temperature : float

@@ -130,6 +130,8 @@ def adagrad(params: Arrays, grads: Arrays, memory: Arrays, lr: float = 0.05, cli
     ----------
     params, grads, memory : dict of float arrays
         By name. `memory` begins with zeros.
+    lr : float
+        Learning rate.
     clip : float
         Largest size of a single number of the gradient.
     """

@@ -44,7 +44,7 @@ POSITIVE = Limit(lambda value: _is_number(value) and 0 < value < math.inf, "a po
 
 
 def expect(values: Mapping[str, Any], limits: Mapping[str, Limit]) -> None:
-    """Raise `LMTutorError` for the first value outside its limit; several names may share one, with blanks between."""
+    """Raise `LMTutorError` for the first value outside its limit; several names, with spaces between, may share one."""
     for names, (shape, words) in limits.items():
         for name in names.split():
             if not fits(values[name], shape):

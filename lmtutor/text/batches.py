@@ -260,10 +260,14 @@ def cut_batches(
 
     Parameters
     ----------
+    ids
+        The text, shape (N,).
     vocab
         Where `<eos>`, which closes sentences, and `<bos>`, which opens documents, get their ids.
     cut
         `"stream"`, `"sentences"`, `"documents"`, or `"windows"` of `bptt` tokens that begin every `stride` tokens.
+    batch_size, bptt, stride, random_bptt, generator
+        As of `stream_batches`, `sample_batches` and `window_batches`; stride 0 is no overlap.
 
     Raises
     ------

@@ -33,6 +33,8 @@ class BytePairs(Tokenizer):
 
     Parameters
     ----------
+    normalisation
+        What is done to a text first; default: nothing.
     size
         The most pieces to learn, the 256 bytes among them.
     merges

@@ -74,16 +74,16 @@ class CorpusEntry:
     """What the catalogue says of one corpus."""
 
     name: str
-    title: str
-    licence: str
-    source: str
-    tokenizer: str
-    files: dict[str, CatalogueFile]
-    prepare: str = "as they are"
-    keep_specials: bool = True
-    specials: Sequence[str] | None = None
-    tokens: dict[str, int] | None = None
-    types: int | None = None
+    title: str  # what it is, in words
+    licence: str  # of the text
+    source: str  # who made it, and where it is described
+    tokenizer: str  # words, characters, treebank or bpe
+    files: dict[str, CatalogueFile]  # by split, or one for all
+    prepare: str = "as they are"  # what is done to the files first, see `text.prepare`
+    keep_specials: bool = True  # see `Characters`
+    specials: Sequence[str] | None = None  # types of the vocabulary whether seen or not
+    tokens: dict[str, int] | None = None  # published counts, by split
+    types: int | None = None  # published size of the vocabulary
     folder: str | None = None  # of a corpus of many files, below LMTUTOR_DATA or the cache folder, unpacked by hand
     archive: str = ""  # its address
     archive_checksum: str = "no checksum is published"

@@ -57,11 +57,11 @@ OPTIONS = {  # of load_corpus; the shares are checked where a text is cut
 class Corpus:
     """Three splits of a text as ids, and the vocabulary of the training split."""
 
-    name: str
+    name: str  # of the catalogue, or the path
     train: Tensor  # (N,) ids, memory-mapped
-    valid: Tensor
-    test: Tensor
-    vocab: Vocabulary
+    valid: Tensor  # likewise
+    test: Tensor  # likewise
+    vocab: Vocabulary  # of the training split
     characters: dict[str, int]  # characters of each split's raw text, for nats per character
     entropy: float | None = None  # nats per token, where it is known exactly (baker-street)
     note: str = ""  # how the text was split and read, in a few sentences

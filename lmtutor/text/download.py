@@ -25,12 +25,16 @@ def is_offline() -> bool:
 
 
 def fetch_files(name: str, files: dict[str, CatalogueFile], progress: bool = True) -> dict[str, Path]:
-    """Return where files are, downloading those that are not here, with a progress bar unless told not to.
+    """Return where files are, downloading those that are not here.
 
     Parameters
     ----------
     name
-        What errors call them together; they belong into one folder.
+        What errors call them together; they belong in one folder.
+    files
+        What the catalogue says of each, by split.
+    progress
+        Show a bar.
 
     Raises
     ------

@@ -41,10 +41,10 @@ ABOUT = {"tokens": COUNTS, "characters": COUNTS, "unknown": COUNTS, "vocab": dic
 class Reading:
     """How a text is read: all that decides which ids come out of it."""
 
-    tokenizer: Tokenizer
-    min_count: int = 1
-    max_size: int | None = None
-    specials: Sequence[str] | None = None
+    tokenizer: Tokenizer  # what cuts the text
+    min_count: int = 1  # see `Vocabulary.build`
+    max_size: int | None = None  # likewise
+    specials: Sequence[str] | None = None  # likewise
     vocab: Vocabulary | None = None  # given: nothing is counted, this one is used
     boundaries: bool = False  # <bos> before each document
 
@@ -69,7 +69,7 @@ class Encoded:
     ids: dict[str, Tensor]  # (N,) each, memory-mapped
     characters: dict[str, int]  # of the text as it was read
     unknown: dict[str, int]  # tokens that are <unk>
-    vocab: Vocabulary
+    vocab: Vocabulary  # of the ids
 
 
 def encode_splits(splits: Splits, reading: Reading) -> Encoded:

@@ -1,6 +1,6 @@
 """Where a corpus comes from: files, parts of files and texts in memory, read in blocks of whole lines.
 
-A split is a list of spans, one a document. Blocks keep memory small however long the text is; whatever is wrong
+A split is a list of spans, one per document. Blocks keep memory small however long the text is; whatever is wrong
 with a file is said in one line that names the file and the byte.
 """
 
@@ -41,10 +41,10 @@ COLUMN = re.compile(r"(.+\.(jsonl|ndjson|csv|tsv)(?:\.(?:gz|bz2|xz|zip))?):([^:/
 class Span:
     """The bytes `start` to `stop` of a file, or of bytes held in memory under a name for messages."""
 
-    source: Path | bytes
-    start: int = 0
-    stop: int | None = None  # None: to the end
-    label: str = ""
+    source: Path | bytes  # the file, or the bytes themselves
+    start: int = 0  # first byte
+    stop: int | None = None  # the byte after the last; None: to the end
+    label: str = ""  # what messages call it; default: its path
     raw: bool = False  # each byte is one character, and nothing is changed; else UTF-8
 
     @property

@@ -153,6 +153,8 @@ class Characters(Tokenizer):
 
     Parameters
     ----------
+    normalisation
+        What is done to a text first; default: nothing.
     keep_specials
         Read `<unk>` as one token. Character-level Penn Treebank does not: its published figures spell it out.
     """

@@ -44,7 +44,7 @@ class TrainConfig:
     bptt: int = 35  # tokens through which the gradient flows
     random_bptt: bool = False  # draw each batch's length around bptt, and scale its learning rate with it
     batch_size: int = 20  # columns read side by side
-    weight_decay: float = 0.0  # share of a weight taken off a step, times lr
+    weight_decay: float = 0.0  # share of a weight taken off per step, times lr
     decay_vectors: bool = True  # whether it reaches biases and the norms' factors too, or matrices alone
     label_smoothing: float = 0.0  # share of a target that all types get alike, while training; of the head softmax
     cut: str = "stream"  # stream; sentences, documents, windows: samples, each from a fresh state

@@ -172,15 +172,13 @@ def averaged_weights(optimizer: torch.optim.Optimizer) -> Iterator[bool]:
 class Schedule:
     """The learning rate over a run.
 
-    ========== ===========================================================================================
-    constant   `lr` throughout
-    plateau    `lr`, divided by 4 after each epoch whose validation loss is no better than the best so far
-    steps      `lr`, divided by 10 after each epoch of `milestones`
-    linear     up to `lr` over the first `warmup` of the run, constant to 40 %, then straight down to zero
-    one-cycle  from `lr`/10 up to `lr` over 30 % of the run, then a cosine down to `lr`/1000 (Smith 2018)
-    four-phase from `lr`/10 up to `lr` over 1/12 of the run, constant for 5/12, down to `lr`/10 over 5/12,
-               a cosine to zero over the last 1/12 (Gugger 2018: AWD-LSTM in 90 epochs)
-    ========== ===========================================================================================
+    * `constant`: the learning rate throughout;
+    * `plateau`: divided by 4 after each epoch whose validation loss is no better than the best so far;
+    * `steps`: divided by 10 after each epoch of `milestones`;
+    * `linear`: up to `lr` over the first `warmup` of the run, constant to 40 %, then straight down to zero;
+    * `one-cycle`: from a tenth up to `lr` over 30 % of the run, then a cosine down to a thousandth (Smith 2018);
+    * `four-phase`: from a tenth up to `lr` over 1/12 of the run, constant for 5/12, down to a tenth over 5/12, a cosine
+      to zero over the last 1/12 (Gugger 2018: AWD-LSTM in 90 epochs).
 
     Parameters
     ----------

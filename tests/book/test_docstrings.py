@@ -1,11 +1,19 @@
 """The docstrings on the API page: formulas stay as they were typed."""
 
 import ast
+import dataclasses
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
-from docstrings import formulas_are_literal, sentences_are_no_types
+from docstrings import fields_are_parameters, formulas_are_literal, sentences_are_no_types
+
+from lmtutor.models.attention import TransformerConfig
+from lmtutor.models.awd import AWDConfig
+from lmtutor.models.recurrent import RecurrentConfig
+from lmtutor.models.window import WindowConfig
+from lmtutor.training import TrainConfig
 
 PACKAGE = Path(__file__).resolve().parents[2] / "lmtutor"
 
@@ -54,6 +62,31 @@ def test_a_sentence_beside_a_name_is_a_description_and_a_shape_is_a_type():
         assert moved(before.format(field)) == before.format(after)
 
 
+class Setting(NamedTuple):
+    """How to do it."""
+
+    lr: float = 0.1  # learning rate
+    names: tuple = ("#",)  # whose
+    free: int = 0
+
+
+def test_comments_beside_fields_are_parameters():
+    lines = ["How to do it.", ""]
+    fields_are_parameters(None, "class", "Setting", Setting, None, lines)
+    assert lines[3:] == ["Parameters", "----------", "lr", "    learning rate.", "names", "    whose."]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [TrainConfig, AWDConfig, RecurrentConfig, TransformerConfig, WindowConfig],
+    ids=lambda config: config.__name__,
+)
+def test_every_field_of_a_config_is_explained(config):
+    lines = []
+    fields_are_parameters(None, "class", config.__name__, config, None, lines)
+    assert lines[3::2] == [field.name for field in dataclasses.fields(config)]
+
+
 def test_an_error_is_a_name_and_what_raises_it():
     text = "Load.\n\nRaises\n------\nLMTutorError : it is damaged"
     assert moved(text) == "Load.\n\nRaises\n------\nLMTutorError\n    it is damaged"
@@ -91,6 +124,8 @@ def test_signatures_are_short():
 
     array = "~numpy.ndarray[tuple[~typing.Any, ...], ~numpy.dtype[~_ScalarT]]"
     before = f"(x: {array}, y: dict[str, {array}], z: list[int] = <factory>, c: ~a.b.Config = <factory>, *more: t.Any)"
+    for nothing in ("(*args, **kwargs)", "(*args: ~typing.Any, **kwargs: ~typing.Any)"):
+        assert short_signature(None, "class", "f", None, None, nothing, None) == ("", None)
     after = "(x: ndarray, y: dict[str, ndarray], z: list[int] = [], c: ~a.b.Config = Config(), *more: Any)"
     assert short_signature(None, "function", "f", None, None, before, array) == (after, "ndarray")
     assert short_signature(None, "class", "f", None, None, None, None) == (None, None)
