@@ -1,8 +1,9 @@
-"""The directive `commands`: every command of a Typer application with its options, as its own `--help` says it."""
+"""The directive `commands`: a section for each command of a Typer application, as its own `--help` says it."""
 
 import re
 from collections.abc import Iterator
 from importlib import import_module
+from itertools import filterfalse
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
@@ -24,8 +25,13 @@ def is_option(parameter) -> bool:
 
 def usage(name: str, command) -> str:
     """Return a command with the names of its arguments."""
-    arguments = [p.metavar or p.name.upper() for p in command.params if not is_option(p)]
-    return " ".join([name, *arguments])
+    return " ".join([name, *map(placeholder, filterfalse(is_option, command.params))])
+
+
+def placeholder(argument) -> str:
+    """Return the name of an argument as a usage line writes it, in brackets where it may be left out."""
+    name = argument.metavar or argument.name.upper()
+    return name if argument.required or name.startswith("[") else f"[{name}]"
 
 
 def typeset(said: str) -> list[nodes.Node]:
@@ -39,32 +45,36 @@ def typeset(said: str) -> list[nodes.Node]:
 
 
 def described(parameter) -> nodes.list_item:
-    """Return an option or argument with its help."""
-    label = ", ".join(parameter.opts) if is_option(parameter) else parameter.metavar or parameter.name.upper()
-    help = f": {parameter.help}" if getattr(parameter, "help", None) else ""
-    return nodes.list_item("", nodes.paragraph("", "", nodes.literal(label, label), *typeset(help)))
+    """Return an option or argument with its help, and with its default where the help does not say it."""
+    option, said = is_option(parameter), parameter.help
+    label = ", ".join([*parameter.opts, *parameter.secondary_opts]) if option else placeholder(parameter)
+    if option and parameter.default is not False and parameter.default not in (None, "") and "default" not in said:
+        default = "on" if parameter.default is True else str(parameter.default).removesuffix(".0")
+        said = f"{said.removesuffix('.')}; default: {default}."
+    return nodes.list_item("", nodes.paragraph("", "", nodes.literal(label, label), *typeset(f": {said}")))
 
 
 class Commands(Directive):
-    """`{commands} module:application name`: a definition list of the commands of a Typer application."""
+    """`{commands} module:application name`: a section for each command of a Typer application."""
 
     required_arguments = 2
 
     def run(self) -> list[nodes.Node]:
         module, attribute = self.arguments[0].split(":")
         application = get_command(getattr(import_module(module), attribute))
-        listed = nodes.definition_list()
-        for name, command in walk(application, self.arguments[1]):
-            term = usage(name, command)
-            text = nodes.definition("", nodes.paragraph("", "", *typeset(command.help or "")))
-            parameters = [p for p in command.params if getattr(p, "help", None) and p.name != "help"]
-            if parameters:
-                text += nodes.bullet_list("", *map(described, parameters))
-            if command.epilog:
-                example = command.epilog.removeprefix("Example: ")
-                text += nodes.literal_block(example, example, language="text")
-            listed += nodes.definition_list_item("", nodes.term("", "", nodes.literal(term, term)), text)
-        return [listed]
+        return [self.section(name, command) for name, command in walk(application, self.arguments[1])]
+
+    def section(self, name: str, command) -> nodes.section:
+        title = usage(name, command)
+        section = nodes.section("", nodes.title("", "", nodes.literal(title, title)), ids=[nodes.make_id(name)])
+        section += nodes.paragraph("", "", *typeset(command.help or ""))
+        parameters = [p for p in command.params if getattr(p, "help", None) and p.name != "help"]
+        if parameters:
+            section += nodes.bullet_list("", *map(described, parameters))
+        if command.epilog:
+            example = command.epilog.removeprefix("Example: ")
+            section += nodes.literal_block(example, example, language="text")
+        return section
 
 
 def setup(app):

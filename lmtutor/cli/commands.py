@@ -29,12 +29,15 @@ def train(
     recipe: Annotated[str, typer.Argument(help="A recipe's name, or a TOML file.", metavar="RECIPE")],
     out: Annotated[Path | None, typer.Option(help="Folder of the run; default: runs/RECIPE.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in that folder.")] = False,
-    set: Annotated[list[str] | None, typer.Option(help="Change a value: lr=5, model.dropout=0.5.")] = None,
+    set: Annotated[
+        list[str] | None, typer.Option(help="Change a value, such as lr=5 or model.dropout=0.5; may be repeated.")
+    ] = None,
     keep_every: Annotated[int, typer.Option(min=0, help="Keep every n-th epoch; 0 keeps only the best.")] = 0,
     log_every: Annotated[int, typer.Option(min=0, help="Log every n-th step, in history.csv too.")] = 0,
     sample: Annotated[str | None, typer.Option(help="Print a continuation of this prompt after each epoch.")] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Train and write nothing: say shapes, memory, and minutes per epoch.")
+        bool,
+        typer.Option("--dry-run", help="Time a few steps, write nothing: say shapes, memory, and minutes per epoch."),
     ] = False,
 ) -> None:
     """Train a recipe and make a run folder: recipe.toml, history.csv, result.json, checkpoint/."""
@@ -65,9 +68,11 @@ def beside(run, split: str) -> str:
 @app.command(**example("lmtutor finetune runs/mine --set epochs=20"))
 def finetune(
     run: RunName,
-    out: Annotated[Path | None, typer.Option(help="Folder of the new run; default: RUN-finetuned.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the new run; default: runs/RUN-finetuned.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the finetuning in that folder.")] = False,
-    set: Annotated[list[str] | None, typer.Option(help="Change a value: epochs=20, lr=10.")] = None,
+    set: Annotated[
+        list[str] | None, typer.Option(help="Change a value, such as epochs=20 or lr=10; may be repeated.")
+    ] = None,
 ) -> None:
     """Finetune a finished run with averaged SGD, into a new run; the old one stays as it is."""
     from lmtutor.runs.finetuning import finetune as tune

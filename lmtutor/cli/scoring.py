@@ -16,7 +16,7 @@ REPEATS = 0.1  # share of repeated runs of four words from which a sample is sai
 
 RunName = Annotated[str, typer.Argument(help="A run folder, a recorded run, or a pretrained model.", metavar="RUN")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-Grid = Annotated[str | None, typer.Option(help="What to try, such as 500,2000 or 0.1,0.2; default: a grid of its own.")]
+Grid = Annotated[str | None, typer.Option(help="Values to try, with commas between; default: a grid of its own.")]
 CorpusName = Annotated[str | None, typer.Option(help="Score this corpus or text instead of the run's own.")]
 
 

@@ -38,7 +38,9 @@ CatalogueName = Annotated[str, typer.Argument(help="A name of the catalogue.", m
 TextName = Annotated[
     str, typer.Argument(help="A corpus, a folder, a file, a pattern, or - for standard input.", metavar="TEXT")
 ]
-TokenizerName = Annotated[str | None, typer.Option(help="words, characters, treebank or bpe.")]
+TokenizerName = Annotated[
+    str | None, typer.Option(help="words, characters, treebank or bpe; default: the corpus's own, else words.")
+]
 Encoding = Annotated[str | None, typer.Option(help="Of the file, if it is not UTF-8: cp1251, gb18030, …")]
 OwnSplit = Annotated[str | None, typer.Option(help="train, valid or test; without it, a text of your own is whole.")]
 
@@ -109,7 +111,7 @@ def tokenize(
     limit: Annotated[int, typer.Option(min=1, help="Print this many tokens.")] = 200,
     encoding: Encoding = None,
 ) -> None:
-    """Print the first tokens of a text, one a line, with their ids: of the run, else numbered in the text itself."""
+    """Print the first tokens of a text, one per line, with their ids: the run's, or numbered in the text itself."""
     from lmtutor.runs.run import find_run
     from lmtutor.text.catalogue import catalogue
     from lmtutor.text.corpora import load_corpus, sample_text
