@@ -7,12 +7,17 @@ a name and its type, which has a blank on each side. What a dataclass has to say
 beside them, which Sphinx does not read.
 """
 
+import ast
 import inspect
 import re
+from functools import cache
+from pathlib import Path
 
 SECTION = re.compile(r"^-{3,}\s*$")
 SENTENCE, HIDDEN = re.compile(r"(?<=[^\s:`]):(?= |$)"), "\ue000"
 ARRAY = re.compile(r"~?(?:numpy\.)?ndarray\[tuple\[~?(?:typing\.)?Any, \.\.\.\], ~?(?:numpy\.)?dtype\[[^\]]*\]\]")
+NAME = re.compile(r"(?<![`:\w])`(\w*[A-Z_]\w*)`(?!`)")
+ROOT = Path(__file__).resolve().parents[2]
 ANYTHING = re.compile(r"^\(\*args(: ~?[\w.]+)?, \*\*kwargs(: ~?[\w.]+)?\)$")
 FACTORY = re.compile(r"(?<=: )(~?[\w.]+)(\[[^=:]*\])? = <factory>")
 EMPTY = {"list": "[]", "dict": "{}"}
@@ -27,6 +32,28 @@ def fields_are_parameters(app, what, name, thing, options, lines: list[str]) -> 
         if fields:
             lines += ["", "Parameters", "----------"]
             lines += [line for field, said in fields for line in (field, f"    {said.removesuffix('.')}.")]
+
+
+@cache
+def explained() -> dict[str, str]:
+    """Return where the reference explains a class or function, by its name, if only one has it."""
+    found: dict[str, list[str]] = {}
+    for path in (ROOT / "lmtutor").rglob("*.py"):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) and "cli" not in module:
+                found.setdefault(node.name, []).append(f"{module}.{node.name}")
+    return {name: places[0] for name, places in found.items() if len(places) == 1 and not name.startswith("_")}
+
+
+def names_are_links(app, what, name, thing, options, lines: list[str]) -> None:
+    """Link a class, or a function of several words, where another docstring names it as code, in place."""
+
+    def link(match: re.Match) -> str:
+        place = explained().get(match[1], name)
+        return match[0] if place == name else f":py:obj:`~{place}`"
+
+    lines[:] = [NAME.sub(link, line) for line in lines]
 
 
 def formulas_are_literal(app, what, name, thing, options, lines: list[str]) -> None:
@@ -99,6 +126,7 @@ def setup(app):
     app.connect("autodoc-process-signature", short_signature)
     app.connect("autodoc-skip-member", fields_say_more_than_their_number)
     app.connect("autodoc-process-docstring", fields_are_parameters, priority=390)
+    app.connect("autodoc-process-docstring", names_are_links, priority=395)
     app.connect("autodoc-process-docstring", formulas_are_literal, priority=400)
     app.connect("autodoc-process-docstring", sentences_are_no_types, priority=410)
     app.connect("autodoc-process-docstring", colons_are_no_types, priority=420)  # napoleon follows at 500

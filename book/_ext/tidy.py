@@ -33,6 +33,9 @@ RULES = [
     ),
     # an option of a command is not broken after its hyphens
     (r"<span class=\"pre\">(?=--[a-z])", '<span class="pre unbroken">'),
+    # the index says which page a term is on, not how many pages came before
+    (r"(<a href=\"book/chapters/(\d\d)-[^\"]*\">)\[\d+\](?=</a>)", r"\1chapter \2"),
+    (r"(<a href=\"book/(?:appendix/)?([a-z-]+)\.html[^\"]*\">)\[\d+\](?=</a>)", r"\1\2"),
     # docutils: entries of a bibliography are items of a list
     (r"role=\"doc-biblioentry\"", 'role="listitem"'),
     # docutils, Sphinx and the theme each say how wide a page is

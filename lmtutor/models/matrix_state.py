@@ -1,10 +1,11 @@
 """Attention without its softmax, which is a recurrence with a matrix for a state: gated, or with the delta rule.
 
-    S_t = f_t S_{t-1} + k_t u_tᵀ,    o_t = S_tᵀ q_t                                                    Chapter 09.
+    S_t = f_t S_{t-1} + k_t u_tᵀ,    o_t = S_tᵀ q_t
 
-What is written is ``u_t = v_t`` (gated linear attention), or under the *delta rule* ``β_t (v_t − f_t S_{t-1}ᵀ k_t)``:
-the value less what the key holds already. `in_steps` is that, step by step. `in_chunks` gives the same numbers from
-matrix products over many steps at once. The exponents in it are sums of log f over part of a chunk: none is positive.
+as in chapter 09. What is written is ``u_t = v_t`` (gated linear attention), or under the *delta rule*
+``β_t (v_t − f_t S_{t-1}ᵀ k_t)``: the value less what the key holds already. `in_steps` is that, step by step.
+`in_chunks` gives the same numbers from matrix products over many steps at once. The exponents in it are sums of log f
+over part of a chunk: none is positive.
 
 Shapes: q, k, v are (B, heads, T, d); log_f and beta (B, heads, T); S (B, heads, d, d), one row per key.
 """

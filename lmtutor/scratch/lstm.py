@@ -133,15 +133,15 @@ class CharLSTM:
 
         δ^k is the error of the net input of block k. With δ = 0 after the last step:
 
-            dh_t = dz_t W_hyᵀ + Σ_k δ^k_{t+1} W_hkᵀ,  k = i f g o                                (3.8)
-            δ^o_t = dh_t ∘ tanh(c_t) ∘ o_t (1 − o_t)                                             (3.9)
+            dh_t = dz_t W_hyᵀ + Σ_k δ^k_{t+1} W_hkᵀ,  k = i f g o                        (3.8)
+            δ^o_t = dh_t ∘ tanh(c_t) ∘ o_t (1 − o_t)                                     (3.9)
             dc_t = dh_t ∘ o_t (1 − tanh²c_t) + p_o ∘ δ^o_t
-                   + f_{t+1} ∘ dc_{t+1} + p_i ∘ δ^i_{t+1} + p_f ∘ δ^f_{t+1}                      (3.10)
-            δ^i_t = dc_t ∘ g_t ∘ i_t (1 − i_t)                                                   (3.11)
-            δ^f_t = dc_t ∘ c_{t−1} ∘ f_t (1 − f_t)                                               (3.12)
-            δ^g_t = dc_t ∘ i_t ∘ (1 − g_t²)                                                      (3.13)
+                   + f_{t+1} ∘ dc_{t+1} + p_i ∘ δ^i_{t+1} + p_f ∘ δ^f_{t+1}              (3.10)
+            δ^i_t = dc_t ∘ g_t ∘ i_t (1 − i_t)                                           (3.11)
+            δ^f_t = dc_t ∘ c_{t−1} ∘ f_t (1 − f_t)                                       (3.12)
+            δ^g_t = dc_t ∘ i_t ∘ (1 − g_t²)                                              (3.13)
             dW_xk[x_t] += δ^k_t    dW_hk = Σ h_{t−1}ᵀ δ^k_t    db_k = Σ δ^k_t
-            dp_i = Σ c_{t−1} ∘ δ^i_t    dp_f = Σ c_{t−1} ∘ δ^f_t    dp_o = Σ c_t ∘ δ^o_t         (3.14)
+            dp_i = Σ c_{t−1} ∘ δ^i_t   dp_f = Σ c_{t−1} ∘ δ^f_t   dp_o = Σ c_t ∘ δ^o_t   (3.14)
 
         Returns
         -------

@@ -82,9 +82,11 @@ class CharRNN:
     def backward(self, cache: dict) -> Arrays:
         """Go back through time: the gradients of (2.5) with respect to every parameter.
 
-            dh_t = dz_t W_hyᵀ + da_{t+1} W_hhᵀ                   (2.7)   today's error, and tomorrow's
-            da_t = (1 − h_t²) dh_t                               (2.8)
-            dW_hy = Σ h_tᵀ dz_t    dW_hh = Σ h_{t−1}ᵀ da_t    dW_xh[x_t] += da_t                   (2.9)
+            dh_t = dz_t W_hyᵀ + da_{t+1} W_hhᵀ                                (2.7)
+            da_t = (1 − h_t²) dh_t                                            (2.8)
+            dW_hy = Σ h_tᵀ dz_t   dW_hh = Σ h_{t−1}ᵀ da_t   dW_xh[x_t] += da_t   (2.9)
+
+        In (2.7) stand today's error and tomorrow's.
 
         Returns
         -------

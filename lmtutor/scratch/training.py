@@ -122,7 +122,7 @@ def one_hot_product(x: NDArray, da: NDArray, vocab_size: int) -> NDArray:
 def adagrad(params: Arrays, grads: Arrays, memory: Arrays, lr: float = 0.05, clip: float = 5.0) -> None:
     """Change the parameters by one step of Adagrad (Duchi, Hazan and Singer 2011), in place.
 
-        g ← clip(dL/dθ, −5, 5),   m ← m + g²,   θ ← θ − lr · g / √(m + 10⁻⁸)                   (2.10)
+        g ← clip(dL/dθ, −5, 5),   m ← m + g²,   θ ← θ − lr · g / √(m + 10⁻⁸)           (2.10)
 
     A weight that has moved much takes small steps; one that is rarely used takes large ones.
 

@@ -33,10 +33,10 @@ def lay_out(ids: Tensor, batch_size: int) -> Tensor:
 
     ::
 
-        a b c d e f g h i j k l m        a e i        Three columns of the 13-token corpus. Each one
-                                   →     b f j        continues where its neighbour to the left ends,
-        batch_size = 3                   c g k        and the state of column n at its foot is
-                                         d h l        *not* what column n+1 starts from.
+        a b c d e f g h i j k l m      a e i     Three columns of the 13-token corpus. Each one
+                                   →   b f j     continues where its neighbour to the left ends,
+        batch_size = 3                 c g k     and the state of column n at its foot is
+                                       d h l     *not* what column n+1 starts from.
 
     The tail that fills no whole row (here `m`) is left out. The result is a view: nothing is copied.
 
@@ -139,10 +139,10 @@ def sample_batches(
 
     Samples of similar length share a batch; the shorter ones are padded, and the padding is not scored::
 
-        samples  c d e .    a b .      inputs  ^ ^    targets  c a    ^ is the token `start`, which every
-                                               c a             d b    sample begins with and which is
-                                               d b             e .    never scored,
-                                               e ^             . -    - is a target not scored
+        samples  c d e .    a b .    inputs  ^ ^    targets  c a    ^ is the token `start`:
+                                             c a             d b    every sample begins with it,
+                                             d b             e .    and it is never scored;
+                                             e ^             . -    - is a target not scored
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ class TrainConfig:
     epochs: int = 3  # passes over the training split
     optimizer: str = "sgd"  # sgd, nt-asgd, asgd, adam, adamw, nt-adamw
     lr: float = 20.0  # highest learning rate
-    schedule: str = "plateau"  # constant, plateau, steps, linear, one-cycle, four-phase: see optim.Schedule
+    schedule: str = "plateau"  # constant, plateau, steps, linear, one-cycle, four-phase: see `Schedule`
     warmup: float = 0.02  # share of the run over which the schedule `linear` rises
     milestones: tuple = ()  # epochs after which the schedule `steps` divides lr by 10
     momentum: float = 0.0  # of sgd; the cycles take up to 0.1 off it while lr is high
@@ -51,7 +51,7 @@ class TrainConfig:
     stride: int = 0  # of windows, which are bptt long: tokens from one to the next; 0 is bptt, no overlap
     seed: int = 1  # of the dropout and of all else that is drawn
     precision: str = "auto"  # of the softmax's products: auto, float32, bfloat16
-    device: str = "auto"  # auto, cpu, cuda
+    device: str = "auto"  # auto, cpu, cuda or cuda:N
 
     def __post_init__(self):
         for name, known in _NAMES.items():

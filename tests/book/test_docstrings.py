@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from docstrings import fields_are_parameters, formulas_are_literal, sentences_are_no_types
+from docstrings import fields_are_parameters, formulas_are_literal, names_are_links, sentences_are_no_types
 
 from lmtutor.models.attention import TransformerConfig
 from lmtutor.models.awd import AWDConfig
@@ -85,6 +85,13 @@ def test_every_field_of_a_config_is_explained(config):
     lines = []
     fields_are_parameters(None, "class", config.__name__, config, None, lines)
     assert lines[3::2] == [field.name for field in dataclasses.fields(config)]
+
+
+def test_a_name_that_another_docstring_explains_is_a_link():
+    lines = ["See `TrainConfig`, `load_corpus`, `text`, `lm.fit`, ``Batch`` and `Score`."]
+    names_are_links(None, "class", "lmtutor.scoring.score.Score", None, None, lines)
+    corpus, config = ":py:obj:`~lmtutor.text.corpora.load_corpus`", ":py:obj:`~lmtutor.training.config.TrainConfig`"
+    assert lines == [f"See {config}, {corpus}, `text`, `lm.fit`, ``Batch`` and `Score`."]
 
 
 def test_an_error_is_a_name_and_what_raises_it():

@@ -26,6 +26,8 @@ C = '<span class="math notranslate"><math><mi>c</mi></math></span>'  # a formula
         ('<thead>\n<tr class="row-odd"><td></td>\n<td></td>\n</tr>\n</thead>\n<tbody>', "<tbody>"),
         ('<section id="solution-content">', '<section class="solution-content">'),
         ("<p>a<ul><li>b</li></ul>\n</p>", "<p>a<ul><li>b</li></ul>"),
+        ('<a href="book/chapters/03-lstm.html#i">[1]</a>', '<a href="book/chapters/03-lstm.html#i">chapter 03</a>'),
+        ('<a href="book/appendix/results.html#i">[2]</a>', '<a href="book/appendix/results.html#i">results</a>'),
         ('<div class="citation" role="doc-biblioentry">', '<div class="citation" role="listitem">'),
         ('<script src="../_static/scripts/fontawesome.js?digest=1"></script>', ""),
         ('<script src="../_static/copybutton.js"></script>', '<script defer src="../_static/copybutton.js"></script>'),

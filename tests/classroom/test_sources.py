@@ -21,6 +21,7 @@ from lmtutor.classroom.sources import (
 )
 from lmtutor.cli.commands import app
 from lmtutor.system.errors import LMTutorError
+from tests.helpers import ROOT
 
 NAMES = assignment_names()
 
@@ -35,6 +36,15 @@ def secret_lines(notebook) -> set[str]:
             secret |= {line.strip() for line in text.splitlines()}
         visible |= {line.strip() for line in SOLUTION.sub("", HIDDEN.sub("", cell.source)).splitlines()}
     return {line for line in secret - visible if len(line) > 8}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_teaching_page_says_what_an_assignment_is(name):
+    assignment = read_assignment(name)
+    by_hand = assignment.points.loc[assignment.points["graded by"] == "read", "points"].sum()
+    page = (ROOT / "book/appendix/teaching.md").read_text(encoding="utf-8")
+    assert f"| {name} | {assignment.title} | {assignment.minutes} | {by_hand} |" in page
+    assert assignment.points["points"].sum() == 20
 
 
 def test_an_assignment_more_is_one_file_more(tmp_path):
