@@ -58,7 +58,7 @@ function showWords(words, pending) {
   list.tabIndex = list.scrollHeight > list.clientHeight ? 0 : -1;  // what scrolls must be reached by keyboard
   const sum = bits.reduce((a, b) => a + b, 0), mean = sum / bits.length;
   find(".figures").textContent = bits.length === 0 ? "Nothing read yet: this is how a line may begin." :
-    `${bits.length} words, ${sum.toFixed(1)} bits: ${mean.toFixed(1)} bits a word, a perplexity of ${(2 ** mean).toFixed(0)}.`;
+    `${bits.length} words, ${sum.toFixed(1)} bits: ${mean.toFixed(1)} bits per word, a perplexity of ${(2 ** mean).toFixed(0)}.`;
   return bits;
 }
 

@@ -1,6 +1,6 @@
 """What a page shows: figures, plots, widgets. Nothing below imports matplotlib or ipywidgets.
 
-Imports `system`, `text` and `runs`.
+Imports `system`, `models`, `text`, `scoring`, `training` and `runs`.
 """
 
 from lmtutor.display import plots, widgets

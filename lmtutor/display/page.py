@@ -135,7 +135,9 @@ def next_html(word: str, share: float) -> str:
 
 def figures(count: int, bits: float) -> str:
     """The line below the words, as `playground.js` writes it too."""
-    return f"{count} words, {bits:.1f} bits: {bits / count:.1f} bits a word, a perplexity of {2 ** (bits / count):.0f}."
+    return (
+        f"{count} words, {bits:.1f} bits: {bits / count:.1f} bits per word, a perplexity of {2 ** (bits / count):.0f}."
+    )
 
 
 def controls(
