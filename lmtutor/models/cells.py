@@ -256,7 +256,8 @@ CELLS: dict[str, Callable[[int, int], nn.Module]] = {
     "lstm-2000": LSTM2000,
     "lstm-2002": LSTM2002,
 }
-BIASES = {  # what a cell takes after the range of its weights
+#: What a cell takes after the range of its weights.
+BIASES = {
     "elman-1990": ("start",), "lstm-1997": ("output_bias",), "lstm-2000": ("bias_step",),
     "lstm-2002": ("forget_bias", "output_bias"),
 }  # fmt: skip

@@ -37,8 +37,8 @@ IGNORED = -100  # a target that is not scored
 PLAIN_LOGITS = 1 << 18  # batches with fewer logits take torch's own road: tiles would cost more than they save
 STOCK_LOGITS = 1 << 28  # logits held at once on that road: 1 GiB of float32
 TILE = 8192  # bytes of a row of a tile: 2,048 types in float32, 4,096 in bfloat16
-KEPT = 48 << 20  # bytes of E kept for the backward products
-LEAST_ROWS = 256  # rows in a block, however large the vocabulary: with fewer, the products slow down
+KEPT = 48 << 20  #: Bytes of E kept for the backward products.
+LEAST_ROWS = 256  #: Rows in a block, however large the vocabulary: with fewer, the products slow down.
 SCORED = 2048, 1024  # types and rows of a tile when scoring, where nothing is kept
 LOG2_E = math.log2(math.e)
 

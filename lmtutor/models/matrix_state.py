@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-CHUNK = 32  # steps that are computed at once
+CHUNK = 32  #: Steps that are computed at once.
 
 
 def in_steps(q: Tensor, k: Tensor, v: Tensor, log_f: Tensor, beta: Tensor | None, S: Tensor) -> tuple[Tensor, Tensor]:

@@ -80,7 +80,7 @@ def release(run: Run, name: str, title: str, licence: str) -> dict[str, Score]:
         whole=result["test"]["perplexity"],
         whole_valid=result["valid"]["perplexity"],
         cached=_with_cache(packed, texts),
-        cost=100 * (scores["test"].perplexity / result["test"]["perplexity"] - 1),
+        cost=round(100 * (scores["test"].perplexity / result["test"]["perplexity"] - 1), 2) + 0.0,  # never -0.00
         **{key: result[key] for key in ("parameters", "corpus", "command", "epochs", "device", "commit", "protocol")},
     )
     write_atomically(folder / "card.md", card.encode())

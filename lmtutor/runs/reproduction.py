@@ -14,7 +14,7 @@ from lmtutor.scoring.score import evaluate
 from lmtutor.system.errors import LMTutorError
 from lmtutor.training.config import text_to_score
 
-NOISE = 0.03  # of a perplexity, where nobody has recorded what another seed changes
+NOISE = 0.03  #: Share of a perplexity, where nobody has recorded what another seed changes.
 COMPARED = ("valid", "test")  # whose perplexities are compared
 MACHINE = ("device", "threads", "processes", "versions")  # where these agree, so does every bit
 

@@ -42,7 +42,7 @@ def product_dtype(precision: str, device: torch.device | str) -> torch.dtype:
 
     Parameters
     ----------
-    precision : one of `PRECISIONS`; "auto" is bfloat16 where the device multiplies it in hardware.
+    precision : "auto", "float32" or "bfloat16"; auto is bfloat16 where the device multiplies it in hardware.
     """
     if precision == "auto":
         precision = "bfloat16" if has_bfloat16(torch.device(device).type) else "float32"

@@ -16,7 +16,7 @@ from lmtutor.system.errors import LMTutorError
 from lmtutor.system.files import reading
 from lmtutor.system.limits import fits
 
-LIMIT = 1 << 28  # bytes of text that are unpacked or decoded in memory
+LIMIT = 1 << 28  #: Bytes of text that are unpacked or decoded in memory.
 PACKINGS = {"gzip": rb"\x1f\x8b", "bzip2": rb"BZh[1-9](1AY&SY|\x17rE8P)", "xz": rb"\xfd7zXZ\0"}
 PACKINGS["zip"] = rb"PK(\x03\x04|\x05\x06)"  # the second in one without a file
 NO_TEXT = {

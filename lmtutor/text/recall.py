@@ -23,7 +23,8 @@ def recall_lines(pairs: int, asked: int, lines: int, generator: torch.Generator)
 
     Returns
     -------
-    inputs, targets : (2n + 1 + A, B) ids into `TYPES`; the last A targets are the values, the others -100.
+    inputs, targets : (2n + 1 + A, B) ids into `TYPES`, which are keys, values and the semicolon; the last A targets are
+        the values, the others -100.
     """
     keys = torch.rand(lines, len(KEYS), generator=generator).argsort(1)[:, :pairs].T  # (n, B), all different
     values = len(KEYS) + torch.randint(len(VALUES), (pairs, lines), generator=generator)
