@@ -1,12 +1,26 @@
-"""Each line of code in an element of its own, that knows how far it is indented: so a phone can wrap it legibly.
+"""Each line of code in an element of its own, that knows how far it is indented and where it may go on in a new row.
 
-An option of a command is not broken after its hyphens, nor a number before its exponent.
+That is after a blank, a slash or an opening parenthesis, and before what follows a closing one. No name, number or
+option is broken, unless it is longer than a phone is wide.
 """
 
 import re
 
 from pygments.formatters import HtmlFormatter
 from sphinx.highlighting import PygmentsBridge
+
+SHORT = 30  # characters: a line that fits on every screen
+WIDE = 40  # of one piece: more than a phone shows in a row
+PLACE = re.compile(r" +(?!\n)|/(?=\w)|\((?!\))")
+CLOSED = re.compile(r"([)\]](?:</span>)?+)(?=(?:<span[^>]*>)?[.\[])")
+ENDLESS = re.compile(rf"(?:&#?\w+;|[^\s<>&]){{{WIDE}}}(?=[^\s<])")
+
+
+def may_wrap(line: str) -> str:
+    """Return a highlighted line with `<wbr>` where it may go on in a new row."""
+    pieces = re.split(r"(<[^>]*>)", line)
+    pieces[::2] = [PLACE.sub(r"\g<0><wbr>", text) for text in pieces[::2]]
+    return ENDLESS.sub(r"\g<0><wbr>", CLOSED.sub(r"\1<wbr>", "".join(pieces)))
 
 
 class Lines(HtmlFormatter):
@@ -17,9 +31,9 @@ class Lines(HtmlFormatter):
             shown = re.sub(r"<[^>]*>", "", line)
             depth = len(shown) - len(shown.lstrip(" "))
             indent = f' style="--in:{depth}"' if depth and shown.strip() else ""
-            line = re.sub(
-                r"(?<=[\s>])(--[a-z-]+)|(?<![\w.])(\d[\d.]*e-\d+)", r'<span class="unbroken">\g<0></span>', line
-            )
+            if len(shown.rstrip()) > SHORT:
+                first = re.match(r"(?:<[^>]*>)* *", line).end()
+                line = line[:first] + may_wrap(line[first:])
             yield is_code, f'<span class="line"{indent}>{line}</span>' if is_code else line
 
 

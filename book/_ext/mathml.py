@@ -34,6 +34,9 @@ NUMBERED = re.compile(r"\\(begin|end)\{(align|split|gather|equation)\*?\}")
 INNER = re.compile(r"\\begin\{(\w+\*?)\}.*\\end\{\1\}", flags=re.S)
 LABEL = re.compile(r"\\label\{([\w:-]+)\}")
 MARK = "@number@"  # stands in a formula where a line has its label
+RELATIONS = set("=≈≤≥←∝")
+LONG = 30  # characters: a shorter formula of one clause fits on every screen
+WORDS = re.compile("(?<=<mtext>)[^<@]+(?=</mtext></mtd>)")  # beside a line; on a narrow screen they may wrap
 ENTITY = re.compile(r"&(?!lt;|gt;|amp;|quot;)\w+;")
 
 
@@ -68,7 +71,8 @@ def to_mathml(latex: str, display: bool) -> str:
         If the formula uses a command that the converter does not know, or does not parse.
     """
     mathml = converter().convert_with_local_state(prepare(latex), displaystyle=display)
-    return ENTITY.sub(lambda entity: html.unescape(entity[0]), mathml)
+    mathml = ENTITY.sub(lambda entity: html.unescape(entity[0]), mathml)
+    return WORDS.sub(lambda words: f"<span>{words[0]}</span>".replace("\xa0", " "), mathml)
 
 
 def render(node: nodes.math | nodes.math_block, display: bool) -> str:
@@ -121,16 +125,41 @@ def number_lines(mathml: str, numbers: Iterable[tuple[str, str]]) -> str:
                 cell.remove(mark)
                 anchor, number = next(numbers)
                 row.set("id", anchor)
-                ElementTree.SubElement(end, "mtext").text = f"({number})"
+                words = ElementTree.SubElement(end, "mtext")
+                ElementTree.SubElement(words, "a", {"href": f"#{anchor}"}).text = f"({number})"
         row[:] = [ElementTree.Element("mtd"), *cells, end]
     table.set("class", "numbered")
     return ElementTree.tostring(root, encoding="unicode")
 
 
+def apart(mathml: str) -> str:
+    """Return a formula of one line as several, which may stand below one another on a narrow screen.
+
+    It parts where it has wide room, into clauses; and each clause, if it is long, before its relations.
+    """
+    root = ElementTree.fromstring(mathml)
+    clauses = [[[]]]
+    for child in root:
+        if child.tag == "mo" and child.text in RELATIONS and clauses[-1][-1]:
+            child.set("form", "infix")
+            clauses[-1].append([])
+        clauses[-1][-1].append(child)
+        if child.tag == "mspace" and child.get("width") == "2em":
+            clauses.append([[]])
+    if sum(map(len, clauses)) == 1 or len(clauses) == 1 and len("".join(root.itertext())) < LONG:
+        return mathml
+    formula = ElementTree.Element("div")
+    for clause in clauses:
+        line = ElementTree.SubElement(formula, "span")
+        for part in clause:
+            ElementTree.SubElement(line, "math", root.attrib).extend(part)
+    return "".join(ElementTree.tostring(line, encoding="unicode") for line in formula)
+
+
 def formula_of(node: nodes.math_block, number_of: Callable[[str], str]) -> str:
     """Return the MathML of a displayed formula, its lines numbered where they have labels."""
     formula, anchors = render(node, display=True), node.get("lines")
-    return number_lines(formula, [(anchor, number_of(anchor)) for anchor in anchors]) if anchors else formula
+    return number_lines(formula, [(anchor, number_of(anchor)) for anchor in anchors]) if anchors else apart(formula)
 
 
 def visit_inline(self, node: nodes.math) -> None:
@@ -141,9 +170,8 @@ def visit_inline(self, node: nodes.math) -> None:
 def visit_display(self, node: nodes.math_block) -> None:
     self.body.append(self.starttag(node, "div", CLASS="math notranslate"))
     if node["number"]:
-        self.body.append(f'<span class="eqno">({get_node_equation_number(self, node)})')
-        self.add_permalink_ref(node, "Link to this equation")
-        self.body.append("</span>")
+        number, anchor = get_node_equation_number(self, node), node["ids"][0]
+        self.body.append(f'<a class="eqno" href="#{anchor}">({number})</a>')
     formula = formula_of(node, lambda anchor: get_node_equation_number(self, equation_line(ids=[anchor])))
     # A wide formula scrolls in its own box; the keyboard must reach that box.
     self.body.append(f'<div class="formula" tabindex="0">{formula}</div></div>\n')

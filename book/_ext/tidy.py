@@ -9,6 +9,12 @@ from pathlib import Path
 
 from bs4 import BeautifulSoup
 
+
+def may_go_on(code: str) -> str:
+    """Return code that may go on in a new line behind an opening sign, and before a dot."""
+    return re.sub(r"(?<=\w)(?=\.[A-Za-z_])|(?<=[([/=,])(?=[\w&\"'])", "<wbr>", code)
+
+
 FORMULA = r"<span class=\"math notranslate\"><math[^>]*>(?:(?!</math>).)*</math></span>"  # within a line
 RULES = [
     # pandas styles each table from within; the book has one style for all
@@ -31,11 +37,14 @@ RULES = [
         rf"(?<!\"unbroken\">)(?<![(“])([(“]+{FORMULA}[.,;:?!)”]*|{FORMULA}[.,;:?!)”]+)",
         r'<span class="unbroken">\1</span>',
     ),
-    # an option of a command is not broken after its hyphens
-    (r"<span class=\"pre\">(?=--[a-z])", '<span class="pre unbroken">'),
     # the index says which page a term is on, not how many pages came before
     (r"(<a href=\"book/chapters/(\d\d)-[^\"]*\">)\[\d+\](?=</a>)", r"\1chapter \2"),
     (r"(<a href=\"book/(?:appendix/)?([a-z-]+)\.html[^\"]*\">)\[\d+\](?=</a>)", r"\1\2"),
+    # long code and long addresses
+    (
+        r"(?<=<span class=\"pre\">)[^<]{21,}(?=</span>)|(?<=\">)(?:https?|doi):[^<]{30,}(?=</a>)",
+        lambda long: may_go_on(long[0]),
+    ),
     # docutils: entries of a bibliography are items of a list
     (r"role=\"doc-biblioentry\"", 'role="listitem"'),
     # docutils, Sphinx and the theme each say how wide a page is
@@ -62,7 +71,18 @@ PRINTED = re.compile(r'<div id="jb-print-docs-body"')
 SOLUTION = re.compile(
     r'<div class="solution dropdown admonition"([^>]*)>\s*<p class="admonition-title">(.*?)</p>', flags=re.S
 )
-WHOLE = 14  # characters: an entry that is no longer is not broken, such as a date or lstm-200
+WHOLE = 14  # characters: an entry that is no longer is not broken, such as 1,024 in all
+TEXT = re.compile(  # and before it what is no text, or stays as it is
+    r"<(?P<kind>code|math|option|pre|script|style|svg|textarea|title)\b.*?</(?P=kind)>|<!--.*?-->"
+    r"|<span class=\"unbroken\">[^<]*</span>|<[^>]*>|(?P<text>[^<]+)",
+    flags=re.S,
+)
+# WikiText-2, AWD-LSTM, n-gram, 1e-6, Kneser–Ney, 3–11: hyphens beside figures, capitals and lone letters; options; ->
+NAME = re.compile(
+    r"(?<![\w-])(?=[\w.–-]*(?:\d[–-]|[–-](?:\d|[A-Z]|\w\b)|\b\w-))[\w.]+(?:[–-][\w.]+)+|(?<!\S)--?(?:[\w-]+|&gt;)"
+)
+PART = re.compile(r"[^\s/]*\w-[^\s/]*/?|--[\w-]+|[^\s/]+/(?=\w{3})")  # of a table's entry, between slashes
+LONGEST = 28  # characters of a name that is never broken
 
 
 def mark(cell, name: str) -> None:
@@ -71,37 +91,58 @@ def mark(cell, name: str) -> None:
 
 
 def lay_out(match: re.Match) -> str:
-    """Return a table of pandas with the name of its index in the corner, and columns of words marked as such."""
+    """Return a table of pandas with the names of its axes in the corner, and columns of words marked as such."""
     table = BeautifulSoup(match[0], "html.parser").table
     if not (table.thead and table.tbody):
         return match[0]
     heads = [row.find_all(["th", "td"]) for row in table.thead.find_all("tr")]
     corner = len(heads[0]) - len(rows[0].find_all("td")) if (rows := table.tbody.find_all("tr")) else 0
-    if len(heads) == 2 and not any(cell.get_text(strip=True) for cell in heads[0][:corner] + heads[1][corner:]):
+    if len(heads) == 2 and not any(cell.get_text(strip=True) for cell in heads[1][corner:]):
         for cell, name in zip(heads[0], heads[1][:corner], strict=False):
+            if above := cell.get_text(strip=True):
+                name.insert(0, BeautifulSoup(f"{above} →<br/>", "html.parser"))
+                name.append(" ↓")
             cell.replace_with(name)
         table.thead.find_all("tr")[1].decompose()
     if table.thead.find(colspan=True):  # of groups of columns: which head is above which is not told by counting
-        return re.sub(r"\n\s*\n", "\n", str(table))
+        return keep(re.sub(r"\n\s*\n", "\n", str(table)), PART)
     columns = list(zip(*(row.find_all("td") for row in rows), strict=False))
     for head, cells in zip(table.thead.tr.find_all(["th", "td"])[corner:], columns, strict=False):
         said = [text for cell in cells if (text := cell.get_text(strip=True)) not in ("", "NaN", "–", "inf")]
         if said and sum(bool(re.search("[A-Za-z]{2}", text)) for text in said) >= len(said) / 2:
             for cell in (head, *cells):
                 mark(cell, "words")
+        if head.get_text(strip=True) == "command":
+            for cell in (cell for cell in cells if not cell.code):
+                words = (f'<span class="pre">{may_go_on(word)}</span>' for word in cell.decode_contents().split())
+                said = f'<code class="literal">{" ".join(words)}</code>'
+                cell.clear()
+                cell.append(BeautifulSoup(said, "html.parser"))
     return re.sub(r"\n\s*\n", "\n", keep_whole(str(table)))
 
 
+def keep(page: str, name: re.Pattern) -> str:
+    """Return HTML in which no line ends within a name."""
+
+    def whole(match: re.Match) -> str:
+        after = "<wbr>" if match[0].endswith("/") else ""
+        return f'<span class="unbroken">{match[0]}</span>{after}' if len(match[0]) <= LONGEST else match[0]
+
+    return TEXT.sub(lambda piece: name.sub(whole, piece[0]) if piece["text"] else piece[0], page)
+
+
 def keep_whole(table: str) -> str:
-    """Return a table whose short entries are not broken, and whose long names of rows are marked."""
+    """Return a table whose names and short entries are not broken, and whose long entries are marked."""
     table = BeautifulSoup(table, "html.parser").table
+    for text in table.thead.find_all(string=re.compile(r"\w_\w")) if table.thead else ():
+        text.replace_with(BeautifulSoup(text.replace("_", "_<wbr/>"), "html.parser"))
     for cell in table.tbody.find_all(["th", "td"]):
         text = cell.get_text(strip=True)
-        if len(text) > WHOLE and cell.name == "th":
+        if " " in text and len(text) > WHOLE:
             mark(cell, "long")
-        elif len(text) <= WHOLE and re.search("[ -]", text):
+        elif " " in text:
             mark(cell, "whole")
-    return str(table)
+    return keep(str(table), PART)
 
 
 def end_of(page: str, start: int) -> int:
@@ -130,7 +171,7 @@ def tidy(text: str) -> str:
     """Return a page with every rule applied."""
     for pattern, instead in COMPILED:
         text = pattern.sub(instead, text)
-    return WRITTEN.sub(lambda table: keep_whole(table[0]), TABLE.sub(lay_out, unfold(text)))
+    return keep(WRITTEN.sub(lambda table: keep_whole(table[0]), TABLE.sub(lay_out, unfold(text))), NAME)
 
 
 def tidy_pages(app, exception) -> None:

@@ -6,6 +6,7 @@
   const mark = (box) => {
     box.classList.toggle("more-left", box.scrollLeft > 2);
     box.classList.toggle("more-right", box.scrollWidth - box.clientWidth - box.scrollLeft > 2);
+    if (box.matches(".scene")) return; // it has a name of its own
     const wide = box.scrollWidth > box.clientWidth;
     const given = { tabindex: "0", role: "group", "aria-label": names.find(([kind]) => box.matches(kind))[1] };
     for (const [name, value] of Object.entries(given)) {
@@ -14,7 +15,8 @@
     }
   };
   const watcher = new ResizeObserver((entries) => entries.forEach((entry) => mark(entry.target)));
-  for (const box of document.querySelectorAll(".cell_output .text_html, .bd-article pre, .formula, .pst-scrollable-table-container")) {
+  const boxes = ".cell_output .text_html, .bd-article pre, .formula, .scene, .pst-scrollable-table-container";
+  for (const box of document.querySelectorAll(boxes)) {
     box.addEventListener("scroll", () => mark(box), { passive: true });
     watcher.observe(box);
   }

@@ -71,12 +71,55 @@ def test_what_is_wider_than_a_phone_fades_where_there_is_more(opened):
     assert not faults
 
 
+# What is wider than its place without a sign; and what is broken though half the screen could hold it: a name of code,
+# of a table or of a title.
+CUT = r"""() => {
+    const shown = e => !e.closest("svg, math, .said, .preview") && e.checkVisibility();
+    const wide = [...document.querySelectorAll("article *, .prev-next-area *")].filter(e =>
+        e.clientWidth > 1 && e.scrollWidth > e.clientWidth + 2 && getComputedStyle(e).overflowX !== "visible"
+        && !e.matches(".more-left, .more-right") && shown(e)).map(e => e.className + ": " + e.textContent.slice(0, 40));
+    const broken = [], range = document.createRange();
+    for (const e of document.querySelectorAll("article :is(pre, code, td, th), .unbroken, .prev-next-title")) {
+        const texts = document.createTreeWalker(e, NodeFilter.SHOW_TEXT);
+        for (let text; shown(e) && (text = texts.nextNode());) {
+            for (const name of text.data.matchAll(/[\w-]+/g)) {
+                range.setStart(text, name.index);
+                range.setEnd(text, name.index + name[0].length);
+                const rows = [...range.getClientRects()].filter(row => row.width > 1);
+                const width = rows.reduce((sum, row) => sum + row.width, 0);
+                const tops = rows.map(row => row.top);
+                if (Math.max(...tops) > Math.min(...tops) + 8 && width < innerWidth / 2) broken.push(name[0]);
+            }
+        }
+    }
+    return [wide, broken];
+}"""
+
+
+def test_nothing_is_cut_without_a_sign_and_no_name_is_broken(browser, site, page):
+    view = browser.new_page(viewport={"width": 820, "height": 800})
+    view.goto((site / f"{page.name}.html").as_uri())
+    view.evaluate("document.querySelectorAll('article details').forEach(e => e.open = true)")
+    for width in (820, 390):
+        view.set_viewport_size({"width": width, "height": 800})
+        view.wait_for_timeout(150)
+        wide, broken = view.evaluate(CUT)
+        assert not wide, f"at {width} pixels it is cut, and nothing says so"
+        assert not broken, f"at {width} pixels"
+    view.close()
+
+
 def test_code_wraps_on_a_phone_and_is_copied_as_it_was(opened):
     view, faults = opened("book/chapters/06-awd-lstm.html")
     view.set_viewport_size({"width": 390, "height": 800})
     view.wait_for_timeout(50)
-    wide = "[...document.querySelectorAll('.cell_input pre')].filter(e => e.scrollWidth > e.clientWidth + 1).length"
-    assert not view.evaluate(wide)
+    rows = view.evaluate("""() => [...document.querySelectorAll(".cell_input .line")].filter(e => e.checkVisibility())
+        .map(e => [e.clientHeight, parseFloat(getComputedStyle(e, "::before").height)])""")
+    one = min(height for height, _ in rows)
+    assert all(abs(height - one - arrows) < 1 for height, arrows in rows), (
+        "an arrow before each further row, and only there"
+    )
+    assert max(arrows for _, arrows in rows) > one
     lines = view.evaluate("""() => {
         const e = [...document.querySelectorAll(".cell_input pre")].find(e => !e.closest("details"));
         const range = document.createRange();

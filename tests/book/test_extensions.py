@@ -1,5 +1,6 @@
 """What the small extensions add to a page: definitions on hover, index entries, times, the citation, tidier HTML."""
 
+import html
 import re
 
 import pytest
@@ -55,18 +56,41 @@ def test_tables_of_results_are_laid_out():
     (head,) = table.thead.find_all("tr")
     assert [cell.get_text() for cell in head.find_all(["th", "td"])] == ["run", "test", "source"]
     assert [cell.get_text() for cell in table.select(".words")] == ["source", *frame["source"]]
-    assert [cell.get_text() for cell in table.select(".whole")] == ["2026-11-20"]
-    two = tidy(frame.rename_axis("column", axis=1).to_html())  # both names are wanted
-    assert len(BeautifulSoup(two, "html.parser").thead.find_all("tr")) == 2
+    assert [name.get_text() for name in table.select(".unbroken")] == ["2026-11-20"]
+    two = BeautifulSoup(tidy(frame.rename_axis("column", axis=1).to_html()), "html.parser")  # both names are wanted
+    assert [row.get_text("|", strip=True) for row in two.select("thead tr")] == ["column →|run ↓|test|source"]
+
+
+def test_a_command_in_a_table_is_code():
+    import pandas as pd
+
+    page = tidy(
+        pd.DataFrame({"command": ["python tests/benchmarks/record_law.py --out x", "lmtutor --help"]}).to_html()
+    )
+    assert page == tidy(page)
+    code = BeautifulSoup(page, "html.parser").select("td code")
+    assert [cell.get_text() for cell in code] == ["python tests/benchmarks/record_law.py --out x", "lmtutor --help"]
+    assert "tests/<wbr/>benchmarks/<wbr/>record_law<wbr/>.py" in str(code[0])
+
+
+@pytest.mark.parametrize("name", ["WikiText-2", "AWD-LSTM", "n-grams", "1e-6", "UTF-8", "Kneser–Ney", "3–11", "--set"])
+def test_a_name_is_not_broken_at_its_hyphen(name):
+    page = tidy(f"<h1>of {name}, <code>{name}</code></h1>")
+    assert page == f'<h1>of <span class="unbroken">{name}</span>, <code>{name}</code></h1>' == tidy(page)
+    assert "unbroken" not in tidy("<title>WikiText-2</title><p>A hand-written, long-term log-probability - or two -")
+
+
+def test_names_in_a_table_may_go_on_behind_a_slash():
+    page = tidy('<table class="table"><tbody><tr><td>baker-street/lstm-64 tokens/s</td></tr></tbody></table>')
+    pieces = '<span class="unbroken">baker-street/</span><wbr/><span class="unbroken">lstm-64</span> tokens/s'
+    assert pieces in page.replace("<wbr>", "<wbr/>") and tidy(page) == tidy(tidy(page))
 
 
 def test_short_entries_of_a_table_of_markdown_are_whole():
-    rows = "".join(
-        f"<tr><td><p>{text}</p></td></tr>" for text in ("lstm-200", "t h e n", "one", "a longer entry breaks")
-    )
+    rows = "".join(f"<tr><td><p>{text}</p></td></tr>" for text in ("h e n", "t h e n", "one", "a longer entry breaks"))
     page = tidy(f'<div><table class="table"><tbody>{rows}</tbody></table></div>')
     assert page == tidy(page) and page.startswith("<div>") and page.endswith("</div>")
-    assert [cell.get_text() for cell in BeautifulSoup(page, "html.parser").select(".whole")] == ["lstm-200", "t h e n"]
+    assert [cell.get_text() for cell in BeautifulSoup(page, "html.parser").select(".whole")] == ["h e n", "t h e n"]
 
 
 def test_reading_time_counts_words_code_and_figures():
@@ -194,15 +218,21 @@ def test_no_formula_is_parted_from_its_stop(chapter):
     assert formulas and all("unbroken" in formula.parent.get("class", []) for formula in stopped)
 
 
-def test_options_and_exponents_are_not_broken():
-    from listings import Lines
+def test_a_line_of_code_goes_on_between_names():
+    from listings import SHORT, WIDE, Lines
     from pygments import highlight
     from pygments.lexers import BashLexer, PythonLexer, TextLexer
 
-    for text, lexer, whole in (
-        ("lmtutor train x --log-every 5", BashLexer(), "--log-every"),
-        ("largest difference: 3e-13", TextLexer(), "3e-13"),
-        ("lr = 1.5e-2", PythonLexer(), "1.5e-2"),
-    ):
-        assert f'<span class="unbroken">{whole}</span>' in highlight(text, lexer, Lines())
-    assert "unbroken" not in highlight("a the-1 e-2 b", TextLexer(), Lines())
+    def rows(text, lexer):
+        shown = re.sub("<(?!wbr)[^>]*>", "", highlight(text, lexer, Lines()))
+        return html.unescape(shown).rstrip("\n").split("<wbr>")
+
+    code = '        best = runs.query("epoch > 3")["valid"].idxmin() - 1e-6 + runs.first()'
+    assert rows(code, PythonLexer()) == [
+        "        best ", "= ", "runs.query(", '"epoch ', "> ", '3")', '["valid"]', ".idxmin() ", "- ", "1e-6 ", "+ ",
+        "runs.first()",
+    ]  # fmt: skip
+    command = "lmtutor train wikitext-2/awd-lstm-600 --log-every 5"
+    assert rows(command, BashLexer()) == ["lmtutor ", "train ", "wikitext-2/", "awd-lstm-600 ", "--log-every ", "5"]
+    assert rows("a b" * (SHORT // 3), TextLexer()) == ["a b" * (SHORT // 3)], "what fits everywhere"
+    assert [len(row) for row in rows("&" * 2 * WIDE + "x", TextLexer())] == [WIDE, WIDE, 1], "what fits nowhere"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from fontTools.ttLib import TTFont
 from math_core import LatexError
-from mathml import FONT_FILE, MARK, characters, number_lines, prepare, to_mathml, write_font
+from mathml import FONT_FILE, MARK, apart, characters, number_lines, prepare, to_mathml, write_font
 
 
 def tree(latex, display=True):
@@ -49,7 +49,18 @@ def test_lines_carry_their_numbers_in_a_column_of_their_own():
     assert [len(row) for row in table] == [5, 5, 5], "as many cells in each line, one on each side more"
     assert [row.get("id") for row in table] == ["one", None, "two"]
     assert [text(row[-1]) for row in table] == ["(2.1)", "", "(2.2)"]
+    assert [link.get("href") for link in table.iter("a")] == ["#one", "#two"]
     assert ["".join(text(cell) for cell in row[:-1]) for row in table] == ["a=b", "c=de", "f=g"]
+
+
+def test_a_wide_formula_parts_between_clauses_and_before_relations():
+    latex = r"p(x_1, x_2) = p(x_1) p(x_2 \mid x_1), \qquad \theta \leftarrow \theta - \eta \frac{a = b}{c}"
+    clauses = ET.fromstring(f"<p>{apart(to_mathml(latex, True))}</p>")
+    parts = [["".join(text(part).split()) for part in clause] for clause in clauses]
+    assert parts == [["p(x1,x2)", "=p(x1)p(x2∣x1),"], ["θ", "←θ−ηa=bc"]]
+    assert {part.get("display") for part in clauses.iter("math")} == {"block"}
+    for whole in (r"a = b", r"\begin{aligned} a &= b \\ c &= d \end{aligned}"):
+        assert apart(to_mathml(whole, True)) == to_mathml(whole, True)
 
 
 def test_several_lines_without_environment_are_aligned():
