@@ -36,7 +36,8 @@ def preview(app, page: str, anchor: str) -> str:
     if isinstance(place, nodes.math_block):
         numbers = app.env.toc_fignumbers[page]["displaymath"]
         shown = formula_of(place, lambda line: ".".join(map(str, numbers[line])))
-        return re.sub(r'</?a\b[^>]*>| id="[^"]*"', "", shown)
+        shown = re.sub(r'</?a\b[^>]*>| id="[^"]*"', "", shown)
+        return f'<div class="formula">{shown}</div>'
     if isinstance(place, nodes.figure):
         drawn = "".join(draw_in(raw.astext(), count(), "preview-") for raw in place.findall(nodes.raw))
         said = "".join(caption.astext() for caption in place.findall(nodes.caption))
