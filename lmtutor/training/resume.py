@@ -22,16 +22,8 @@ from lmtutor.training.optim import parameters_of
 
 PLAIN = ("epoch", "step", "nats", "tokens", "seconds", "lr")  # numbers
 WHOLE = ("epoch", "step", "tokens")  # those that are whole
-LOGGED = (
-    "epoch",
-    "step",
-    "tokens",
-    "nats",
-    "train_loss",
-    "seconds",
-    "tokens_per_second",
-    "lr",
-)  #: of a step, see `fit`
+#: Of a step, see `fit`.
+LOGGED = ("epoch", "step", "tokens", "nats", "train_loss", "seconds", "tokens_per_second", "lr")
 # Of each weight, from the first step on:
 MOMENTS = dict.fromkeys(["adam", "adamw", "nt-adamw"], ("step", "exp_avg", "exp_avg_sq"))
 GROUP = ("averaged", "losses", "triggered", "lr")  # what of an optimizer's group no config says
