@@ -1,6 +1,6 @@
 """Each line of code in an element of its own, that knows how far it is indented and where it may go on in a new row.
 
-That is after a blank, a slash or an opening parenthesis, and before what follows a closing one. No name, number or
+That is after a blank, a slash or the parenthesis of a call, and before what follows a closing one. No name, number or
 option is broken, unless it is longer than a phone is wide.
 """
 
@@ -11,16 +11,20 @@ from sphinx.highlighting import PygmentsBridge
 
 SHORT = 30  # characters: a line that fits on every screen
 WIDE = 40  # of one piece: more than a phone shows in a row
-PLACE = re.compile(r" +(?!\n)|/(?=\w)|\((?!\))")
-CLOSED = re.compile(r"([)\]](?:</span>)?+)(?=(?:<span[^>]*>)?[.\[])")
+BETWEEN = re.compile(r" +(?!\n)|/(?=\w)")
+CALLED = re.compile(r"\w(?:</span>)?+(?:<span[^>]*>)?+\((?!\))")
+CLOSED = re.compile(r"[)\]](?:</span>)?+(?=(?:<span[^>]*>)?[.\[])")
 ENDLESS = re.compile(rf"(?:&#?\w+;|[^\s<>&]){{{WIDE}}}(?=[^\s<])")
 
 
 def may_wrap(line: str) -> str:
     """Return a highlighted line with `<wbr>` where it may go on in a new row."""
     pieces = re.split(r"(<[^>]*>)", line)
-    pieces[::2] = [PLACE.sub(r"\g<0><wbr>", text) for text in pieces[::2]]
-    return ENDLESS.sub(r"\g<0><wbr>", CLOSED.sub(r"\1<wbr>", "".join(pieces)))
+    pieces[::2] = [BETWEEN.sub(r"\g<0><wbr>", text) for text in pieces[::2]]
+    line = "".join(pieces)
+    for place in (CALLED, CLOSED, ENDLESS):
+        line = place.sub(r"\g<0><wbr>", line)
+    return line
 
 
 class Lines(HtmlFormatter):

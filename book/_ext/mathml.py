@@ -125,8 +125,7 @@ def number_lines(mathml: str, numbers: Iterable[tuple[str, str]]) -> str:
                 cell.remove(mark)
                 anchor, number = next(numbers)
                 row.set("id", anchor)
-                words = ElementTree.SubElement(end, "mtext")
-                ElementTree.SubElement(words, "a", {"href": f"#{anchor}"}).text = f"({number})"
+                ElementTree.SubElement(end, "mtext").text = f"({number})"  # within <math> no link is allowed
         row[:] = [ElementTree.Element("mtd"), *cells, end]
     table.set("class", "numbered")
     return ElementTree.tostring(root, encoding="unicode")

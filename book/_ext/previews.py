@@ -36,7 +36,7 @@ def preview(app, page: str, anchor: str) -> str:
     if isinstance(place, nodes.math_block):
         numbers = app.env.toc_fignumbers[page]["displaymath"]
         shown = formula_of(place, lambda line: ".".join(map(str, numbers[line])))
-        shown = re.sub(r'</?a\b[^>]*>| id="[^"]*"', "", shown)
+        shown = re.sub(' id="[^"]*"', "", shown)
         return f'<div class="formula">{shown}</div>'
     if isinstance(place, nodes.figure):
         drawn = "".join(draw_in(raw.astext(), count(), "preview-") for raw in place.findall(nodes.raw))

@@ -232,6 +232,7 @@ def test_a_line_of_code_goes_on_between_names():
         "        best ", "= ", "runs.query(", '"epoch ', "> ", '3")', '["valid"]', ".idxmin() ", "- ", "1e-6 ", "+ ",
         "runs.first()",
     ]  # fmt: skip
+    assert rows("perplexity 171.59 (5.1451 nats per token)", TextLexer())[1:3] == ["171.59 ", "(5.1451 "]
     command = "lmtutor train wikitext-2/awd-lstm-600 --log-every 5"
     assert rows(command, BashLexer()) == ["lmtutor ", "train ", "wikitext-2/", "awd-lstm-600 ", "--log-every ", "5"]
     assert rows("a b" * (SHORT // 3), TextLexer()) == ["a b" * (SHORT // 3)], "what fits everywhere"
