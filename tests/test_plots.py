@@ -11,8 +11,8 @@ import pytest
 
 from lmtutor.display import diagrams, plots
 from lmtutor.display.diagrams import join_tree
-from lmtutor.display.figures import COLOURS, DASHES, INK, MUTED, PAPER, figure, line, plain_log, to_html
-from lmtutor.display.narrow import narrow, uncrowded
+from lmtutor.display.figures import COLOURS, DASHES, INK, MARKERS, MUTED, PAPER, figure, line, plain_log, to_html
+from lmtutor.display.narrow import narrow, uncrowded, wide
 from lmtutor.runs.recipe import read_recipe, recipe_names
 from lmtutor.system.errors import LMTutorError
 
@@ -91,9 +91,9 @@ def test_waterfall_shows_what_is_left_and_what_was_saved():
     axes = plots.plot_waterfall(["plain", "fused", "bf16"], [8.0, 4.0, 1.0]).axes[0]
     bars = [(bar.get_x(), bar.get_width()) for bar in axes.patches]
     assert bars == [(0, 8), (0, 4), (0, 1), (4, 4), (1, 3)]
-    assert [t.get_text().split() for t in axes.texts] == [["8"], ["4", "2×", "faster"], ["1", "4×", "faster"]]
+    assert [t.get_text().split() for t in axes.texts] == [["8"], ["4", "(2×", "faster)"], ["1", "(4×", "faster)"]]
     texts = plots.plot_waterfall(["plain", "no gain", "a loss"], [8.0, 7.9, 15.8]).axes[0].texts
-    assert [t.get_text().split() for t in texts] == [["8"], ["7.9"], ["15.8", "2×", "slower"]]
+    assert [t.get_text().split() for t in texts] == [["8"], ["7.9"], ["15.8", "(2×", "slower)"]]
 
 
 def test_a_figure_shows_itself_as_an_image_with_its_alternative_text(history):
@@ -224,6 +224,56 @@ def test_a_legend_stands_where_no_curve_is_or_below_the_panels():
         assert not fig.legends and fig.axes[0].get_legend().get_visible()
 
 
+def test_what_panels_have_in_common_is_said_once_on_a_page_and_by_each_on_a_phone():
+    fig, axes = plots.figure(2, 2, sharex="col", height=5)
+    for row, column in np.ndindex(2, 2):
+        axes[row, column].set(title=f"title {column}", xlabel=f"x {column}", ylabel=f"y {row}")
+
+    def shown():
+        words = ((ax.get_title("left") and ax._left_title, ax.xaxis.label, ax.yaxis.label) for ax in axes.flat)
+        return [[word.get_text() for word in one if word.get_visible()] for one in words]
+
+    every = [[f"title {column}", f"x {column}", f"y {row}"] for row, column in np.ndindex(2, 2)]
+    with plots.style():
+        for ax in axes.flat:
+            ax.set_title(ax.get_title("left") or ax.get_title(), loc="left")
+        with wide(fig):
+            assert shown() == [["title 0", "y 0"], ["title 1"], ["x 0", "y 1"], ["x 1"]]
+        with narrow(fig):
+            assert shown() == every
+        assert shown() == every
+
+
+def test_no_line_crosses_a_number_or_a_word_above_another_line():
+    bars = plots.plot_surprisal(list("abc"), [0.9, 1.0, 1.4])
+    weights, same = np.zeros(120), np.zeros(120, dtype=bool)
+    weights[[-54, -53, -52, -20]] = 0.3, 0.01, 0.2, 0.1
+    lines = plots.plot_weights(weights, same, ["a"] * 66 + ["No", "one", "at"] + ["b"] * 51, "c", named=4)
+    for layout in (uncrowded, narrow):
+        with layout(bars), layout(lines):
+            for fig in (bars, lines):
+                fig.draw_without_rendering()
+            level = bars.axes[0].transData.transform((0, np.mean([0.9, 1.0, 1.4])))[1]
+            assert not [t for t in bars.axes[0].texts if (b := t.get_window_extent()).y0 < level < b.y1]
+            (ax,) = lines.axes
+            boxes = {text.get_text(): text.get_window_extent() for text in ax.texts if text.get_visible()}
+            assert set(boxes) == {"No", "at", "b"}, "one stands between two lines"
+            for back, weight in ((-54, 0.3), (-52, 0.2), (-20, 0.1)):
+                x, top = ax.transData.transform((back, weight))
+                assert not [word for word, b in boxes.items() if b.x0 < x < b.x1 and b.y0 < top]
+    assert len(lines.axes[0].texts) == 4 and all(text.get_visible() for text in lines.axes[0].texts)
+
+
+def test_numbers_of_axes_have_one_look():
+    fig, (left, right) = figure(1, 2)
+    left.plot([0, 4000], [1e-7, 1])
+    right.plot([-4000, 0], [5, 2000])
+    left.set_yscale("log")
+    right.set_yscale("log")
+    page = "".join(pictures(to_html(fig, "x")))
+    assert ">4,000<" in page and ">−4,000<" in page and ">1,000<" in page and not re.search(r">−?\d{4}<", page)
+
+
 def test_many_words_stand_upright_on_a_phone_and_do_not_touch():
     words = "the same words in another order are worth five times as much to nobody".split() * 2
     table = pd.DataFrame({"token": words, "log_probability": -np.linspace(1, 9, len(words))})
@@ -278,7 +328,7 @@ def contrast(a: str, b: str) -> float:
 def test_colours_have_contrast_and_lines_differ_by_more_than_colour():
     assert min(contrast(colour, PAPER) for colour in COLOURS) >= 3  # WCAG 1.4.11, graphics
     assert min(contrast(INK, PAPER), contrast(MUTED, PAPER)) >= 4.5  # text
-    assert len(set(DASHES)) == len(COLOURS)
+    assert len(set(DASHES)) == len(set(MARKERS)) == len(set(COLOURS))
 
 
 def test_published_numbers():

@@ -11,15 +11,18 @@ import math
 from contextlib import contextmanager
 from functools import cache
 
-from lmtutor.display.narrow import NARROW, narrow, uncrowded
+from lmtutor.display.narrow import NARROW, narrow, wide
 from lmtutor.system.errors import LMTutorError
 
 PAPER, INK, MUTED, GRID = "#fbfaf6", "#1f2a30", "#55636b", "#dfe1dc"
 ON_DARK, ON_BRIGHT = "#fefefe", "#010101"  # letters on a heat map, which is the same in both themes
 # After Okabe and Ito, the light ones darkened to 3:1 on the paper; lines differ in dashes and markers too.
-COLOURS = ("#0072b2", "#d55e00", "#00805d", "#a34f83", "#8f6a00", "#1f2a30")
-DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)), (0, (9, 2)), (0, (3, 3)))
-MARKERS = "osD^vP"
+COLOURS = ("#0072b2", "#d55e00", "#00805d", "#a34f83", "#8f6a00", "#1f2a30", "#c0304f", "#0a8ea0")
+DASHES = (
+    "-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)), (0, (9, 2)), (0, (3, 3)), (0, (4, 1, 1, 1, 1, 1)),
+    (0, (12, 3)),
+)  # fmt: skip
+MARKERS = "osD^vPh>"
 WIDTH = 7.2  # inches: the column of the book
 PHONE = "(max-width: 576px)"
 STYLE = {
@@ -83,7 +86,7 @@ def figure(
 
 
 def in_style(fig) -> None:
-    """Give legends and titles that were drawn outside of `style` the look that it gives them within, in place."""
+    """Give legends, titles and the numbers of axes the look that they have everywhere in the book, in place."""
     for axes in fig.axes:
         if axes.get_legend():
             axes.get_legend().set_frame_on(STYLE["legend.frameon"])
@@ -91,13 +94,15 @@ def in_style(fig) -> None:
         if title and not axes.get_title("left"):
             axes.set_title("", loc="center")
             axes.set_title(title, loc="left", fontsize=STYLE["axes.titlesize"])
+        plain_numbers(axes.xaxis)
+        plain_numbers(axes.yaxis)
 
 
 def to_html(fig, alt: str, caption: str | None = None) -> str:
     """A figure as one HTML element that needs nothing else: SVG images with their alternative text."""
     with style():
         in_style(fig)
-        with uncrowded(fig):
+        with wide(fig):
             image = f'<img {_source("src", fig)} alt="{html.escape(alt)}" style="max-width:100%;height:auto">'
         with narrow(fig, getattr(fig, "narrow", NARROW)):
             image = f'<source media="{PHONE}" {_source("srcset", fig)}>{image}'
@@ -137,10 +142,11 @@ def show(fig, alt: str | None = None, caption: str | None = None) -> None:
 
 
 def line(axes, x, y, i: int, label: str) -> None:
-    """Draw the i-th curve: its own colour, dashes, and markers as long as they are few; from 6 on, other pairs."""
-    other = (i + i // 6) % 6
+    """Draw the i-th curve: its own colour, dashes, and markers as long as they are few; from 8 on, other pairs."""
+    n = len(COLOURS)
+    other = (i + i // n) % n
     marker = MARKERS[other] if len(x) <= 30 else ""
-    axes.plot(x, y, color=COLOURS[i % 6], linestyle=DASHES[other], marker=marker, label=label)
+    axes.plot(x, y, color=COLOURS[i % n], linestyle=DASHES[other], marker=marker, label=label)
 
 
 def floor_line(axes, value: float, label: str, *, horizontal: bool) -> None:
@@ -155,9 +161,20 @@ def whole_numbers(axes) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
 
 
+def plain_numbers(axis) -> None:
+    """Label an axis that still has matplotlib's own labels with plain numbers, with commas from a thousand on."""
+    from matplotlib.ticker import FuncFormatter, LogFormatter, ScalarFormatter
+
+    own = axis.get_major_formatter()
+    if isinstance(own, LogFormatter):
+        plain_log(axis)
+    elif isinstance(own, ScalarFormatter) and max(map(abs, axis.get_view_interval())) >= 1000:
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}".replace("-", "−")))
+
+
 def plain_log(axis) -> None:
-    """Label a logarithmic axis with plain numbers, also between the powers of ten."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    """Label a logarithmic axis with plain numbers, also between the powers of ten; with powers where it goes far down."""
+    from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, LogLocator, NullFormatter
 
     low, high = sorted(axis.get_view_interval())
     decades = math.log10(high / low)
@@ -171,7 +188,8 @@ def plain_log(axis) -> None:
         else (1, 1.2, 1.4, 1.6, 1.8, *range(2, 10))
     )
     axis.set_major_locator(LogLocator(base=10, subs=subs))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 100 else f"{value:.5g}"))
+    plain = FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 100 else f"{value:.5g}")
+    axis.set_major_formatter(LogFormatterMathtext() if low < 1e-4 else plain)
     axis.set_minor_formatter(NullFormatter())
     axis.set_tick_params(which="minor", length=0)
 

@@ -6,6 +6,8 @@ On a phone it is narrower, its panels stand below one another, and its words are
 import re
 from contextlib import ExitStack, contextmanager
 
+import numpy as np
+
 NARROW = 4.3  # inches: shown on a phone at four fifths of its size
 MANY = 24  # slanted words below an axis: more touch at that width
 
@@ -33,11 +35,29 @@ def narrow(fig, width: float = NARROW):
 
 
 @contextmanager
+def wide(fig):
+    """Lay a figure out for a page within the ``with`` block: what neighbouring panels have in common is said once."""
+    with ExitStack() as afterwards:
+        places = {ax: ax.get_subplotspec() for ax in fig.axes if ax.get_subplotspec()}
+        at = {(place.rowspan.start, place.colspan.start): _words_around(ax) for ax, place in places.items()}
+        for (row, column), words in at.items():
+            for word, neighbour in zip(words, ((row - 1, column), (row + 1, column), (row, column - 1)), strict=True):
+                if neighbour in at and word.get_text() in [other.get_text() for other in at[neighbour]]:
+                    _change(afterwards, word, visible=False)
+        afterwards.enter_context(uncrowded(fig))
+        yield
+
+
+@contextmanager
 def uncrowded(fig):
-    """Keep labels below an axis apart and legends off the curves within the ``with`` block."""
+    """Keep labels below an axis apart, words off lines and legends off curves within the ``with`` block."""
     with ExitStack() as afterwards:
         for ax in fig.axes:
             _labels_apart(fig, ax, afterwards)
+        fig.draw_without_rendering()
+        for ax in fig.axes:
+            _numbers_above_lines(ax, afterwards)
+            _words_beside_lines(ax, afterwards)
         _legends_off_curves(fig, afterwards)
         yield
 
@@ -47,6 +67,11 @@ def legend_below(fig, handles, names, size: float = 8):
     longest = max(map(len, names)) * 0.6 * size + 5 * size  # points, with the line before it and the gap
     columns = max(1, min(len(names), 4, int(72 * NARROW / longest)))
     return fig.legend(handles, names, loc="outside lower center", ncols=columns, fontsize=size)
+
+
+def _words_around(ax) -> tuple:
+    """The title of a panel, and the labels of its axes."""
+    return ax._left_title, ax.xaxis.label, ax.yaxis.label
 
 
 def _stack_panels(fig, afterwards: ExitStack) -> int:
@@ -89,6 +114,35 @@ def _numbers_upright(fig, afterwards: ExitStack) -> None:
                 _change(afterwards, number, rotation=90)
 
 
+def _numbers_above_lines(ax, afterwards: ExitStack) -> None:
+    """Where a line across the panel would cross the number of a bar, put the number above the line."""
+    levels = [line for line in ax.lines if line.get_transform() == ax.get_yaxis_transform()]
+    for number in ax.texts if ax.patches else ():
+        box = number.get_window_extent().padded(1)
+        for y in (ax.transData.transform((0, line.get_ydata()[0]))[1] for line in levels):
+            if box.y0 < y < box.y1:
+                right, up = number.get_position()
+                _change(afterwards, number, position=(right, up + (y - box.y0 + 1) * 72 / ax.figure.dpi))
+
+
+def _words_beside_lines(ax, afterwards: ExitStack) -> None:
+    """Where a word above an upright line lies on another line, put it beside that; between two lines, leave it out."""
+    drawn = (one.get_segments() for one in ax.collections if hasattr(one, "get_segments"))
+    uprights = [ax.transData.transform(s) for segments in drawn for s in segments if np.ptp(s[:, 0]) == 0]
+    for word in ax.texts if uprights else ():
+        own = ax.transData.transform(word.xy)[0]
+
+        def crossed(word=word, own=own):
+            box = word.get_window_extent().padded(1)
+            tall = (x for (x, _), (_, top) in uprights if top > box.y0 and abs(x - own) > 0.1)
+            return [x for x in tall if box.x0 < x < box.x1]
+
+        if on := crossed():
+            _change(afterwards, word, horizontalalignment="left" if on[0] < own else "right")
+            if crossed():
+                _change(afterwards, word, visible=False)
+
+
 def _change(afterwards: ExitStack, artist, **look) -> None:
     """Set properties of an artist until the end of the block."""
     afterwards.callback(artist.set, **{name: getattr(artist, f"get_{name}")() for name in look})
@@ -129,6 +183,6 @@ def _legends_off_curves(fig, afterwards: ExitStack) -> None:
         ax, room = legend.axes, legend.get_window_extent().padded(-4)
         paths = (line.get_path().transformed(line.get_transform()) for line in ax.lines)
         on_curve = any(path.intersects_bbox(room, filled=False) for path in paths)
-        if on_curve or any(bar.get_window_extent().overlaps(room) for bar in ax.patches):
+        if on_curve or any(drawn.get_window_extent().overlaps(room) for drawn in (*ax.patches, *ax.texts)):
             _change(afterwards, legend, visible=False)
             afterwards.callback(legend_below(fig, *ax.get_legend_handles_labels()).remove)

@@ -28,7 +28,7 @@ def plot_recall(history: pd.DataFrame, capacity: Mapping[str, int], chance: floa
     groups = {"vectors and attention": [], "matrices": []}
     for name in history["family"].unique():
         groups["matrices" if name in capacity else "vectors and attention"].append(name)
-    fig, axes = figure(2, 2, height=5.0, sharex="col", gridspec_kw={"height_ratios": [3, 2]})
+    fig, axes = figure(2, 2, height=5.0, sharex="col", sharey="row", gridspec_kw={"height_ratios": [3, 2]})
     said, apart = [], {}
     for column, (title, names) in enumerate(groups.items()):
         top, strip = axes[0, column], axes[1, column]
@@ -43,14 +43,14 @@ def plot_recall(history: pd.DataFrame, capacity: Mapping[str, int], chance: floa
                 top.axvline(capacity[name], ymax=0.05, color=COLOURS[i % 6], linewidth=3)
             said.append(f"{name}: " + ", ".join(f"{share:.0%} of {n}" for n, share in mean["share"].items()))
         top.axhline(chance, color=MUTED, linestyle=":")
-        top.set(title=title, ylim=(0, 1.04), xscale="log")
+        top.set(title=title, ylabel="share of right answers", ylim=(0, 1.04), xscale="log")
         top.legend(fontsize=8, loc="center left" if column else "upper right")
-        strip.set(yscale="log", xlabel="pairs in a line", ylim=(50, 60_000))
+        strip.set(title=title, ylabel="numbers carried", yscale="log", ylim=(50, 60_000))
+        for ax in (top, strip):
+            ax.set_xlabel("pairs in a line")
         strip.set_xticks(mean.index, mean.index)
         strip.minorticks_off()
         plain_log(strip.yaxis)
-    axes[0, 0].set_ylabel("share of right answers")
-    axes[1, 0].set_ylabel("numbers carried")
     return described(
         fig,
         f"Share of right answers against pairs in a line; guessing gets {chance:.0%}. {'; '.join(said)}. "
@@ -72,7 +72,6 @@ def plot_costs(passes: pd.DataFrame, steps: pd.DataFrame) -> "Figure":
         for name, part in table.groupby(which, sort=False):
             i = shown.index(both.get(name, name))
             line(ax, part[x], part[y], i, shown[i])
-            ax.lines[-1].set_alpha(1 if i < 6 else 0.55)
             ends = [f"{end:,.0f}" if end >= 100 else f"{end:.3g}" for end in part[y].iloc[[0, -1]]]
             said.append(f"{y.replace('_', ' ')}, {name}: {' to '.join(ends)}")
     titles = {"training, tokens/s": "length", "one more token, ms": "tokens read", "the state, KiB": "tokens read"}
@@ -98,13 +97,13 @@ def plot_law(history: pd.DataFrame, floors: Mapping[str, float]) -> "Figure":
             above = part["nats_per_token"] - floor
             line(ax, part["tokens"], above.where(above > 0), i, f"{width} units")
         said.append(f"with {name}, H = {floor:.3f}, the largest ends {above.iloc[-1]:.3f} nats above it")
-        ax.set(xscale="log", yscale="log", title=f"{name}: {floor:.2f}", xlabel="thousand tokens read")
+        ax.set(xscale="log", yscale="log", title=f"{name}: {floor:.2f}")
+        ax.set(xlabel="thousand tokens read", ylabel="L − H, nats per token")
         ax.title.set_fontsize(9)
         ticks = sorted(history["tokens"].unique())
         ax.set_xticks(ticks, [f"{tick / 1000:.0f}" for tick in ticks])
         ax.minorticks_off()
         plain_log(ax.yaxis)
-    axes[0, 0].set_ylabel("L − H, nats per token")
     axes[0, 0].legend(fontsize=8)
     return described(fig, f"Loss above a floor against tokens, on logarithmic axes, five widths. {'; '.join(said)}.")
 
@@ -122,11 +121,9 @@ def plot_tokens_and_seconds(curves: pd.DataFrame, families: Sequence[str], floor
             line(ax, part[column], part["perplexity"], i, name)
             ends += [f"{name} {part['perplexity'].iloc[-1]:.3g} after {part[column].iloc[-1]:,.0f} {label}"]
         floor_line(ax, floor, "the exact floor", horizontal=True)
-        ax.set(yscale="log", xlabel=label)
+        ax.set(yscale="log", xlabel=label, ylabel="validation perplexity")
+        plain_log(ax.yaxis)
     axes[0].xaxis.set_major_locator(ticker.MaxNLocator(4, prune="upper"))
-    axes[0].xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:,.0f}"))
-    axes[0].set_ylabel("validation perplexity")
-    plain_log(axes[0].yaxis)
     axes[1].legend(fontsize=8)
     return described(
         fig, f"Perplexity against tokens and against seconds, down to a floor of {floor:.3g}. {'; '.join(ends)}."

@@ -12,7 +12,6 @@ import pandas as pd
 
 from lmtutor.display.figures import (
     COLOURS,
-    DASHES,
     INK,
     MARKERS,
     MUTED,
@@ -20,6 +19,7 @@ from lmtutor.display.figures import (
     described,
     figure,
     floor_line,
+    line,
     plain_log,
     style,
     whole_numbers,
@@ -80,8 +80,6 @@ def plot_lines(
         said.append(
             f"{title + ', ' if title else ''}{ax.get_ylabel()} by {ax.get_xlabel()}: {'; '.join(ends)}".lstrip()
         )
-        if sharey and i:
-            ax.set_ylabel("")
     _legend(fig, axes[0])
     lines = {"the floor": floor} if floor is not None else {}
     below = "".join(f" A line at {value:.3g}: {label}." for label, value in (lines | dict(levels or {})).items())
@@ -107,9 +105,7 @@ def _draw(ax, curves: Mapping[str, pd.Series], mark: Mapping[str, float]) -> lis
     """Draw curves on axes; return where each begins and ends."""
     ends = []
     for i, (name, curve) in enumerate(curves.items()):
-        other = (i + i // 6) % 6  # the seventh is not the first
-        marker = MARKERS[other] if len(curve) <= 30 else ""
-        ax.plot(curve.index, curve, color=COLOURS[i % 6], linestyle=DASHES[other], marker=marker, label=name)
+        line(ax, curve.index, curve, i, name)
         ends.append(f"{name} {curve.iloc[0]:.4g} to {curve.iloc[-1]:.4g}")
         if name in mark:
             ax.plot(mark[name], curve[mark[name]], "X", color=INK, markersize=10, zorder=3)
@@ -153,11 +149,12 @@ def plot_bars(table: pd.DataFrame, *, form: str = "%.2f", height: float = 3.2, *
         hatch = ("", "//", "..", "xx")[i % 4]
         bars = ax.bar(places + shift, table[name], 0.92 * width, color=COLOURS[i % 6], label=name, hatch=hatch,
                       edgecolor=PAPER, linewidth=0)  # fmt: skip
-        ax.bar_label(bars, fmt=form, fontsize=8)
+        ax.bar_label(bars, fmt=form, fontsize=8, padding=2)
     ax.set_xticks(places, [str(name) for name in table.index], fontsize=8)
     ax.set(**settings)
     ax.grid(axis="x", visible=False)
-    ax.legend()
+    if len(table.columns) > 1:
+        ax.legend()
     said = [
         f"{name}: {', '.join(f'{column} {form % row[column]}' for column in table)}" for name, row in table.iterrows()
     ]
@@ -259,8 +256,6 @@ def plot_maps(
             f"{title}: {values.shape[0]} by {values.shape[1]}, {(values == 0).mean():.0%} of it blank, with {blank[0]} "
             f"whole columns and {blank[1]} whole rows; mean square {np.square(values).mean():.3g}"
         )
-    for ax in axes[0, 1:]:
-        ax.set_ylabel("")
     if rows:
         axes[0, 0].set_yticks(list(rows), list(rows.values()), fontsize=8)
     return described(fig, f"Heat maps. {'; '.join(said)}.".replace("$", "").replace("\\odot", "times"))

@@ -39,7 +39,7 @@ def plot_weights(weights, same, words: Sequence[str], word: str, named: int = 5,
     ax.plot(back[same], weights[same], "o", color=ORANGE, markersize=4)
     heaviest = [i for i in np.argsort(-weights) if words[i]][:named]
     for place, i in enumerate(heaviest):
-        ax.annotate(words[i], (back[i], weights[i]), (0, 8 if place % 2 else 2), fontsize=8, ha="center",
+        ax.annotate(words[i], (back[i], weights[i]), (0, 10 if place % 2 else 4), fontsize=8, ha="center",
                     textcoords="offset points")  # fmt: skip
     ax.set(xlabel="words back", ylabel="weight", ylim=(0, max(0.03, 1.2 * weights.max())), title=title)
     legend_below(fig, *ax.get_legend_handles_labels())
@@ -91,12 +91,12 @@ def plot_cache_surface(surface: pd.DataFrame, best: Mapping, title: str) -> "Fig
         colour = ON_DARK if value > middle else ON_BRIGHT
         left.text(j, i, f"{value:.4g}", ha="center", va="center", fontsize=8, color=colour)
     left.set_xticks(range(table.shape[1]), table.columns)
-    left.set_yticks(range(table.shape[0]), table.index)
+    left.set_yticks(range(table.shape[0]), [f"{window:,}" for window in table.index])
     left.set(xlabel="θ", ylabel="window", title=f"{title}: perplexity at the best λ")
     left.grid(visible=False)
     along = surface[(surface["window"] == best["window"]) & (surface["theta"] == best["theta"])]
     right.plot(along["lam"], along["perplexity"], "o-", color=BLUE)
-    right.set(xlabel="λ", ylabel="validation perplexity", title=f"window {best['window']}, θ {best['theta']:g}")
+    right.set(xlabel="λ", ylabel="validation perplexity", title=f"window {best['window']:,}, θ {best['theta']:g}")
     alone = surface.loc[surface["lam"] == 0, "perplexity"].min()
     return described(
         fig,

@@ -31,9 +31,9 @@ def plot_waterfall(steps: Sequence[str], seconds: Sequence[float], *, unit: str 
     edges = [times[0], *np.maximum(times[:-1], times[1:])]
     for row, edge in zip(rows, edges, strict=True):
         factor = times[row - 1] / times[row] if row else 1.0
-        gain = f"   {factor:.2g}× faster" if factor >= 1.05 else f"   {1 / factor:.2g}× slower" if factor < 0.95 else ""
+        gain = f" ({factor:.2g}× faster)" if factor >= 1.05 else f" ({1 / factor:.2g}× slower)" if factor < 0.95 else ""
         axes.annotate(f"{times[row]:.3g}{gain}", (edge, row), (5, 0), textcoords="offset points", va="center")
-    axes.set(yticks=rows, yticklabels=list(steps), xlabel=unit, xlim=(0, times.max() * 1.3))
+    axes.set(yticks=rows, yticklabels=list(steps), xlabel=unit, xlim=(0, times.max() * 1.4))
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
     parts = "; ".join(f"{step}: {time:.3g}" for step, time in zip(steps, times, strict=True))
@@ -115,13 +115,10 @@ def plot_sweep(
                 f"{speed.iloc[0]:,.0f} to {speed.iloc[-1]:,.0f} tokens per second, "
                 f"{memory.iloc[0]:,.0f} to {memory.iloc[-1]:,.0f} MiB"
             )
-        for row in (0, 1):
-            axes[row, column].set(xscale="log", yscale="log")
+        for row, label in enumerate(("tokens / processor\nsecond", "memory, MiB")):
+            axes[row, column].set(xscale="log", yscale="log", xlabel=title, ylabel=label)
             plain_log(axes[row, column].yaxis)
-        axes[1, column].set(xlabel=title)
         axes[1, column].minorticks_off()
         axes[1, column].set_xticks(ticks, [f"{tick:,}" for tick in ticks])
-    axes[0, 0].set(ylabel="tokens / processor\nsecond")
-    axes[1, 0].set(ylabel="memory, MiB")
     axes[0, -1].legend(loc="center")
     return described(fig, f"Curves in two rows: speed above, memory below. {'; '.join(said)}.")

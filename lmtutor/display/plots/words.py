@@ -53,13 +53,10 @@ def plot_surprisal(
 
 def _surprisal_bars(ax, tokens: Sequence[str], heights: np.ndarray, mean: float, numbers: bool = True) -> None:
     """Draw one row of bars, and a line at their mean."""
-    box = {"facecolor": PAPER, "edgecolor": "none", "pad": 0}
     ax.bar(np.arange(len(heights)), heights, width=0.8, color=COLOURS[0])
     for i, height in enumerate(heights if numbers else ()):
         if not math.isnan(height):
-            ax.annotate(
-                f"{height:.1f}", (i, height), (0, 3), textcoords="offset points", ha="center", fontsize=8, bbox=box
-            )
+            ax.annotate(f"{height:.1f}", (i, height), (0, 3), textcoords="offset points", ha="center", fontsize=8)
     ax.axhline(mean, color=COLOURS[1], linestyle=DASHES[1], linewidth=1.4, zorder=0.9)
     ax.set_xticks(np.arange(len(heights)), list(tokens), rotation=50, ha="right", rotation_mode="anchor")
     ax.set(ylabel="nats")
