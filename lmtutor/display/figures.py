@@ -173,7 +173,7 @@ def plain_numbers(axis) -> None:
 
 
 def plain_log(axis) -> None:
-    """Label a logarithmic axis with plain numbers, also between the powers of ten; with powers where it goes far down."""
+    """Label a logarithmic axis with plain numbers, also between the powers of ten; with powers if it goes far down."""
     from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, LogLocator, NullFormatter
 
     low, high = sorted(axis.get_view_interval())

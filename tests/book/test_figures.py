@@ -152,10 +152,10 @@ OUTSIDE = """() => [...document.querySelectorAll(".lm-figure svg text")].filter(
 
 TOUCHING = """() => [...document.querySelectorAll(".lm-figure svg")].filter(e => e.checkVisibility()).flatMap(svg => {
     const flat = e => Math.abs(e.getScreenCTM().b) < 0.01, found = [];
-    const frames = [...svg.querySelectorAll("path")].filter(e => getComputedStyle(e).fill !== "none")
-        .map(e => e.getBoundingClientRect());
+    const filled = [...svg.querySelectorAll("path")].filter(e => getComputedStyle(e).fill !== "none");
+    const frames = filled.filter(e => getComputedStyle(e).stroke !== "none").map(e => e.getBoundingClientRect());
     const framed = a => frames.some(f => f.left <= a.left + 1 && f.right >= a.right - 1 && f.top <= a.top
-        && f.bottom >= a.bottom && f.width < a.right - a.left + 30);  // a paper of its own
+        && f.bottom >= a.bottom && f.width < a.right - a.left + 30);  // a box; paper without one hides no line
     const boxes = [...svg.querySelectorAll("text")].filter(e => e.textContent.trim() && flat(e)).map(e => {
         const {left, right, top, bottom, height} = e.getBoundingClientRect();  // letters fill three fifths of it
         return {left, right, top: top + height / 5, bottom: bottom - height / 5, said: e.textContent.trim()};
@@ -168,12 +168,22 @@ TOUCHING = """() => [...document.querySelectorAll(".lm-figure svg")].filter(e =>
     const bare = boxes.filter(box => !framed(box));
     for (const path of svg.querySelectorAll("path")) {
         const {fill, stroke, strokeWidth} = getComputedStyle(path), length = path.getTotalLength();
-        if (fill !== "none" || stroke === "none" || parseFloat(strokeWidth) < 1.2 || length < 40) continue;
+        if (fill !== "none" || stroke === "none" || parseFloat(strokeWidth) < 0.85 || length < 40) continue;
         for (let at = 0; at <= length; at += Math.max(2, length / 4000)) {
             const {x, y} = path.getPointAtLength(at).matrixTransform(path.getScreenCTM());
             const under = b => x > b.left + 1 && x < b.right - 1 && y > b.top + 1 && y < b.bottom - 1;
             found.push(...bare.filter(under).map(b => `a line on ${b.said}`));
         }
+    }
+    const papers = filled.slice(0, 1).map(e => getComputedStyle(e).fill);
+    const bars = filled.filter(e => !papers.includes(getComputedStyle(e).fill)).map(e => e.getBoundingClientRect());
+    for (const e of svg.querySelectorAll("text")) {  // upright ones too
+        const a = e.getBoundingClientRect(), m = e.getScreenCTM(), upright = Math.abs(m.a) < 0.01;
+        if (!e.textContent.trim() || !(upright || flat(e))) continue;
+        const side = upright ? 0 : a.height / 5;
+        const dips = bars.some(f => Math.min(f.right, a.right) - Math.max(f.left, a.left) > 2
+            && f.top > a.top + side + 1 && f.top < a.bottom - side + (upright ? 0.5 : -1.5));
+        if (dips) found.push(`${e.textContent.trim()} dips into a bar`);
     }
     return [...new Set(found)];
 })"""
