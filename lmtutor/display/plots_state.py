@@ -28,7 +28,7 @@ def plot_recall(history: pd.DataFrame, capacity: Mapping[str, int], chance: floa
     groups = {"vectors and attention": [], "matrices": []}
     for name in history["family"].unique():
         groups["matrices" if name in capacity else "vectors and attention"].append(name)
-    fig, axes = figure(2, 2, height=5.0, sharex="col", sharey="row", gridspec_kw={"height_ratios": [3, 2]})
+    fig, axes = figure(2, 2, height=6.2, sharex="col", sharey="row", gridspec_kw={"height_ratios": [3, 2]})
     said, apart = [], {}
     for column, (title, names) in enumerate(groups.items()):
         top, strip = axes[0, column], axes[1, column]
