@@ -4,6 +4,7 @@ That is after a blank, a slash or the parenthesis of a call, and before what fol
 option is broken, unless it is longer than a phone is wide.
 """
 
+import html
 import re
 
 from pygments.formatters import HtmlFormatter
@@ -11,20 +12,21 @@ from sphinx.highlighting import PygmentsBridge
 
 SHORT = 30  # characters: a line that fits on every screen
 WIDE = 40  # of one piece: more than a phone shows in a row
-BETWEEN = re.compile(r" +(?!\n)|/(?=\w)")
+BETWEEN = re.compile(r" +|/(?=\w)")
 CALLED = re.compile(r"\w(?:</span>)?+(?:<span[^>]*>)?+\((?!\))")
 CLOSED = re.compile(r"[)\]](?:</span>)?+(?=(?:<span[^>]*>)?[.\[])")
 ENDLESS = re.compile(rf"(?:&#?\w+;|[^\s<>&]){{{WIDE}}}(?=[^\s<])")
 
 
 def may_wrap(line: str) -> str:
-    """Return a highlighted line with `<wbr>` where it may go on in a new row."""
-    pieces = re.split(r"(<[^>]*>)", line)
-    pieces[::2] = [BETWEEN.sub(r"\g<0><wbr>", text) for text in pieces[::2]]
-    line = "".join(pieces)
-    for place in (CALLED, CLOSED, ENDLESS):
-        line = place.sub(r"\g<0><wbr>", line)
-    return line
+    """Return a line of code, as HTML, with `<wbr>` where it may go on in a new row; it may have them already."""
+    if "<wbr>" in line or len(html.unescape(re.sub(r"<[^>]*>", "", line))) <= SHORT:
+        return line
+    first = re.match(r"(?:<[^>]*>)* *", line).end()
+    pieces = re.split(r"(<[^>]*>)", line[first:])
+    for place in (BETWEEN, ENDLESS):
+        pieces[::2] = [place.sub(r"\g<0><wbr>", text) for text in pieces[::2]]
+    return line[:first] + CLOSED.sub(r"\g<0><wbr>", CALLED.sub(r"\g<0><wbr>", "".join(pieces)))
 
 
 class Lines(HtmlFormatter):
@@ -35,9 +37,6 @@ class Lines(HtmlFormatter):
             shown = re.sub(r"<[^>]*>", "", line)
             depth = len(shown) - len(shown.lstrip(" "))
             indent = f' style="--in:{depth}"' if depth and shown.strip() else ""
-            if len(shown.rstrip()) > SHORT:
-                first = re.match(r"(?:<[^>]*>)* *", line).end()
-                line = line[:first] + may_wrap(line[first:])
             yield is_code, f'<span class="line"{indent}>{line}</span>' if is_code else line
 
 

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from bs4 import BeautifulSoup
+from listings import may_wrap
 
 
 def may_go_on(code: str) -> str:
@@ -40,6 +41,8 @@ RULES = [
     # the index says which page a term is on, not how many pages came before
     (r"(<a href=\"book/chapters/(\d\d)-[^\"]*\">)\[\d+\](?=</a>)", r"\1chapter \2"),
     (r"(<a href=\"book/(?:appendix/)?([a-z-]+)\.html[^\"]*\">)\[\d+\](?=</a>)", r"\1\2"),
+    # a line of code may go on in a new row
+    (r"(?<=<span class=\"line\")([^>\n]*>)([^\n]*)", lambda line: line[1] + may_wrap(line[2])),
     # long code and long addresses
     (
         r"(?<=<span class=\"pre\">)[^<]{21,}(?=</span>)|(?<=\">)(?:https?|doi):[^<]{30,}(?=</a>)",

@@ -224,7 +224,7 @@ def test_a_line_of_code_goes_on_between_names():
     from pygments.lexers import BashLexer, PythonLexer, TextLexer
 
     def rows(text, lexer):
-        shown = re.sub("<(?!wbr)[^>]*>", "", highlight(text, lexer, Lines()))
+        shown = re.sub("<(?!wbr)[^>]*>", "", tidy(highlight(text, lexer, Lines())))
         return html.unescape(shown).rstrip("\n").split("<wbr>")
 
     code = '        best = runs.query("epoch > 3")["valid"].idxmin() - 1e-6 + runs.first()'
