@@ -126,9 +126,10 @@ def _numbers_above_lines(ax, afterwards: ExitStack) -> None:
 
 
 def _words_beside_lines(ax, afterwards: ExitStack) -> None:
-    """Where a word above an upright line lies on another line, put it beside that; between two lines, leave it out."""
+    """Where a word above an upright line lies on another line, put it beside that; without room, leave it out."""
     drawn = (one.get_segments() for one in ax.collections if hasattr(one, "get_segments"))
     uprights = [ax.transData.transform(s) for segments in drawn for s in segments if np.ptp(s[:, 0]) == 0]
+    kept = []
     for word in ax.texts if uprights else ():
         own = ax.transData.transform(word.xy)[0]
 
@@ -139,8 +140,11 @@ def _words_beside_lines(ax, afterwards: ExitStack) -> None:
 
         if on := crossed():
             _change(afterwards, word, horizontalalignment="left" if on[0] < own else "right")
-            if crossed():
-                _change(afterwards, word, visible=False)
+        box = word.get_window_extent()
+        if crossed() or any(box.overlaps(other) for other in kept):
+            _change(afterwards, word, visible=False)
+        else:
+            kept.append(box)
 
 
 def _change(afterwards: ExitStack, artist, **look) -> None:

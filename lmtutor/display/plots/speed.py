@@ -102,7 +102,7 @@ def plot_sweep(
     sizes
         What `axis` says -> a title, and the ticks.
     """
-    fig, axes = figure(2, len(sizes), height=4.8, sharex="col")
+    fig, axes = figure(2, len(sizes), height=5.8, sharex="col")
     said = []
     for column, (size, (title, ticks)) in enumerate(sizes.items()):
         for i, (head, name) in enumerate(heads.items()):
