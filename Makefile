@@ -11,7 +11,8 @@ STAMP  := $(VENV)/.installed
 LABCONF := $(VENV)/etc/jupyter/labconfig/default_setting_overrides.json
 BOOK   := _build/html/index.html
 SHELL  := /bin/bash
-INSTALL = $(BIN)/pip install --quiet --constraint constraints.txt --editable '.[book,dev]'
+EXTRAS := book,dev
+INSTALL = $(BIN)/pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
 
 export JUPYTER_PREFER_ENV_PATH := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -110,9 +111,9 @@ lab: $(STAMP)  ## open the chapters as notebooks in JupyterLab
 	@$(BIN)/jupytext-config --settings-file $(LABCONF) set-default-viewer markdown
 	@$(BIN)/jupyter lab --notebook-dir=book
 
-$(VENV)/.classroom: $(STAMP)
-	@echo "Installing nbgrader into $(VENV)"
-	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[book,dev,classroom]'
+$(VENV)/.classroom: EXTRAS := book,dev,classroom
+$(VENV)/.classroom: $(STAMP)  # with nbgrader; a first set-up installs all at once
+	$(call patiently,installing nbgrader,$(INSTALL))
 	@touch $@
 
 assignments: $(VENV)/.classroom  ## student releases, solutions and nbgrader's course tree: _build/assignments

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_iter, tree_map
 
 CUDA = torch.device("cuda:0")
 CROSSING = {"copy_", "_to_copy", "index", "index_put", "index_put_", "_index_put_impl_"}  # may take two devices
@@ -96,15 +95,26 @@ class FirstGpu(TorchFunctionMode):
         return function(*map(first, arguments), **named)
 
 
+def every(change, value):
+    """`value` with `change` applied to what is in it; the operations of torch nest no deeper than lists of tensors."""
+    return type(value)(change(v) for v in value) if type(value) in (list, tuple) else change(value)
+
+
+def tensors(values) -> Iterator[Tensor]:
+    for value in values:
+        yield from filter(torch.is_tensor, value if type(value) in (list, tuple) else (value,))
+
+
 def compute(function, arguments, named):
     """One operation: refuse mixed devices, compute on the CPU, and return shells where a GPU would return CUDA."""
-    given = [value for value in tree_iter((arguments, named)) if isinstance(value, Tensor)]
-    shells = {id(shell.inner): shell for shell in given if isinstance(shell, Shell)}
+    where, given = named.get("device"), [*tensors(arguments), *tensors(named.values())]
+    shells = {id(tensor.inner): tensor for tensor in given if isinstance(tensor, Shell)}
+    if where is None and not shells:
+        return function(*arguments, **named)
     name = function.overloadpacket.__name__
     if shells and name not in CROSSING and any(not isinstance(t, Shell) and t.dim() for t in given):
         raise RuntimeError(f"{name}: Expected all tensors to be on the same device, but found cuda:0 and cpu")
-    where = named.get("device")
-    to_cuda = bool(shells) or (where is not None and torch.device(where).type == "cuda")
+    to_cuda = bool(shells) or torch.device(where).type == "cuda"
     if to_cuda and isinstance(named.get("generator"), torch.Generator):
         raise RuntimeError(f"{name}: Expected a 'cuda' device type for generator but found 'cpu'")
     if name == "copy_":
@@ -114,13 +124,16 @@ def compute(function, arguments, named):
         return value.inner if isinstance(value, Shell) else value
 
     def dress(value):
-        if not isinstance(value, Tensor) or not to_cuda:
+        if not torch.is_tensor(value) or not to_cuda:
             return value
         known = shells.get(id(value))
         return Shell(value) if known is None else known
 
-    named = tree_map(undress, named) | ({"device": torch.device("cpu")} if where is not None else {})
-    return tree_map(dress, ONLY_THERE.get(str(function), function)(*tree_map(undress, arguments), **named))
+    bare = {key: every(undress, value) for key, value in named.items()}
+    if where is not None:
+        bare["device"] = torch.device("cpu")
+    compute_here = ONLY_THERE.get(str(function), function)
+    return every(dress, compute_here(*(every(undress, value) for value in arguments), **bare))
 
 
 def swap(one: Tensor, other: Tensor) -> None:

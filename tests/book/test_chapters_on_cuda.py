@@ -1,14 +1,13 @@
 """Every cell of every chapter where CUDA is there: nothing mixes devices, and no model stays behind on the GPU.
 
 The device is pretended (`tests/pretend_cuda.py`), the corpora are cut to a few hundred words, an epoch to two steps,
-and assertions about numbers are left out: what is tried is where the numbers are, not how large. It takes many
-minutes, since every operation passes through Python: `LMTUTOR_EVERY_CELL=1` asks for it.
+a training to three epochs, and assertions about numbers are left out: what is tried is where the numbers are, not how
+large. Every operation passes through Python, so a chapter takes ten to thirty seconds.
 """
 
 import ast
 import dataclasses
 import itertools
-import os
 from pathlib import Path
 
 import jupytext
@@ -17,13 +16,13 @@ import pytest
 import torch
 
 import lmtutor as lm
+from lmtutor.baker_street import truth
 from lmtutor.training.loop import Trainer
 from lmtutor.training.session import Session
 from tests.pretend_cuda import pretend_cuda
 
 CHAPTERS = sorted(Path(__file__).parents[2].glob("book/chapters/*.md"))
-SHARES = {"train": 6000, "valid": 800, "test": 800}  # tokens
-LONG = {"01": 4000, "07": 4000, "08": 20_000}  # of valid and test, where a chapter needs more
+LONG = {"01": 4000, "03": 10_000, "07": 4000, "08": 20_000}  # tokens of valid and test; 150 for the rest
 
 
 class WithoutAssertions(ast.NodeTransformer):
@@ -36,21 +35,31 @@ def cells(page: Path) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not os.environ.get("LMTUTOR_EVERY_CELL"), reason="many minutes: LMTUTOR_EVERY_CELL=1 asks for it")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # NumPy's, of what torch's arrays do not take
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda file: file.stem[:2])
 def test_every_cell(path, monkeypatch, tmp_path):
     matplotlib.use("Agg")
-    load, batches = lm.load_corpus, Trainer.batches
+    load, batches, draw = lm.load_corpus, Trainer.batches, truth.baker_street_corpus
+    fit, dynamic, rms = lm.fit, lm.dynamic_evaluate, lm.gradient_rms
 
     def short(*arguments, **options):
         corpus = load(*arguments, **options)
-        if len(corpus.vocab) < 200:  # characters: short as they are
-            return corpus
-        shares = SHARES | dict.fromkeys(("valid", "test"), LONG.get(path.stem[:2], SHARES["valid"]))
+        letters = len(corpus.vocab) < 200  # read by NumPy's models, which are quick
+        tried = LONG.get(path.stem[:2], 1500 if letters else 150)
+        shares = {"train": len(corpus.train) if letters else 3000, "valid": tried, "test": tried}
         return dataclasses.replace(corpus, **{split: corpus.split(split)[:n] for split, n in shares.items()})
 
+    def few(model, corpus, config=None, **options):
+        config = config or lm.TrainConfig()
+        return fit(model, corpus, dataclasses.replace(config, epochs=min(config.epochs, 3)), **options)
+
+    if path.stem[:2] == "05":  # it reads its corpus in a dozen ways
+        monkeypatch.setattr(truth, "baker_street_corpus", lambda tokens, seed: draw(20_000, seed))
     monkeypatch.setattr(lm, "load_corpus", short)
+    monkeypatch.setattr(lm, "fit", few)
+    monkeypatch.setattr(lm.widgets, "explorer", lambda *arguments, **options: None)  # draws, at length
+    monkeypatch.setattr(lm, "gradient_rms", lambda *given, **options: rms(*given, **options | {"batches": 3}))
+    monkeypatch.setattr(lm, "dynamic_evaluate", lambda model, ids, *rest, **o: dynamic(model, ids[:700], *rest, **o))
     monkeypatch.setattr(Trainer, "batches", lambda trainer: itertools.islice(batches(trainer), 2))
     monkeypatch.setattr(Session, "diverged", lambda *arguments: None)  # two steps are too few for any rate
     monkeypatch.chdir(path.parent)
