@@ -183,7 +183,7 @@ def plain_log(axis) -> None:
         if decades > 4
         else (1, 2, 5)
         if decades > 1.5
-        else (1, 1.5, 2, 3, 4, 5, 6, 8)
+        else (1, 1.5, 2, 3, 5, 7)
         if decades > 0.5
         else (1, 1.2, 1.4, 1.6, 1.8, *range(2, 10))
     )
