@@ -49,8 +49,9 @@ def test_every_cell(path, monkeypatch, tmp_path):
     def short(*arguments, **options):
         corpus = load(*arguments, **options)
         letters = len(corpus.vocab) < 200  # read by NumPy's models, which are quick
-        tried = LONG.get(path.stem[:2], 1500 if letters else 150)
-        shares = {"train": len(corpus.train) if letters else 3000, "valid": min(tried, 1500), "test": tried}
+        train, tried = (len(corpus.train), 1500) if letters else (3000, 150)
+        test = LONG.get(path.stem[:2], tried)
+        shares = {"train": train, "valid": test if letters else min(test, 1500), "test": test}
         return dataclasses.replace(corpus, **{split: corpus.split(split)[:n] for split, n in shares.items()})
 
     def few(model, corpus, config=None, **options):
