@@ -81,13 +81,13 @@ def _filled(symbol: str, values: dict[str, str]) -> str:
 class Draw(NamedTuple):
     """`+a`: draw a word that the story does not hold yet, write it, keep it in the register."""
 
-    register: str  # a
+    register: str  # its name, such as a
 
 
 class Write(NamedTuple):
     """`@a` or `@a.he`: write the register, or the one of two forms that agrees with it."""
 
-    register: str  # a
+    register: str  # its name, such as a
     forms: tuple[str, str] | None  # such as he and she; None: the word itself
     second: frozenset[str] = frozenset()  # the words that take the second form
 

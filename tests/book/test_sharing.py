@@ -75,7 +75,7 @@ def test_every_chapter_has_a_card_with_its_picture(pages):
     ]
     for link, name in zip(found, cards.chapters(), strict=True):
         title, question = cards.title_and_question(name)
-        assert title in link.b.get_text() and link.find("span").get_text() == question
+        assert title in link.b.get_text() and link.select_one("a > span").get_text() == question
         assert link.svg.find(["path", "rect", "circle"])
 
 
