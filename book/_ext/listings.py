@@ -29,6 +29,11 @@ def may_wrap(line: str) -> str:
     return line[:first] + CLOSED.sub(r"\g<0><wbr>", CALLED.sub(r"\g<0><wbr>", "".join(pieces)))
 
 
+def may_go_on(code: str) -> str:
+    """Return code in a sentence, or an address, that may go on behind an opening sign and before a dot."""
+    return re.sub(r"(?<=\w)(?=\.[A-Za-z_])|(?<=[([/=,])(?=[\w&\"'])", "<wbr>", code)
+
+
 class Lines(HtmlFormatter):
     """Pygments' formatter, with `<span class="line">` around each line."""
 

@@ -8,13 +8,7 @@ import re
 from pathlib import Path
 
 from bs4 import BeautifulSoup
-from listings import may_wrap
-
-
-def may_go_on(code: str) -> str:
-    """Return code that may go on in a new line behind an opening sign, and before a dot."""
-    return re.sub(r"(?<=\w)(?=\.[A-Za-z_])|(?<=[([/=,])(?=[\w&\"'])", "<wbr>", code)
-
+from listings import may_go_on, may_wrap
 
 FORMULA = r"<span class=\"math notranslate\"><math[^>]*>(?:(?!</math>).)*</math></span>"  # within a line
 RULES = [
